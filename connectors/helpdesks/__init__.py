@@ -1,0 +1,1 @@
+"""How each helpdesk takes a ticket. One file a target."""

@@ -1,0 +1,1 @@
+"""Kernels answer one question: which rules of this stage are true on these facts."""

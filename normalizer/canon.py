@@ -1,0 +1,412 @@
+"""The canon: what the house carries from room to room.
+
+    Envelope   what arrived, byte for byte, before anyone tries to read it
+    Message    one person saying one thing (from, to, time, channel)
+    Contact    a customer across channels
+    Ticket     the customer's request
+    Outgoing   a thing owed to the outside: a reply, or one hand-over step
+
+Everything here is a frozen value. Instants are aware datetimes in UTC; their public form is RFC 3339. Ids are digests
+of what a thing is, so making a thing twice makes it once. `dump` and `load` are the one way to and from JSON, and
+the published JSON Schemas are generated from these classes.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, computed_field
+
+T = TypeVar("T")
+
+Channel = Literal[
+    "email", "form", "chat", "app", "api", "import", "telegram", "sms", "whatsapp", "messenger", "instagram",
+    "wechat", "wecom", "feishu", "dingtalk", "line", "slack", "discord", "voice",
+]  # fmt: skip
+
+REASONS: Mapping[str, str] = {
+    # Why something was set aside. One published list: docs/reference/reasons.md is generated from it.
+    "unverified": "The signature, token or key is wrong or missing.",
+    "expired": "The signature is right but older or newer than the allowed window.",
+    "forbidden": "The key is valid but may not do this.",
+    "unknown_recipient": "No configured account has this address.",
+    "oversized": "Larger than the configured limit.",
+    "rate_limited": "Too many requests from one source.",
+    "spam_trap": "The hidden field no person sees was filled in.",
+    "malformed": "The body is not what the connector's format demands.",
+    "invalid": "The form or request lacks a required field or has a wrong one.",
+    "conflict": "The same idempotency key was used for something else.",
+    "unreadable": "No message can be made of these bytes.",
+    "poison": "Processing failed repeatedly; set aside so that others go on.",
+}
+
+
+class Priority(StrEnum):
+    """How soon: shown as 低/中/高/紧急 or P4 to P1. Compare by `rank`, never as text."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    URGENT = "urgent"
+
+    @property
+    def rank(self) -> int:
+        return list(Priority).index(self)
+
+    def step(self, by: int) -> "Priority":
+        """`by` steps up (or down, if negative), stopping at the ends."""
+        return list(Priority)[max(0, min(3, self.rank + by))]
+
+
+class Status(StrEnum):
+    NEW = "new"
+    OPEN = "open"
+    WAITING_CUSTOMER = "waiting_customer"
+    WAITING_THIRD = "waiting_third"
+    SOLVED = "solved"
+    CLOSED = "closed"
+    MERGED = "merged"
+
+
+class Kind(StrEnum):
+    """What a message is. Only MESSAGE, EDIT, POSTBACK, CALL and RECORDING are a customer speaking."""
+
+    MESSAGE = "message"
+    EDIT = "edit"
+    DELETE = "delete"
+    REACTION = "reaction"
+    POSTBACK = "postback"
+    CALL = "call"
+    RECORDING = "recording"
+    READ_RECEIPT = "read_receipt"
+    AUTO_REPLY = "auto_reply"
+    BOUNCE = "bounce"
+    FEEDBACK_LOOP = "feedback_loop"
+    LIST = "list"
+    LOOP = "loop"
+    DELIVERY_NOTICE = "delivery_notice"
+
+
+def digest(*parts: str | bytes | int) -> str:
+    """32 hex digits naming these parts, each prefixed by its length so that no two lists collide."""
+    sha = hashlib.sha256()
+    for part in parts:
+        raw = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
+        sha.update(b"%d:" % len(raw))
+        sha.update(raw)
+    return sha.hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The bytes as they came in, kept before anyone tries to read them. Unique on (connector, account, key)."""
+
+    connector: str
+    account: str
+    key: str  # what the channel itself never repeats: update_id, MessageSid, Message-ID and digest of the body
+    lane: str  # the cheap conversation key known at the door: one lane is processed in order
+    received_at: datetime
+    body: bytes = field(repr=False)
+    transport: Mapping[str, str] = field(default_factory=dict)  # SMTP path, HTTP method, remote address, ...
+
+    @property
+    def id(self) -> str:
+        return digest("envelope", self.connector, self.account, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where somebody can be reached. `address` is normalised (see identity.py); `name` is as written."""
+
+    kind: str  # email, phone, handle, openid, user
+    address: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came with a message. `content` travels only between parse and use; it is not in the public form."""
+
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    inline: bool = False
+    content: Annotated[bytes, Field(exclude=True)] = field(default=b"", repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A value somebody concluded, and who: `rule:vip-lane@3fa9`, `cues:1c7e`, `person:li`, `channel`."""
+
+    value: str
+    source: str
+    confidence: float = 1.0
+    alternatives: tuple[str, ...] = ()
+    contested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """A thing found in the words of a message. `span` is start and end, in characters of `Message.text`."""
+
+    value: str
+    span: tuple[int, int]
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """What a message seems to be about, as far as machines can tell. Derived; made again at will."""
+
+    language: str = ""  # BCP 47: zh, zh-Hant, en, ...
+    category: Derived | None = None
+    subcategory: Derived | None = None
+    tags: tuple[str, ...] = ()
+    intents: tuple[str, ...] = ()  # urge, human, thanks, cancel
+    sentiment: Derived | None = None  # negative, neutral, positive
+    extracted: Mapping[str, Extracted] = field(default_factory=dict)  # order_number, phone, email, amount, ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One touch: one person saying one thing.
+
+    The id digests the channel, the channel's own scope (bot, page, number; empty for mail), its id and revision, so
+    the same words redelivered in another batch, by another way or to two of our addresses are one message.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    channel: Channel
+    connector: str
+    account: str
+    external_id: str  # Message-ID, update_id, wamid, ...; of envelope and part where the channel gives none
+    sender: Annotated[Address, Field(alias="from")]
+    received_at: datetime
+    envelope: str = ""  # Envelope.id
+    part: int = 0
+    scope: str = ""
+    revision: str = ""
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    reply_to: tuple[Address, ...] = ()
+    sent_at: datetime | None = None  # the sender's claim
+    direction: Literal["in", "out"] = "in"
+    author: Literal["customer", "agent", "system", "bot"] = "customer"
+    kind: Kind = Kind.MESSAGE
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+    thread_key: str = ""
+    subject: str = ""
+    text: str = ""  # the visible words, what rules see
+    full_text: str = ""
+    quoted: str = ""
+    signature: str = ""
+    html: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    answerable: bool = True  # may it be acknowledged
+    proven: bool = False  # the sender's identity is proven (signed channel, DKIM/DMARC, trusted relay)
+    claims: Mapping[str, str] = field(default_factory=dict)  # what the sender filled in: type, order_number, phone, ...
+    defects: tuple[str, ...] = ()
+    understanding: Understanding = Understanding()
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def id(self) -> str:
+        return digest("message", self.channel, self.scope, self.external_id, self.revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One way to know a contact by, and what proved it (empty: nobody has)."""
+
+    kind: str
+    value: str
+    proven_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A customer across channels."""
+
+    id: str
+    identities: tuple[Identity, ...] = ()
+    name: str = ""
+    tier: str = "normal"  # config/people.yaml lists tiers: normal, vip, ...
+    locale: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """A promise with its due time (`first_response`, `solved`, ...)."""
+
+    due: datetime
+    met_at: datetime | None = None
+    missed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sla:
+    policy: str
+    calendar: str
+    milestones: Mapping[str, Milestone] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A person is asked to look. While under review acknowledgement and hand-over go on, unless held."""
+
+    needed: bool
+    reasons: tuple[str, ...] = ()
+    group: str = ""
+    hold: tuple[str, ...] = ()  # acknowledge, hand_over
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    channel: Channel
+    connector: str
+    account: str
+    envelope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    kind: Literal["duplicate_of", "follow_up_of", "parent", "child", "similar"]
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """The ticket in somebody else's system."""
+
+    system: str
+    id: str
+    url: str = ""
+    synced_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The customer's request. Changed only by `replace`; `version` grows with every commit."""
+
+    id: str
+    source: Source
+    contact: str
+    subject: str
+    description: str  # original words, never rewritten
+    created_at: datetime
+    captured_at: datetime
+    number: str = ""  # YYYYMMDD and at least three digits, given by the store at the first commit
+    type: str = "request"
+    language: str = ""
+    category: Derived | None = None
+    subcategory: Derived | None = None
+    tags: tuple[str, ...] = ()
+    marks: Mapping[str, str] = field(default_factory=dict)
+    sentiment: Derived | None = None
+    priority: Derived = Derived("normal", "default")
+    status: Derived = Derived("new", "default")
+    escalation_level: int = 0
+    group: Derived | None = None
+    assignee: Derived | None = None
+    required_skills: tuple[str, ...] = ()
+    tier: str = "normal"  # the contact's, at decision time, if its identity was proven
+    extracted: Mapping[str, Extracted] = field(default_factory=dict)
+    custom: Mapping[str, str] = field(default_factory=dict)
+    sla: Sla | None = None
+    acked_at: datetime | None = None
+    first_response_at: datetime | None = None
+    solved_at: datetime | None = None
+    closed_at: datetime | None = None
+    solution: str = ""
+    urge_count: int = 0
+    last_urged_at: datetime | None = None
+    reopen_count: int = 0
+    review: Review | None = None
+    related: tuple[Related, ...] = ()
+    external: tuple[External, ...] = ()
+    version: int = 0
+    ruleset: str = ""  # sha256 of the set that decided last
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Words for the customer, by the way that spoke. `id` is the idempotency key; every attempt bears it."""
+
+    id: str
+    channel: Channel
+    connector: str
+    account: str
+    ticket: str
+    number: str
+    to: Address
+    subject: str
+    text: str
+    language: str
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+    thread_key: str = ""
+    automatic: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HandoverStep:
+    """One step of telling a helpdesk: create the ticket, append a message, or set fields. `id` is its idempotency key."""
+
+    id: str
+    target: str
+    kind: Literal["create", "append", "update"]
+    ticket: Ticket
+    contact: Contact | None = None
+    message: Message | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What the other side called it."""
+
+    external_id: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A thing owed to the outside, in the outbox until it is sent, or refused for good."""
+
+    id: str  # the content's id
+    kind: Literal["reply", "handover"]
+    target: str  # connector/account of a reply, name of a helpdesk: things to one target and ticket keep their order
+    ticket: str
+    due_at: datetime
+    content: Reply | HandoverStep
+    attempts: int = 0
+
+
+@cache
+def shape(kind: Any) -> TypeAdapter[Any]:
+    """The pydantic adapter of a class of the canon: its validator, serializer and JSON Schema."""
+    return TypeAdapter(kind)
+
+
+def dump(value: Any) -> bytes:
+    """The public JSON of a value of the canon."""
+    return shape(type(value)).dump_json(value, by_alias=True)
+
+
+def public(value: Any) -> dict[str, Any]:
+    """The same as plain Python values."""
+    plain: dict[str, Any] = shape(type(value)).dump_python(value, mode="json", by_alias=True)
+    return plain
+
+
+def load(kind: type[T], raw: bytes | str) -> T:
+    """The value again. Raises pydantic.ValidationError (a ValueError) for anything else."""
+    value: T = shape(kind).validate_json(raw)
+    return value

@@ -1,0 +1,79 @@
+"""Errors, sorted by what we do about them.
+
+    TicketgateError
+    ├── ConfigError      say where, what, and what to write instead; do not start
+    ├── Rejected         refuse at the door (4xx); kept in quarantine with its reason
+    ├── Unreadable       it is ours: keep the envelope aside with a coded reason
+    └── SendingError
+        ├── Unavailable  again later
+        └── Refused      give up, dead-letter, tell a person
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+class TicketgateError(Exception):
+    """Whatever this house raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A place in a file a person wrote; lines and columns count from 1, 0 means unknown."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+class ConfigError(TicketgateError):
+    """What a person wrote cannot be used; nothing starts until it is mended.
+
+    `what` says what is wrong, `hint` what to write instead.
+    """
+
+    def __init__(self, where: Where, what: str, hint: str = "", code: str = "config") -> None:
+        super().__init__(where, what, hint, code)
+        self.where, self.what, self.hint, self.code = where, what, hint, code
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + (f" ({self.hint})" if self.hint else "")
+
+
+class Rejected(TicketgateError):
+    """Refused at the door. `status` is HTTP's; `code` is one of `canon.REASONS`."""
+
+    def __init__(self, reason: str, *, status: int = 401, code: str = "unverified") -> None:
+        super().__init__(reason)
+        self.reason, self.status, self.code = reason, status, code
+
+
+class Unreadable(TicketgateError):
+    """Journalled, but no message can be made of it. `code` is one of `canon.REASONS`."""
+
+    def __init__(self, reason: str, *, code: str = "unreadable") -> None:
+        super().__init__(reason)
+        self.reason, self.code = reason, code
+
+
+class SendingError(TicketgateError):
+    """The other side did not take what we owe it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Unavailable(SendingError):
+    """Ask again later; `wait` is what the other side asked for (Retry-After), if it did."""
+
+    def __init__(self, reason: str, *, wait: timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class Refused(SendingError):
+    """The other side will never take this; a person has to look."""
