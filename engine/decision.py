@@ -1,0 +1,216 @@
+"""What a decision looks at, what rules may do, and the record of what was decided and why.
+
+    Case      everything a decision may look at; recorded, so that it can be made again
+    Effect    what a rule may do (operators call it an action, 动作): a closed union
+    Decision  the case, the rules that fired with the values they saw, and the merged outcome
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal
+
+from normalizer.canon import Contact, Message, Ticket, dump
+
+Trigger = str  # ticket.created, message.received, ticket.updated, timer.NAME, sla.near, sla.missed, outgoing.failed, ...
+Fact = str | int | float | bool | tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """An earlier ticket of the same contact, as far as `history` windows look at it."""
+
+    ticket: str
+    at: datetime
+    category: str = ""
+    subcategory: str = ""
+    priority: str = "normal"
+    status: str = "new"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything a decision may look at. `ticket` is as placed: understanding copied in, no rule applied yet."""
+
+    trigger: Trigger
+    now: datetime
+    ticket: Ticket
+    contact: Contact
+    message: Message | None = None
+    proven: bool = False  # whether the contact's identity was proven this time; a tier counts only then
+    history: tuple[Past, ...] = ()
+    load: Mapping[str, int] = field(default_factory=dict)  # open tickets by "group:NAME" and "agent:NAME"
+    previous: str = ""  # hash of the ticket's decision before this one
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """A field gets a value: category, subcategory, type, status, subject, custom.NAME."""
+
+    field: str
+    value: str
+    verb: Literal["set"] = "set"
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """To at least this priority, or up by `by` steps."""
+
+    field: Literal["priority"] = "priority"
+    value: str = ""
+    by: int = 0
+    verb: Literal["raise"] = "raise"
+
+
+@dataclass(frozen=True, slots=True)
+class Lower:
+    """To at most this priority, or down by `by` steps."""
+
+    field: Literal["priority"] = "priority"
+    value: str = ""
+    by: int = 0
+    verb: Literal["lower"] = "lower"
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    tags: tuple[str, ...]
+    verb: Literal["tag"] = "tag"
+
+
+@dataclass(frozen=True, slots=True)
+class Untag:
+    tags: tuple[str, ...]
+    verb: Literal["untag"] = "untag"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    name: str
+    value: str
+    verb: Literal["mark"] = "mark"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """To a group, and there to an agent if `by` says how; an empty assignee waits to be claimed."""
+
+    group: str = ""
+    assignee: str = ""
+    skills: tuple[str, ...] = ()
+    by: Literal["", "least_loaded", "round_robin", "sticky"] = ""
+    verb: Literal["route"] = "route"
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Tell the customer that it arrived, once per ticket, with this template."""
+
+    template: str
+    verb: Literal["acknowledge"] = "acknowledge"
+
+
+@dataclass(frozen=True, slots=True)
+class AskReview:
+    """A person should look; what is held waits for the verdict."""
+
+    reason: str
+    group: str = ""
+    hold: tuple[Literal["acknowledge", "hand_over"], ...] = ()
+    verb: Literal["review"] = "review"
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Tell these helpdesks; `all` is every configured one."""
+
+    targets: tuple[str, ...]
+    verb: Literal["hand_over"] = "hand_over"
+
+
+@dataclass(frozen=True, slots=True)
+class UseSla:
+    """Promise by this policy instead of the ticket type's."""
+
+    policy: str
+    verb: Literal["sla"] = "sla"
+
+
+@dataclass(frozen=True, slots=True)
+class Escalate:
+    by: int = 1
+    verb: Literal["escalate"] = "escalate"
+
+
+@dataclass(frozen=True, slots=True)
+class Suppress:
+    """Beats what it names, whatever the layer below: acknowledge, hand_over."""
+
+    what: tuple[Literal["acknowledge", "hand_over"], ...]
+    verb: Literal["suppress"] = "suppress"
+
+
+Effect = (
+    Set | Raise | Lower | Tag | Untag | Mark | Route | Acknowledge | AskReview | HandOver | UseSla | Escalate | Suppress
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One condition as it was checked: the field, what the rule wants, what was there."""
+
+    field: str
+    operator: str
+    wanted: Fact
+    found: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A rule that was true, when, because of what, and what it wanted."""
+
+    rule: str
+    rulebook: str
+    layer: str
+    stage: int
+    round: int
+    because: str
+    seen: tuple[Seen, ...]
+    effects: tuple[Effect, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Who wrote a field in the end, and over whom. `contested`: only the name decided between equals."""
+
+    field: str
+    value: Fact
+    before: Fact
+    rule: str
+    over: tuple[str, ...] = ()
+    contested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided, by which rules, on which facts. `ticket` is the outcome, SLA and routing included."""
+
+    case: Case
+    ruleset: str
+    kernel: str
+    fired: tuple[Fired, ...]
+    written: tuple[Written, ...]
+    effects: tuple[Effect, ...]  # merged: at most one acknowledge, one route, one review; what was suppressed is gone
+    withheld: tuple[str, ...]  # "acknowledge: suppressed by rule automatic-mail", "acknowledge: not answerable", ...
+    ticket: Ticket
+    hash: str = ""  # of everything above and, by case.previous, of all before it
+
+    @property
+    def id(self) -> str:
+        return self.hash[:32]
+
+
+def sealed(decision: Decision) -> Decision:
+    """The decision with its hash, which chains it to the ticket's previous one."""
+    return replace(decision, hash=hashlib.sha256(dump(replace(decision, hash=""))).hexdigest())
