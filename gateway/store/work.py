@@ -1,0 +1,99 @@
+"""What passes between the store and those who work with it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from engine.decision import Decision
+from normalizer.canon import Contact, Envelope, Message, Outgoing, Sent, Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An envelope to work on, and the lease on its lane. Nobody else works in that lane until it ends."""
+
+    envelope: Envelope
+    lane: str  # the lane's keyed digest
+    fence: int  # grows with every lease of the lane; commit refuses an older one
+    attempts: int  # this one included
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A moment somebody waits for; when due it enters by the journal as an envelope of connector `timer`."""
+
+    id: str  # digest of what it is, so setting it twice sets it once
+    name: str  # first_response.near, first_response.missed, ...
+    ticket: str
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one claimed envelope: everything committed together, or nothing."""
+
+    claim: Claim
+    messages: tuple[tuple[Message, str], ...] = ()  # with the id of the ticket each belongs to
+    contacts: tuple[Contact, ...] = ()  # new or changed
+    tickets: tuple[Ticket, ...] = ()  # `version` already raised by one: version 1 is inserted, version n replaces n-1
+    decisions: tuple[Decision, ...] = ()
+    outgoing: tuple[Outgoing, ...] = ()  # one with an id that is there already is left as it is
+    timers: tuple[Timer, ...] = ()
+    cancelled_timers: tuple[str, ...] = ()  # ids
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """To be tried again at `due_at`."""
+
+    reason: str
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """Refused for good: a dead letter."""
+
+    reason: str
+
+
+Settlement = Sent | Later | Never
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """An outgoing thing whose moment has come, leased to us, and what the target calls its ticket so far."""
+
+    outgoing: Outgoing
+    fence: int
+    external_id: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A row of the quarantine: refused at the door, or journalled but unreadable or poisonous."""
+
+    id: str
+    stage: Literal["door", "journal"]
+    connector: str
+    account: str
+    code: str  # one of canon.REASONS
+    reason: str
+    received_at: datetime
+    size: int
+    attempts: int = 0
+    facts: dict[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)  # at most the first 64 KB of what was refused at the door
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Figures of the store that settings may change."""
+
+    blob_over: int = 256 * 1024  # bodies larger than this go to blob files
+    refused_body: int = 64 * 1024
+    refused_per_source_an_hour: int = 200
+    attempts: int = 3
+    lease: timedelta = timedelta(seconds=60)
+    seen_for: timedelta = timedelta(days=400)
