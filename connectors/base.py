@@ -5,18 +5,29 @@
     Listener    we hold a port open, or go and ask
     Fetcher     media is left behind at the vendor
     Helpdesk    takes tickets
+    Closable    holds connections open between sendings
 
-A connector reads no clock and no environment: the moment is `request.received_at`, its secrets are in its settings.
+A connector reads no clock and no environment: the moment is `request.received_at`, or the argument `now`, or what the
+gateway's `Clock` says to a listener; its secrets are in its settings.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from normalizer.canon import Attachment, Envelope, HandoverStep, Message, Reply, Sent
+from normalizer.errors import Where
+
+Clock = Callable[[], datetime]  # the gateway's: what a listener stamps arrivals with
+
+# Headers worth keeping with an arrival. A list of what may stay, not of what may not: any other might carry a secret.
+KEPT_HEADERS = (
+    "content-type", "user-agent", "accept-language", "origin", "webhook-id", "webhook-timestamp", "idempotency-key",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,20 @@ class AccountSettings(BaseModel):
     account: str
 
 
+class HttpSettings(AccountSettings):
+    """What every account reached over HTTP has besides. The gateway keeps to `size_limit` and `rate`."""
+
+    size_limit: int = Field(default=10 * 1024 * 1024, gt=0)  # octets of a request's body; more is 413
+    rate: int = Field(default=0, ge=0)  # requests a minute from one remote address; 0: as many as they like
+    reply_by: str = ""  # who answers for it: "support" (a mail account) or "connector/account"; empty: nobody
+
+    @property
+    def answering(self) -> tuple[str, str] | None:
+        """The connector and account that carries replies to people who came this way."""
+        connector, _, account = self.reply_by.rpartition("/")
+        return (connector or "email_smtp", account) if account else None
+
+
 @runtime_checkable
 class Connector(Protocol):
     """One channel's speech. Constructed as `Connector(settings)`; raises ConfigError if they cannot work."""
@@ -93,8 +118,8 @@ class Connector(Protocol):
         """The messages in an envelope, none if nobody said anything. Pure. Raises Unreadable."""
         ...
 
-    async def send(self, reply: Reply) -> Sent:
-        """Deliver a reply. Raises Unavailable to be asked again, Refused to be left alone."""
+    async def send(self, reply: Reply, now: datetime) -> Sent:
+        """Deliver a reply; `now` is this attempt's. Raises Unavailable to be asked again, Refused to be left alone."""
         ...
 
 
@@ -127,7 +152,7 @@ class Webhook(Connector, Protocol):
 class Listener(Connector, Protocol):
     """A connector that holds a port open, or goes and asks."""
 
-    async def listen(self, accept: Accept, refuse: Refuse) -> None:
+    async def listen(self, accept: Accept, refuse: Refuse, clock: Clock) -> None:
         """Run until cancelled. When `accept` has returned the envelopes are ours: acknowledge upstream."""
         ...
 
@@ -156,9 +181,45 @@ class Helpdesk(Protocol):
     Settings: ClassVar[type[HelpdeskSettings]]
     settings: Any
 
-    async def file(self, step: HandoverStep, known_as: Known) -> Sent:
+    async def file(self, step: HandoverStep, known_as: Known, now: datetime) -> Sent:
         """Take one step. The same step twice must leave one trace: its id is the idempotency key.
 
-        Raises Unavailable to be asked again, Refused to be left alone.
+        `now` is this attempt's moment. Raises Unavailable to be asked again, Refused to be left alone.
         """
         ...
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """A connector or helpdesk that keeps connections open between sendings."""
+
+    async def close(self) -> None: ...
+
+
+def facts(request: Request) -> dict[str, str]:
+    """The transport facts kept of an HTTP request: method, path, remote and the harmless headers by their names."""
+    kept = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
+    return {"method": request.method, "path": urlsplit(request.url).path, "remote": request.remote, **kept}
+
+
+def enclose(webhook: Webhook, request: Request) -> Envelope:
+    """The envelope of a verified request. `parse` finds the request's content type in its transport facts."""
+    return Envelope(
+        connector=webhook.name,
+        account=webhook.settings.account,
+        key=webhook.key(request),
+        lane=webhook.lane(request),
+        received_at=request.received_at,
+        body=request.body,
+        transport=facts(request),
+    )
+
+
+def where(settings: AccountSettings | HelpdeskSettings, field: str = "") -> Where:
+    """How errors name an account or target whose settings cannot work."""
+    owner = (
+        f"{settings.helpdesk}/{settings.name}"
+        if isinstance(settings, HelpdeskSettings)
+        else f"{settings.connector}/{settings.account}"
+    )
+    return Where(f"{owner}: {field}" if field else owner)
