@@ -24,7 +24,7 @@ SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)
 
 
 def webhook_key(secret: SecretStr, place: Where) -> bytes:
-    """The key in a secret written `whsec_` and base64 (the prefix may be missing). Raises ConfigError, naming no secret."""
+    """The key in a secret: base64 after `whsec_`, which may be missing. Raises ConfigError, which does not show it."""
     encoded = secret.get_secret_value().removeprefix("whsec_")
     try:
         key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
