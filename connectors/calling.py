@@ -1,0 +1,118 @@
+"""Calling other systems over HTTP: nobody's inside, no redirects, and every answer sorted into done, later or never."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+import httpx
+
+from normalizer.errors import Refused, SendingError, Unavailable
+
+# httpx logs every URL at INFO, and some carry a token.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+logging.getLogger("httpcore").setLevel(logging.WARNING)
+
+ANSWER = 64 * 1024  # of an answer; more is not read
+LONGEST_WAIT = timedelta(days=1)
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+
+class Outside(httpx.AsyncBaseTransport):
+    """Resolves a host once, refuses addresses of the inside, and connects to the very address it looked at.
+
+    So a name that says something else the second time (DNS rebinding) gains nothing. TLS still checks the name.
+    """
+
+    def __init__(self, *, allow_private: bool = False, trust: ssl.SSLContext | None = None) -> None:
+        self.allow_private = allow_private
+        self._inner = httpx.AsyncHTTPTransport(verify=trust or True, trust_env=False)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        host = request.url.host
+        if not self.allow_private:
+            address = await self._outside(host, request.url.port or 443)
+            request.extensions = {**request.extensions, "sni_hostname": host}
+            request.url = request.url.copy_with(host=address)
+        return await self._inner.handle_async_request(request)
+
+    async def _outside(self, host: str, port: int) -> str:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise httpx.ConnectError(f"cannot find {host}: {error}") from None
+        addresses = [ip_address(str(info[4][0]).partition("%")[0]) for info in found]
+        for address in addresses:
+            if not public(address):
+                raise Refused(f"{host} is at {address}, inside: set allow_private if that is meant")
+        return str(addresses[0])
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether an address is of the internet at large, seen through the ways IPv6 has of saying an IPv4 address."""
+    if isinstance(address, IPv6Address):
+        if hidden := address.ipv4_mapped or address.sixtofour or (address.teredo or (None,))[0]:
+            return public(hidden)
+        if address in _NAT64:
+            return public(IPv4Address(int(address) & 0xFFFFFFFF))
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+async def post(
+    client: httpx.AsyncClient, url: str, body: bytes, headers: dict[str, str]
+) -> tuple[httpx.Response, bytes]:
+    """The answer to a POST and the first 64 KB of its body. Raises Unavailable if there is none."""
+    try:
+        async with client.stream("POST", url, content=body, headers=headers) as response:
+            return response, await _beginning(response)
+    except httpx.InvalidURL:
+        raise Refused("not a URL that can be called") from None
+    except httpx.HTTPError as error:
+        # Neither the URL nor the error's text, which may quote it.
+        raise Unavailable(f"no answer: {type(error).__name__}") from None
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    read = bytearray()
+    async for piece in response.aiter_bytes():
+        read += piece
+        if len(read) >= ANSWER:
+            break
+    return bytes(read[:ANSWER])
+
+
+def judged(response: httpx.Response, now: datetime) -> SendingError:
+    """What an answer that is not 2xx means for us."""
+    status = response.status_code
+    if status in (408, 425, 429) or status >= 500:
+        return Unavailable(f"answered {status}", wait=retry_after(response.headers.get("retry-after", ""), now))
+    if 300 <= status < 400:
+        return Refused(f"answered {status}: redirects are not followed, write the final address")
+    return Refused(f"answered {status}")
+
+
+def retry_after(said: str, now: datetime) -> timedelta | None:
+    """RFC 9110 10.2.3: seconds or a date. At most a day; nothing for what is neither."""
+    try:
+        wait = timedelta(seconds=int(said)) if said.strip().isdecimal() else _until(said, now)
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return max(timedelta(), min(wait, LONGEST_WAIT))
+
+
+def _until(said: str, now: datetime) -> timedelta:
+    date = parsedate_to_datetime(said)
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
+
+
+def named(found: object, keys: Sequence[str]) -> str:
+    """The first of these keys of a JSON object that holds a name or number."""
+    values = (found.get(key) for key in keys) if isinstance(found, dict) else ()
+    return next((str(value) for value in values if isinstance(value, str | int) and not isinstance(value, bool)), "")

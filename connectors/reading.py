@@ -1,0 +1,92 @@
+"""What connectors read alike: JSON, files in base64, people, and the many ways to write a moment."""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from normalizer.canon import Address, Attachment
+from normalizer.charset import clean
+from normalizer.errors import Unreadable
+from normalizer.identity import email_address
+from normalizer.identity import phone as phone_number
+
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,64}/[\w.+-]{1,128}", re.ASCII)
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def json_of(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Unreadable(f"not JSON: {error.msg} at line {error.lineno}", code="malformed") from None
+
+
+def words(found: Any, name: str) -> str:
+    """Text, or a number as text; nothing for null. Anything else is not what was promised."""
+    match found:
+        case None:
+            return ""
+        case str():
+            return clean(_SURROGATES.sub("\ufffd", found))
+        case bool() | list() | dict():
+            raise Unreadable(f"{name} is {type(found).__name__}, not text")
+        case _:
+            return str(found)
+
+
+def attachment(name: str, media_type: str, content: bytes) -> Attachment:
+    """A file as it came; of a path only the last part is a name."""
+    plain = clean(_SURROGATES.sub("\ufffd", name)).replace("\\", "/").replace("\n", " ").rpartition("/")[2].strip()
+    kind = media_type.partition(";")[0].strip().lower()
+    return Attachment(
+        name=plain[:255],
+        media_type=kind if _MEDIA_TYPE.fullmatch(kind) else "application/octet-stream",
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        content=content,
+    )
+
+
+def from_base64(encoded: str, name: str) -> bytes:
+    """The octets of standard or URL-safe base64, with or without padding, line ends or a data: URL's head."""
+    plain = "".join((encoded.partition(",")[2] if encoded.startswith("data:") else encoded).split())
+    plain = plain.replace("-", "+").replace("_", "/").rstrip("=")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise Unreadable(f"{name} is not base64") from None
+
+
+def person(said: Mapping[str, str], region: str = "CN") -> Address | None:
+    """The address somebody is known by: e-mail before phone before a user's name in the other system."""
+    name = said.get("name", "").strip()
+    if email := said.get("email", "").strip():
+        return Address("email", email_address(email), name)
+    if phone := said.get("phone", "").strip():
+        return Address("phone", phone_number(phone, region) or phone, name)
+    if user := said.get("user", "").strip():
+        return Address("user", user, name)
+    return None
+
+
+def moment(found: Any) -> datetime | None:
+    """An instant from RFC 3339 text, or from seconds or milliseconds since 1970. None if it is none of these."""
+    try:
+        if isinstance(found, str) and not found.strip().isdecimal():
+            said = datetime.fromisoformat(found.strip())
+            return said.astimezone(UTC) if said.tzinfo else None  # whose noon it was nobody knows
+        seconds = float(found)
+        return datetime.fromtimestamp(seconds / 1000 if abs(seconds) > 1e11 else seconds, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+def kept(said: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Claims without the empty ones."""
+    return {name: value for name, value in said if value}
