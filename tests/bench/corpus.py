@@ -1,6 +1,6 @@
 """The mails and webhook bodies everything is measured with: made, not collected, and the same on every machine.
 
-Half of the customers write Chinese, half English; a third of the mails have an HTML twin, some Chinese ones are GB18030.
+Half of the customers write Chinese, half English; a third of the mails have an HTML twin, some are GB18030.
 """
 
 import base64
@@ -128,7 +128,7 @@ def _headers(random: Random, language: str) -> bytes:
     name = random.choice(("王芳", "刘洋", "陈静") if language == "zh" else ("Ann Lee", "Tom Fox", "Eva Berg"))
     lines = (
         b"Return-Path: <customer%s@example.net>" % MARK,
-        b"Received: from mx.example.net (mx.example.net [192.0.2.7]) by mail.example.com; Mon, 2 Nov 2026 09:00:00 +0800",
+        b"Received: from mx.example.net ([192.0.2.7]) by mail.example.com; Mon, 2 Nov 2026 09:00:00 +0800",
         b"From: %s <customer%s@example.net>" % (_word(name), MARK),
         b"To: %s" % RECIPIENT.encode(),
         b"Subject: %s" % _word(random.choice(SUBJECTS[language])),

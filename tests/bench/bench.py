@@ -1,0 +1,182 @@
+"""Ticketgate against its peers, pair by pair: `make bench`, or `bench.py [NAME ...] [--json FILE]`.
+
+These figures are ratios. Both sides run alternately in one go on the same machine, and the median of the ratios
+counts; a disk that is too slow at the moment is reported and nothing is judged. See docs/benchmarks.md.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import disk
+import normalizing
+import sides
+from installed import Missing
+from rich.console import Console
+from rich.table import Table
+from sides import Failed, Side, Took
+
+Opener = Callable[[Path], AbstractContextManager[Side]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Two sides and what their ratio should be."""
+
+    what: str
+    unit: str
+    ours: Opener
+    peer_name: str
+    peer: Opener
+    must: float
+    goal: float
+    warm: int  # so many before anything counts; says how many a run needs to last
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    ours: float
+    peer: float
+    ratio: float
+    ours_facts: dict[str, object]
+    peer_facts: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    name: str
+    what: str
+    unit: str
+    peer_name: str
+    ours: float
+    peer: float
+    ratio: float
+    lowest: float
+    highest: float
+    must: float
+    goal: float
+    disk_before: float
+    disk_after: float
+    verdict: str
+    pairs: tuple[Pair, ...]
+
+
+BENCHES = {
+    "smtp_accept": Bench("SMTP accept, durable", "mails/s", sides.smtp_accept,
+                         "aiosmtpd doing nothing", sides.aiosmtpd, 0.60, 0.80, 500),
+    "webhook_accept": Bench("signed webhook accept, durable", "requests/s", sides.webhook_accept,
+                            "uvicorn doing nothing", sides.uvicorn, 0.25, 0.40, 2000),
+    "smtp_end_to_end": Bench("5 KB mail to ticket", "mails/s", sides.smtp_end_to_end,
+                             "django-helpdesk 2.6.1", sides.helpdesk, 8, 12, 50),
+    "large_end_to_end": Bench("1 MB mail to ticket", "mails/s", sides.large_end_to_end,
+                              "django-helpdesk 2.6.1", sides.large_helpdesk, 1, 3, 8),
+    "webhook_end_to_end": Bench("signed webhook to ticket", "requests/s", sides.webhook_end_to_end,
+                                "Node-RED 4.1", sides.node_red, 2, 4, 500),
+    "normalize": Bench("normalize 5 KB mail", "mails/s", normalizing.ours,
+                       "stdlib compat32 decoding", normalizing.stdlib, 0.40, 0.60, 200),
+}  # fmt: skip
+
+
+def measure(name: str, bench: Bench, pairs: int, seconds: float, folder: Path) -> Result:
+    """A B A B ...; each run long enough to last about `seconds`."""
+    with bench.ours(folder / "ours") as ours, bench.peer(folder / "peer") as peer:
+        counts = [enough(side, bench.warm, seconds) for side in (ours, peer)]
+        before = disk.probe(folder)
+        seen = []
+        for run in range(10, 10 + pairs):
+            seen.append(pair(ours(counts[0], run), peer(counts[1], run)))
+            print(f"  {name}: {seen[-1].ours:,.0f} / {seen[-1].peer:,.0f} = {seen[-1].ratio:.2f}", file=sys.stderr)
+        return result(name, bench, seen, before, disk.probe(folder))
+
+
+def enough(side: Side, warm: int, seconds: float) -> int:
+    """How many last that long, found by warming up twice: the first ones are slow on either side."""
+    side(warm, 1)
+    return max(warm, int(side(warm, 2).rate * seconds))
+
+
+def pair(ours: Took, peer: Took) -> Pair:
+    return Pair(ours.rate, peer.rate, ours.rate / peer.rate, dict(ours.facts), dict(peer.facts))
+
+
+def result(name: str, bench: Bench, pairs: Sequence[Pair], before: float, after: float) -> Result:
+    ratios = [p.ratio for p in pairs]
+    ratio = statistics.median(ratios)
+    return Result(
+        name, bench.what, bench.unit, bench.peer_name, statistics.median(p.ours for p in pairs),
+        statistics.median(p.peer for p in pairs), ratio, min(ratios), max(ratios), bench.must, bench.goal,
+        before, after, verdict(ratio, bench, min(before, after)), tuple(pairs),
+    )  # fmt: skip
+
+
+def verdict(ratio: float, bench: Bench, probe: float) -> str:
+    if probe < disk.ENOUGH:
+        return "not judged: disk too slow now"
+    if ratio < bench.must:
+        return "below what it must"
+    return "reaches the goal" if ratio >= bench.goal else "reaches what it must"
+
+
+def show(results: Sequence[Result]) -> None:
+    """The table for people."""
+    table = Table("", "Ticketgate", "peer", "ratio", "must", "goal", "disk MB/s", "verdict", title="Ticketgate, paired")
+    for r in results:
+        table.add_row(
+            r.what, f"{r.ours:,.0f} {r.unit}", f"{r.peer:,.0f} {r.unit}\n{r.peer_name}",
+            f"{r.ratio:.2f}\n{r.lowest:.2f} to {r.highest:.2f}", f"{r.must:g}", f"{r.goal:g}",
+            f"{r.disk_before:.0f}, {r.disk_after:.0f}", r.verdict,
+        )  # fmt: skip
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
+
+
+def report(results: Sequence[Result], left_out: dict[str, str], at: float) -> str:
+    machine = {"python": platform.python_version(), "system": platform.platform(), "cores": len(_cores())}
+    return json.dumps(
+        {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)), "machine": machine,
+         "results": [asdict(r) for r in results], "left_out": left_out}, indent=1,
+    )  # fmt: skip
+
+
+def _cores() -> set[int]:
+    import os
+
+    return os.sched_getaffinity(0)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of {', '.join(BENCHES)}; all if none")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured there")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0, help="about how long each run lasts")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - set(BENCHES):
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; known: {', '.join(BENCHES)}")
+    at, results, left_out, failed = time.time(), [], {}, False
+    for name in asked.names or BENCHES:
+        print(f"{name}: {BENCHES[name].what} against {BENCHES[name].peer_name}", file=sys.stderr)
+        with tempfile.TemporaryDirectory(prefix="ticketgate-bench-") as folder:
+            try:
+                results.append(measure(name, BENCHES[name], asked.pairs, asked.seconds, Path(folder)))
+            except (Missing, Failed) as e:
+                left_out[name] = str(e)
+                failed |= isinstance(e, Failed)
+    if results:
+        show(results)
+    for name, why in left_out.items():
+        print(f"{name} was not measured: {why}")
+    if asked.json:
+        asked.json.write_text(report(results, left_out, at))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

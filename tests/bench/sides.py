@@ -1,0 +1,302 @@
+"""The two sides of each pair: started as real processes, given the same load, stopped by their own id."""
+
+import base64
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import corpus
+import installed
+import load
+
+HERE = Path(__file__).parent
+PATIENCE = 120.0  # seconds for a start, and for the last ticket of a run
+
+SETTINGS = """\
+company: Bench
+time_zone: Asia/Shanghai
+data: ./data
+outbound: off
+log_level: warning
+http: {{listen: "127.0.0.1:{http}"}}
+connectors:
+  - connector: email_smtp
+    account: support
+    listen: ["127.0.0.1:{smtp}"]
+    addresses: [support@example.com]
+  - connector: webhook
+    account: shop
+    auth: {{standard_webhooks: [{{env: BENCH_SECRET}}]}}
+    map:
+      external_id: id
+      from: user.id
+      name: user.name
+      subject: subject
+      text: text
+"""
+WEBHOOK_PATH = "/in/webhook/shop"
+
+
+class Failed(Exception):
+    """A side did not do what it was asked: there is nothing to compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """One run: how many in how many seconds, and what else is worth keeping."""
+
+    count: int
+    seconds: float
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        return self.count / self.seconds
+
+
+Side = Callable[[int, int], Took]  # count, run
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A running Ticketgate."""
+
+    smtp: int
+    http: int
+    database: Path
+
+
+@contextmanager
+def program(
+    command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """A process for as long as the block lasts. Its complaints go to FOLDER/stderr."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "stderr").open("w") as complaints:
+        process = subprocess.Popen(
+            command, cwd=folder, env={**os.environ, **(env or {})}, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as asked:
+        asked.bind(("127.0.0.1", 0))
+        return int(asked.getsockname()[1])
+
+
+def wait_for(there: Callable[[], bool], process: subprocess.Popen[str], folder: Path) -> None:
+    """Until it is there. Raises Failed with the end of its complaints if it dies or takes too long."""
+    until = time.monotonic() + PATIENCE
+    while not there():
+        if process.poll() is not None or time.monotonic() > until:
+            command = process.args if isinstance(process.args, str) else " ".join(map(str, process.args))
+            raise Failed(f"{command} did not start: {(folder / 'stderr').read_text()[-800:]}")
+        time.sleep(0.05)
+
+
+def listening(port: int) -> bool:
+    with closing(socket.socket()) as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0
+
+
+def ready(port: int) -> bool:
+    with suppress(OSError, urllib.error.URLError):
+        return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2).status == 200)
+    return False
+
+
+@contextmanager
+def ticketgate(folder: Path, roles: str) -> Iterator[Gate]:
+    """`ticketgate serve` on a fresh data folder."""
+    gate = Gate(free_port(), free_port(), folder / "data" / "ticketgate.sqlite3")
+    folder.mkdir(parents=True)
+    (folder / "ticketgate.yaml").write_text(SETTINGS.format(smtp=gate.smtp, http=gate.http))
+    command = [str(Path(sys.executable).with_name("ticketgate")), "serve", "--config", "ticketgate.yaml"]
+    secret = {"BENCH_SECRET": "whsec_" + base64.b64encode(load.SECRET).decode()}
+    with program([*command, *(["--role", roles] if roles else [])], folder, secret) as process:
+        wait_for(lambda: ready(gate.http), process, folder)
+        yield gate
+
+
+@contextmanager
+def smtp_accept(folder: Path) -> Iterator[Side]:
+    with ticketgate(folder, "accept") as gate:
+        yield lambda count, run: answered("smtp", gate.smtp, count, run)
+
+
+@contextmanager
+def webhook_accept(folder: Path) -> Iterator[Side]:
+    with ticketgate(folder, "accept") as gate:
+        yield lambda count, run: answered("http", gate.http, count, run, "--path", WEBHOOK_PATH)
+
+
+@contextmanager
+def smtp_end_to_end(folder: Path) -> Iterator[Side]:
+    with ticketgate(folder, "") as gate:
+        yield lambda count, run: ticketed(gate, "smtp", gate.smtp, count, run)
+
+
+@contextmanager
+def large_end_to_end(folder: Path) -> Iterator[Side]:
+    with ticketgate(folder, "") as gate:
+        yield lambda count, run: ticketed(gate, "smtp", gate.smtp, count, run, "--attachment")
+
+
+@contextmanager
+def webhook_end_to_end(folder: Path) -> Iterator[Side]:
+    with ticketgate(folder, "") as gate:
+        yield lambda count, run: ticketed(gate, "http", gate.http, count, run, "--path", WEBHOOK_PATH)
+
+
+@contextmanager
+def aiosmtpd(folder: Path) -> Iterator[Side]:
+    port = free_port()
+    with program([sys.executable, str(HERE / "peers" / "aiosmtpd_sink.py"), str(port)], folder) as process:
+        wait_for(lambda: listening(port), process, folder)
+        yield lambda count, run: answered("smtp", port, count, run)
+
+
+@contextmanager
+def uvicorn(folder: Path) -> Iterator[Side]:
+    port = free_port()
+    with program([sys.executable, str(HERE / "peers" / "uvicorn_bare.py"), str(port)], folder) as process:
+        wait_for(lambda: listening(port), process, folder)
+        yield lambda count, run: answered("http", port, count, run)
+
+
+@contextmanager
+def node_red(folder: Path) -> Iterator[Side]:
+    """Its answer comes after its ticket is stored, so being answered is being done."""
+    port, flow = free_port(), HERE / "peers" / "node_red" / "settings.js"
+    folder.mkdir(parents=True)
+    (folder / "package.json").write_text("{}")
+    env = {
+        "PORT": str(port),
+        "DATABASE": str(folder / "tickets.sqlite3"),
+        "SECRET": base64.b64encode(load.SECRET).decode(),
+        "NODE_RED_HOME": str(folder),
+        "NODE_ENV": "production",
+    }
+    command = ["node", str(installed.node_red()), "--userDir", str(folder), "--settings", str(flow)]
+    with program(command, folder, env) as process:
+        wait_for(lambda: listening(port) and _has_table(folder / "tickets.sqlite3"), process, folder)
+        yield lambda count, run: answered("http", port, count, run, "--path", "/in/shop")
+
+
+@contextmanager
+def helpdesk(folder: Path) -> Iterator[Side]:
+    yield from _helpdesk(folder, attachment=False)
+
+
+@contextmanager
+def large_helpdesk(folder: Path) -> Iterator[Side]:
+    yield from _helpdesk(folder, attachment=True)
+
+
+def _helpdesk(folder: Path, *, attachment: bool) -> Iterator[Side]:
+    command = [str(installed.helpdesk_python()), str(HERE / "peers" / "django_helpdesk.py"), str(folder)]
+    with program(command, folder) as process:
+        if _says(process) != "ready":
+            raise Failed(f"django-helpdesk did not start: {(folder / 'stderr').read_text()[-800:]}")
+        yield lambda count, run: _mailbox(process, folder, count, run, attachment=attachment)
+
+
+def _mailbox(process: subprocess.Popen[str], folder: Path, count: int, run: int, *, attachment: bool) -> Took:
+    """Its own way in: mails lying in a local mailbox folder. Writing them there is not on its clock."""
+    box = folder / f"mailbox-{run}"
+    box.mkdir()
+    for n, mail in enumerate(corpus.mails(count, run, attachment=attachment)):
+        (box / f"{n:06d}").write_bytes(mail.raw)
+    assert process.stdin is not None
+    process.stdin.write(f"{box}\n")
+    process.stdin.flush()
+    said = json.loads(_says(process) or "{}")
+    if said.get("tickets") != count:
+        raise Failed(f"django-helpdesk made {said.get('tickets')} of {count}: {(folder / 'stderr').read_text()[-800:]}")
+    return Took(count, said["seconds"], {"pragmas": said["pragmas"]})
+
+
+def _says(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def answered(protocol: str, port: int, count: int, run: int, *more: str) -> Took:
+    """The load, until everything is answered as it should be. Raises Failed if anything is refused."""
+    with _loading(protocol, port, count, run, *more) as loading:
+        return _outcome(loading, count)
+
+
+def ticketed(gate: Gate, protocol: str, port: int, count: int, run: int, *more: str) -> Took:
+    """The load, until its last ticket is stored with its acknowledgement: from the first word said."""
+    before = tickets(gate.database)
+    with _loading(protocol, port, count, run, *more) as loading:
+        ended = _stored(gate.database, before + count)
+        outcome = _outcome(loading, count)
+    return Took(count, ended - outcome.facts["began"], outcome.facts)
+
+
+def _stored(database: Path, wanted: int) -> float:
+    """When that many tickets were seen. They are asked for 50 times a second."""
+    until = time.monotonic() + PATIENCE
+    while (there := tickets(database)) < wanted:
+        if time.monotonic() > until:
+            raise Failed(f"{there} of {wanted} tickets after {PATIENCE:.0f} s")
+        time.sleep(0.02)
+    return time.time()
+
+
+def tickets(database: Path) -> int:
+    """How many tickets are stored with something in the outbox for their customer."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
+        return int(connection.execute("SELECT count(*) FROM tickets").fetchone()[0])
+
+
+def _has_table(database: Path) -> bool:
+    with suppress(sqlite3.Error):
+        tickets(database)
+        return True
+    return False
+
+
+@contextmanager
+def _loading(protocol: str, port: int, count: int, run: int, *more: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, str(HERE / "load.py"), protocol, str(port), str(count), str(run), *more]
+    process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def _outcome(loading: subprocess.Popen[str], count: int) -> Took:
+    out, complaints = loading.communicate()
+    if loading.returncode != 0:
+        raise Failed(f"the load broke off: {complaints.strip()[-500:]}")
+    said = json.loads(out)
+    if sum(n for code, n in said["answers"].items() if code.startswith("2")) != count:
+        raise Failed(f"answers were not all as they should be: {said['answers']}")
+    return Took(count, said["seconds"], said)
