@@ -40,6 +40,8 @@ class Outcome:
     outgoing: tuple[Outgoing, ...] = ()  # one with an id that is there already is left as it is
     timers: tuple[Timer, ...] = ()
     cancelled_timers: tuple[str, ...] = ()  # ids
+    done: bool = True  # False: the envelope holds more messages; the claim goes on
+    hold: bool = False  # outbound is off: outgoing things are kept as `held` and never become due by themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +98,59 @@ class Limits:
     refused_per_source_an_hour: int = 200
     attempts: int = 3
     lease: timedelta = timedelta(seconds=60)
+    outgoing_lease: timedelta = timedelta(minutes=5)  # longer than any attempt to send may take
     seen_for: timedelta = timedelta(days=400)
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """The caller's promise that this key means this body. The envelope's own key must be made of scope and key."""
+
+    scope: str  # whose key it is: the API key's id
+    key: str
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A thing in the outbox as people see it."""
+
+    outgoing: Outgoing
+    number: str  # of its ticket
+    state: Literal["queued", "waiting", "sent", "dead", "held"]
+    settled_at: datetime | None
+    reason: str  # why the latest attempt failed
+    external_id: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key, without its secret, which nobody knows."""
+
+    id: str
+    label: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an envelope has come, and the numbers of the tickets its messages are in."""
+
+    state: Literal["waiting", "done", "set_aside"]
+    tickets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Figures for metrics and health."""
+
+    waiting: int
+    oldest_waiting: datetime | None
+    set_aside: int
+    outbox_waiting: int
+    outbox_dead: int
+    outbox_held: int
+    tickets: int

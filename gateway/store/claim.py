@@ -1,0 +1,149 @@
+"""Whose turn it is: the oldest waiting envelope of each lane that nobody works in.
+
+A lease on a lane carries a fence that grows with every lease; whoever comes back with an older one has lost the lane.
+Attempts are counted here, before any work, so that one which kills the process counts too.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, bindparam, delete, func, select, update
+
+from gateway.crypto import Vault
+from gateway.store import quarantine
+from gateway.store.dialect import Record, chunks, insert_new, one_of
+from gateway.store.tables import ASIDE, DONE, LONG_AGO, WAITING, counters, envelopes, lanes, seen, work
+from gateway.store.work import Claim, Limits
+
+_ready = (
+    select(
+        lanes.c.lane, lanes.c.head.label("seq"), work.c.attempts, work.c.trouble,
+        envelopes.c.id, envelopes.c.connector, envelopes.c.account, envelopes.c.received_at, envelopes.c.size,
+        envelopes.c.blob, envelopes.c.wrapped_key, envelopes.c.sealed,
+    )
+    .join(work, work.c.seq == lanes.c.head)
+    .join(envelopes, envelopes.c.seq == lanes.c.head)
+    .where(lanes.c.ready_at <= bindparam("now"))
+    .order_by(lanes.c.head)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True, of=lanes)
+)  # fmt: skip
+_count = update(work).where(work.c.seq == bindparam("of")).values(attempts=work.c.attempts + 1)
+_lease = (
+    update(lanes)
+    .where(lanes.c.lane == bindparam("of"))
+    .values(ready_at=bindparam("until"), fence=bindparam("with_fence"))
+)
+_finish = (
+    update(work).where(work.c.seq == bindparam("of")).values(state=bindparam("as_state"), finished_at=bindparam("at"))
+)
+_next = (
+    select(func.min(work.c.seq))
+    .where(work.c.lane == lanes.c.lane, work.c.state == WAITING)
+    .correlate(lanes)
+    .scalar_subquery()
+)
+_advance = update(lanes).where(one_of(lanes.c.lane)).values(head=func.coalesce(_next, 0), ready_at=LONG_AGO, fence=0)
+_forget = delete(lanes).where(one_of(lanes.c.lane), lanes.c.head == 0)
+_held = select(lanes.c.lane, lanes.c.fence).where(one_of(lanes.c.lane)).with_for_update()
+_seq_of = select(envelopes.c.id, envelopes.c.seq).where(one_of(envelopes.c.id))
+
+
+def claim(
+    connection: Connection, vault: Vault, limits: Limits, now: datetime, limit: int
+) -> list[tuple[Record, int, int]]:
+    """Lease lanes: the heads' rows with fence and attempts. What was tried too often is set aside on the way."""
+    while True:
+        rows = connection.execute(_ready, {"now": now, "most": limit}).all()
+        poison = [row for row in rows if row.attempts >= limits.attempts]
+        if not poison:
+            return _lease_all(connection, rows, now + limits.lease)
+        for row in poison:
+            reason = f"{row.attempts} attempts: {quarantine.trouble(vault, row) or 'the process died each time'}"
+            quarantine.keep_journalled(connection, vault, row, "poison", reason, now)
+        connection.execute(_finish, [{"of": row.seq, "as_state": ASIDE, "at": now} for row in poison])
+        advance(connection, [row.lane for row in poison])
+
+
+def _lease_all(connection: Connection, rows: Sequence[Record], until: datetime) -> list[tuple[Record, int, int]]:
+    if not rows:
+        return []
+    first = fences(connection, len(rows))
+    connection.execute(_count, [{"of": row.seq} for row in rows])
+    connection.execute(
+        _lease, [{"of": row.lane, "until": until, "with_fence": first + n} for n, row in enumerate(rows)]
+    )
+    return [(row, first + n, row.attempts + 1) for n, row in enumerate(rows)]
+
+
+def fences(connection: Connection, many: int) -> int:
+    """The first of `many` fences nobody had before."""
+    last = connection.scalar(select(counters.c.value).where(counters.c.name == "fence").with_for_update()) or 0
+    connection.execute(update(counters).where(counters.c.name == "fence").values(value=last + many))
+    return last + 1
+
+
+def held(connection: Connection, leases: Sequence[tuple[str, int]]) -> list[bool]:
+    """Which of these leases (lane and fence) are still good."""
+    fence: dict[str, int] = {}
+    for these in chunks(lane for lane, _ in leases):
+        fence.update(connection.execute(_held, {"these": these}).tuples().all())
+    return [fence.get(lane) == of_lease for lane, of_lease in leases]
+
+
+def finish(connection: Connection, claims: Sequence[Claim], now: datetime, until: datetime) -> None:
+    """Done: never again, even after the journal is pruned; their lanes go on."""
+    if not claims:
+        return
+    seqs = _seqs(connection, claims)
+    connection.execute(_finish, [{"of": seq, "as_state": DONE, "at": now} for seq in seqs.values()])
+    insert_new(connection, seen, [{"digest": identity, "until": until} for identity in seqs])
+    advance(connection, [claim.lane for claim in claims])
+
+
+def extend(connection: Connection, claims: Sequence[Claim], until: datetime) -> None:
+    """More to do on these: their leases begin anew."""
+    if claims:
+        connection.execute(_lease, [{"of": c.lane, "until": until, "with_fence": c.fence} for c in claims])
+
+
+def advance(connection: Connection, of_lanes: Sequence[str]) -> None:
+    """Free these lanes, each for the next that waits in it."""
+    for these in chunks(of_lanes):
+        connection.execute(_advance, {"these": these})
+        connection.execute(_forget, {"these": these})
+
+
+def release(connection: Connection, vault: Vault, claim: Claim, reason: str, now: datetime, wait: timedelta) -> bool:
+    """A failed attempt: the lane is free again, but not before `wait` is over."""
+    if not all(held(connection, [(claim.lane, claim.fence)])):
+        return False
+    connection.execute(_lease, [{"of": claim.lane, "until": now + wait, "with_fence": 0}])
+    quarantine.remember(connection, vault, claim.envelope.id, reason)
+    return True
+
+
+def set_aside(
+    connection: Connection, vault: Vault, envelope: str, lease: tuple[str, int], code: str, reason: str, now: datetime
+) -> bool:
+    """It is ours, but no message can be made of it: a person looks, its lane goes on."""
+    if not all(held(connection, [lease])):
+        return False
+    row = connection.execute(_whole.where(envelopes.c.id == envelope)).one()
+    quarantine.keep_journalled(connection, vault, row, code, reason, now)
+    connection.execute(_finish, [{"of": row.seq, "as_state": ASIDE, "at": now}])
+    advance(connection, [lease[0]])
+    return True
+
+
+_whole = select(
+    envelopes.c.seq, envelopes.c.id, envelopes.c.connector, envelopes.c.account, envelopes.c.received_at,
+    envelopes.c.size, work.c.attempts,
+).join(work, work.c.seq == envelopes.c.seq)  # fmt: skip
+
+
+def _seqs(connection: Connection, claims: Sequence[Claim]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for these in chunks(claim.envelope.id for claim in claims):
+        found.update(connection.execute(_seq_of, {"these": these}).tuples().all())
+    return found

@@ -1,0 +1,162 @@
+"""What must be known before messages can be placed, looked up for a whole batch at once."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from engine.decision import Past
+from engine.thread import Found, Wanted
+from gateway.crypto import Vault
+from gateway.store.commit import external
+from gateway.store.dialect import chunks, one_of
+from gateway.store.tables import (
+    contacts,
+    identities,
+    loads,
+    messages,
+    outgoing,
+    participants,
+    threads,
+    tickets,
+)  # fmt: skip
+from gateway.store.words import Keys
+from normalizer.canon import Contact, Identity, Ticket
+
+HISTORY = timedelta(days=90)
+PAST_TICKETS = 500  # of one contact; a flood from one sender must not slow everybody's look-ups down
+OUR_MESSAGE_ID = re.compile(r"<?([0-9a-f]{32})@")
+
+_placed = select(messages.c.id).where(one_of(messages.c.id))
+_owners = select(identities.c.digest, identities.c.contact).where(one_of(identities.c.digest))
+_answered = (
+    select(messages.c.external, messages.c.ticket)
+    .where(one_of(messages.c.external), messages.c.ticket.is_not(None))
+    .order_by(messages.c.seq)
+)
+_replied = select(outgoing.c.id, outgoing.c.ticket).where(one_of(outgoing.c.id), outgoing.c.kind == "reply")
+_numbered = select(tickets.c.number, tickets.c.id).where(one_of(tickets.c.number))
+_threads = select(threads.c.digest, threads.c.ticket).where(one_of(threads.c.digest))
+_tickets = select(tickets.c.id, tickets.c.contact, tickets.c.decided, tickets.c.sealed).where(one_of(tickets.c.id))
+_contacts = select(contacts.c.id, contacts.c.wrapped_key, contacts.c.sealed).where(one_of(contacts.c.id))
+_took_part = select(participants.c.ticket, participants.c.contact).where(one_of(participants.c.ticket))
+_loads = select(loads.c.whose, loads.c.open).where(loads.c.open > 0)
+
+_past = tickets.alias("past")
+_latest = (
+    select(_past.c.seq)
+    .where(_past.c.contact == contacts.c.id, _past.c.created_at >= bindparam("since"))
+    .order_by(_past.c.created_at.desc())
+    .limit(PAST_TICKETS)
+    .correlate(contacts)
+)
+_history = (
+    select(
+        tickets.c.contact, tickets.c.id, tickets.c.created_at, tickets.c.category, tickets.c.subcategory,
+        tickets.c.priority, tickets.c.status,
+    )
+    .select_from(contacts.join(tickets, tickets.c.seq.in_(_latest)))
+    .where(one_of(contacts.c.id))
+    .order_by(tickets.c.created_at, tickets.c.seq)
+)  # fmt: skip
+
+
+def find(connection: Connection, vault: Vault, wanted: Sequence[Wanted], now: datetime) -> list[Found]:
+    """What there is for each of `wanted`, all on one snapshot."""
+    search = _Search(connection, vault)
+    search.look(wanted, now)
+    return [search.found(one) for one in wanted]
+
+
+class _Search:
+    """The answers of a batch, by what was asked."""
+
+    def __init__(self, connection: Connection, vault: Vault) -> None:
+        self.connection, self.vault, self.keys = connection, vault, Keys(vault)
+        self.history: dict[str, list[Past]] = defaultdict(list)
+        self.part: dict[str, list[str]] = defaultdict(list)
+
+    def look(self, wanted: Sequence[Wanted], now: datetime) -> None:
+        self.placed = {row.id for row in self._all(_placed, (one.message for one in wanted))}
+        self.owners = self._pairs(_owners, (self._identity(i) for one in wanted for i in one.identities))
+        self.answered = self._answered({i for one in wanted for i in one.message_ids})
+        self.numbered = self._pairs(_numbered, (number for one in wanted for number in one.numbers))
+        self.threads = self._pairs(_threads, (self._thread(one) for one in wanted if one.thread))
+        self._tickets({one.ticket for one in wanted if one.ticket})
+        self._contacts()
+        self._history(wanted, now - HISTORY)
+        self.loads = dict(self.connection.execute(_loads).tuples().all())
+
+    def found(self, one: Wanted) -> Found:
+        contact = self._contact_of(one)
+        by_message_id = {i: self.answered[i] for i in one.message_ids if i in self.answered}
+        by_number = {number: self.numbered[number] for number in one.numbers if number in self.numbered}
+        by_thread = self.threads.get(self._thread(one), "") if one.thread else ""
+        named = {*by_message_id.values(), *by_number.values(), by_thread, one.ticket} & self.tickets.keys()
+        return Found(
+            placed_before=one.message in self.placed,
+            contact=self.contacts.get(contact) if contact else None,
+            tickets={ticket: self.tickets[ticket] for ticket in sorted(named)},
+            by_message_id=by_message_id,
+            by_number=by_number,
+            by_thread=by_thread,
+            participants={ticket: self._identities(ticket) for ticket in by_number.values()},
+            history=tuple(self.history.get(contact, ())) if contact else (),
+            load=self.loads,
+            previous={ticket: self.decided[ticket] for ticket in sorted(named) if self.decided[ticket]},
+        )
+
+    def _contact_of(self, one: Wanted) -> str | None:
+        if one.ticket:
+            return self.tickets[one.ticket].contact if one.ticket in self.tickets else None
+        owners = (self.owners.get(self._identity(identity)) for identity in one.identities)
+        return next((owner for owner in owners if owner), None)
+
+    def _answered(self, ids: set[str]) -> dict[str, str]:
+        digests = {external(self.vault, i): i for i in ids}
+        ours = {match[1]: i for i in ids if (match := OUR_MESSAGE_ID.match(i))}
+        said = self._pairs(_answered, digests)
+        replied = self._pairs(_replied, ours)
+        return {
+            **{digests[digest]: ticket for digest, ticket in said.items()},
+            **{ours[reply]: ticket for reply, ticket in replied.items()},
+        }
+
+    def _tickets(self, asked: set[str]) -> None:
+        named = {*self.answered.values(), *self.numbered.values(), *self.threads.values(), *asked}
+        rows = self._all(_tickets, named)
+        self.keys.fetch(self.connection, (row.contact for row in rows))
+        self.tickets: dict[str, Ticket] = {row.id: self.keys.ticket(row) for row in rows}
+        self.decided = {row.id: row.decided for row in rows}
+
+    def _contacts(self) -> None:
+        for row in self._all(_took_part, self.numbered.values()):
+            self.part[row.ticket].append(row.contact)
+        named = {contact for part in self.part.values() for contact in part}
+        rows = self._all(_contacts, {*self.owners.values(), *named, *(t.contact for t in self.tickets.values())})
+        self.keys.wrapped.update({row.id: row.wrapped_key for row in rows})
+        self.contacts: dict[str, Contact] = {row.id: self.keys.contact(row) for row in rows}
+
+    def _history(self, wanted: Sequence[Wanted], since: datetime) -> None:
+        for these in chunks(contact for one in wanted if (contact := self._contact_of(one))):
+            for row in self.connection.execute(_history, {"these": these, "since": since}):
+                past = Past(row.id, row.created_at, row.category, row.subcategory, row.priority, row.status)
+                self.history[row.contact].append(past)
+
+    def _identities(self, ticket: str) -> tuple[Identity, ...]:
+        return tuple(identity for contact in self.part[ticket] for identity in self.contacts[contact].identities)
+
+    def _identity(self, identity: Identity) -> str:
+        return self.vault.digest("identity", identity.kind, identity.value)
+
+    def _thread(self, one: Wanted) -> str:
+        return self.vault.digest("thread", *(one.thread or ()))
+
+    def _all(self, statement: Any, these: Iterable[str]) -> list[Any]:
+        return [row for some in chunks(these) for row in self.connection.execute(statement, {"these": some})]
+
+    def _pairs(self, statement: Any, these: Iterable[str]) -> dict[str, str]:
+        return dict(tuple(row) for row in self._all(statement, these))

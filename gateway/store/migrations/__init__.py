@@ -1,0 +1,1 @@
+"""How a data folder of an older Ticketgate becomes one of this."""

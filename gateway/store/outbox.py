@@ -1,0 +1,219 @@
+"""What is owed to the outside, and what became of it.
+
+    queued   behind an earlier one of the same target and ticket
+    waiting  the next of its target and ticket; due at `due_at`, leased while somebody tries
+    sent     taken
+    dead     refused for good, until a person retries it; a dead `create` keeps what follows it back
+    held     outbound was off when it was made
+
+What became of it enters the journal in the same transaction, so that decisions hear of it like of anything else.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import BindParameter, Connection, bindparam, func, select, update
+
+from gateway.crypto import Vault
+from gateway.store import journal
+from gateway.store.blobs import Blobs
+from gateway.store.claim import fences
+from gateway.store.dialect import Record, chunks, insert, insert_new, one_of
+from gateway.store.standing import Standing
+from gateway.store.tables import DEAD, HELD, LONG_AGO, QUEUED, SENT, WAITING, known, meta, outgoing
+from gateway.store.words import Keys, outgoing_place, settlement_place
+from gateway.store.work import Later, Limits, Never, Outcome, Owed, Settlement
+from normalizer.canon import Envelope, HandoverStep, Outgoing, Sent, dump, load
+
+
+def owe(connection: Connection, keys: Keys, standing: Standing, outcomes: Sequence[Outcome]) -> None:
+    """Add what these outcomes owe; what is there already is left as it is."""
+    rows = [
+        _row(keys, one, standing.tickets[one.ticket].contact, HELD if outcome.hold else QUEUED)
+        for outcome in outcomes
+        for one in outcome.outgoing
+    ]
+    insert_new(connection, outgoing, rows)
+    _go_on(connection, (row["ticket"] for row in rows))
+
+
+def _row(keys: Keys, one: Outgoing, contact: str, state: str) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "kind": one.kind,
+        "step": one.content.kind if isinstance(one.content, HandoverStep) else "reply",
+        "target": one.target,
+        "ticket": one.ticket,
+        "contact": contact,
+        "state": state,
+        "due_at": one.due_at,
+        "leased_until": LONG_AGO,
+        "fence": 0,
+        "attempts": 0,
+        "tries": 0,
+        "sealed": keys.seal(contact, one, outgoing_place(one.id)),
+    }
+
+
+_other, _first = outgoing.alias("other"), outgoing.alias("first")
+_before = (_other.c.ticket == outgoing.c.ticket) & (_other.c.target == outgoing.c.target)
+_under_way = select(_other.c.seq).where(_before, _other.c.state == WAITING).exists()
+_kept_back = select(_other.c.seq).where(_before, _other.c.state == DEAD, _other.c.step == "create").exists()
+_first_of_each = (
+    select(func.min(_first.c.seq))
+    .where(one_of(_first.c.ticket), _first.c.state == QUEUED)
+    .group_by(_first.c.target, _first.c.ticket)
+)
+_promote = update(outgoing).where(outgoing.c.seq.in_(_first_of_each), ~_under_way, ~_kept_back).values(state=WAITING)
+
+
+def _go_on(connection: Connection, tickets: Iterable[str]) -> None:
+    """In each target of these tickets the first that is queued is next, unless something stands before it."""
+    for these in chunks(tickets):
+        connection.execute(_promote, {"these": these})
+
+
+_now: BindParameter[datetime] = bindparam("now")
+_due = (
+    select(
+        outgoing.c.seq, outgoing.c.id, outgoing.c.contact, outgoing.c.ticket, outgoing.c.target, outgoing.c.due_at,
+        outgoing.c.attempts, outgoing.c.sealed, known.c.sealed.label("known_as"),
+    )
+    .outerjoin(known, (known.c.target == outgoing.c.target) & (known.c.ticket == outgoing.c.ticket))
+    .where(outgoing.c.state == WAITING, outgoing.c.due_at <= _now, outgoing.c.leased_until <= _now)
+    .order_by(outgoing.c.due_at, outgoing.c.seq)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True, of=outgoing)
+)  # fmt: skip
+_lease = (
+    update(outgoing)
+    .where(outgoing.c.seq == bindparam("of"))
+    .values(
+        leased_until=bindparam("until"),
+        fence=bindparam("with_fence"),
+        attempts=outgoing.c.attempts + 1,
+        tries=outgoing.c.tries + 1,
+    )
+)
+
+
+def due(connection: Connection, limits: Limits, now: datetime, limit: int) -> list[tuple[Record, int]]:
+    """Lease what is due, with its fence; nothing while the outbox is held."""
+    if connection.scalar(select(meta.c.name).where(meta.c.name == "outbox_held")):
+        return []
+    rows = connection.execute(_due, {"now": now, "most": limit}).all()
+    if not rows:
+        return []
+    first = fences(connection, len(rows))
+    until = now + limits.outgoing_lease
+    connection.execute(_lease, [{"of": row.seq, "until": until, "with_fence": first + n} for n, row in enumerate(rows)])
+    return [(row, first + n) for n, row in enumerate(rows)]
+
+
+def owed(vault: Vault, keys: Keys, row: Record, fence: int) -> Owed:
+    one = keys.outgoing(row)
+    called = load(Sent, vault.house.open(row.known_as, known_place(row.target, row.ticket))) if row.known_as else Sent()
+    counted = Outgoing(one.id, one.kind, one.target, one.ticket, row.due_at, one.content, row.attempts + 1)
+    return Owed(counted, fence, called.external_id, called.url)
+
+
+_leased = select(outgoing.c.tries).where(
+    outgoing.c.id == bindparam("of"), outgoing.c.fence == bindparam("with_fence"), outgoing.c.state == WAITING
+)
+_settle = update(outgoing).where(outgoing.c.id == bindparam("of"))
+
+
+def settle(
+    connection: Connection, vault: Vault, blobs: Blobs, settled: Sequence[tuple[Owed, Settlement, datetime]]
+) -> list[bool]:
+    """What became of each attempt; False if its lease went to somebody else meanwhile."""
+    return [_settle_one(connection, vault, blobs, *one) for one in settled]
+
+
+def _settle_one(
+    connection: Connection, vault: Vault, blobs: Blobs, owed: Owed, settlement: Settlement, now: datetime
+) -> bool:
+    one = owed.outgoing
+    tries = connection.scalar(_leased, {"of": one.id, "with_fence": owed.fence})
+    if tries is None:
+        return False
+    sealed = vault.house.seal(dump(_told(settlement)), settlement_place(one.id))
+    changed: dict[str, Any] = {"leased_until": LONG_AGO, "fence": 0, "settlement": sealed}
+    match settlement:
+        case Later(_, due_at):
+            connection.execute(_settle, {"of": one.id, "due_at": due_at, **changed})
+            return True
+        case Sent():
+            connection.execute(_settle, {"of": one.id, "state": SENT, "settled_at": now, **changed})
+            _remember(connection, vault, one, settlement)
+        case Never():
+            connection.execute(_settle, {"of": one.id, "state": DEAD, "settled_at": now, **changed})
+    _go_on(connection, [one.ticket])
+    journal.enqueue(connection, vault, blobs, [news(one, settlement, tries, now)])
+    return True
+
+
+def _told(settlement: Settlement) -> Sent | Never:
+    return Never(settlement.reason) if isinstance(settlement, Later) else settlement
+
+
+def _remember(connection: Connection, vault: Vault, one: Outgoing, sent: Sent) -> None:
+    if one.kind == "handover" and sent.external_id:
+        sealed = vault.house.seal(dump(sent), known_place(one.target, one.ticket))
+        statement = insert(connection, known)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["target", "ticket"], set_={"sealed": statement.excluded.sealed}
+            ),
+            {"target": one.target, "ticket": one.ticket, "sealed": sealed},
+        )
+
+
+def news(one: Outgoing, settlement: Sent | Never, tries: int, now: datetime) -> Envelope:
+    """The outcome as an envelope of connector `outbox`."""
+    outcome: Literal["sent", "dead"] = "sent" if isinstance(settlement, Sent) else "dead"
+    told = {
+        "outgoing": one.id,
+        "kind": one.kind,
+        "target": one.target,
+        "ticket": one.ticket,
+        "outcome": outcome,
+        "external_id": settlement.external_id if isinstance(settlement, Sent) else "",
+        "url": settlement.url if isinstance(settlement, Sent) else "",
+        "reason": settlement.reason if isinstance(settlement, Never) else "",
+        "at": now,
+    }
+    key = f"{one.id}:{outcome}:{tries}"
+    return Envelope("outbox", one.kind, key, f"ticket:{one.ticket}", now, orjson.dumps(told))
+
+
+_dead = select(outgoing.c.id, outgoing.c.ticket).where(outgoing.c.state.in_((DEAD, HELD)))
+_again = update(outgoing).where(outgoing.c.id == bindparam("of"))
+
+
+def retry(connection: Connection, ids: Sequence[str] | Literal["all dead"], now: datetime) -> int:
+    """Dead or held ones are owed again, from now on, in their order."""
+    if ids == "all dead":
+        rows = list(connection.execute(_dead.where(outgoing.c.state == DEAD)))
+    else:
+        named = _dead.where(one_of(outgoing.c.id))
+        rows = [row for these in chunks(ids) for row in connection.execute(named, {"these": these})]
+    if rows:
+        fresh = {"state": QUEUED, "due_at": now, "attempts": 0, "settled_at": None}
+        connection.execute(_again, [{"of": row.id, **fresh} for row in rows])
+        _go_on(connection, [row.ticket for row in rows])
+    return len(rows)
+
+
+def hold(connection: Connection, held: bool) -> None:
+    """Hold everything back, or let it go again: a restored backup must not send what was sent since."""
+    if held:
+        insert_new(connection, meta, [{"name": "outbox_held", "value": b"1"}])
+    else:
+        connection.execute(meta.delete().where(meta.c.name == "outbox_held"))
+
+
+def known_place(target: str, ticket: str) -> str:
+    return f"known.sealed:{target}:{ticket}"

@@ -1,0 +1,141 @@
+"""What could not become a message: kept, visible, and to be tried again after a mend.
+
+Stage `door`: turned away before it was ours; its first bytes are kept here. Stage `journal`: ours, its bytes are in the
+journal. Reasons may quote what was sent, so they are sealed; codes stand in clear.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, delete, select, update
+
+from gateway.crypto import Vault
+from gateway.store.dialect import Record, chunks, insert, one_of
+from gateway.store.tables import LONG_AGO, WAITING, envelopes, lanes, quarantine, refusals, work
+from gateway.store.work import Limits, SetAside
+from normalizer.errors import Rejected
+
+HOUR = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One request or mail that was turned away."""
+
+    connector: str
+    account: str
+    code: str
+    reason: str
+    body: bytes = field(repr=False)
+    facts: Mapping[str, str]
+    now: datetime
+
+
+def refuse(connection: Connection, vault: Vault, limits: Limits, refusals_: Sequence[Refusal]) -> list[bool]:
+    """Keep what was refused at the door. False: beyond its source's quota for this hour, counted only."""
+    if refusals_:
+        earlier = min(int(refusal.now.timestamp()) for refusal in refusals_) // HOUR
+        connection.execute(delete(refusals).where(refusals.c.hour < earlier))
+    return [_refuse(connection, vault, limits, refusal) for refusal in refusals_]
+
+
+def _refuse(connection: Connection, vault: Vault, limits: Limits, refusal: Refusal) -> bool:
+    if _count(connection, vault, refusal) > limits.refused_per_source_an_hour:
+        return False
+    identity = os.urandom(16).hex()
+    connection.execute(
+        quarantine.insert(),
+        {
+            "id": identity, "stage": "door", "connector": refusal.connector, "account": refusal.account,
+            "code": refusal.code, "at": refusal.now, "received_at": refusal.now, "size": len(refusal.body),
+            "attempts": 0,
+            "sealed": _seal(vault, identity, refusal.reason, refusal.facts, refusal.body[: limits.refused_body]),
+        },
+    )  # fmt: skip
+    return True
+
+
+def _count(connection: Connection, vault: Vault, refusal: Refusal) -> int:
+    source = vault.digest("source", refusal.facts.get("remote", ""))
+    row = {"source": source, "hour": int(refusal.now.timestamp()) // HOUR, "count": 1}
+    statement = insert(connection, refusals).on_conflict_do_update(
+        index_elements=["hour", "source"], set_={"count": refusals.c.count + 1}
+    )
+    return int(connection.execute(statement.returning(refusals.c.count), row).scalar_one())
+
+
+def keep_journalled(connection: Connection, vault: Vault, row: Record, code: str, reason: str, now: datetime) -> None:
+    """A row for a journalled envelope that is set aside; `row` is of `envelopes`, with the attempts made."""
+    connection.execute(
+        quarantine.insert(),
+        {
+            "id": row.id, "stage": "journal", "connector": row.connector, "account": row.account, "code": code,
+            "at": now, "received_at": row.received_at, "size": row.size, "attempts": row.attempts,
+            "sealed": _seal(vault, row.id, reason, {}),
+        },
+    )  # fmt: skip
+
+
+def remember(connection: Connection, vault: Vault, envelope: str, reason: str) -> None:
+    """Why the latest attempt failed, for the day it is set aside."""
+    seq = select(envelopes.c.seq).where(envelopes.c.id == envelope).scalar_subquery()
+    sealed = vault.house.seal(reason.encode("utf-8", "replace"), f"work.trouble:{envelope}")
+    connection.execute(update(work).where(work.c.seq == seq).values(trouble=sealed))
+
+
+def trouble(vault: Vault, row: Record) -> str:
+    return vault.house.open(row.trouble, f"work.trouble:{row.id}").decode() if row.trouble else ""
+
+
+def retry(connection: Connection, ids: Sequence[str]) -> int:
+    """Let journalled ones wait again, first in their lanes, with no attempts counted. Raises Rejected for others."""
+    count = 0
+    for these in chunks(ids):
+        rows = connection.execute(_of_ids, {"these": these}).all()
+        if any(row.stage == "door" for row in rows):
+            raise Rejected(
+                "what was refused at the door was never accepted: have it sent again", status=403, code="forbidden"
+            )
+        for row in rows:
+            _requeue(connection, row)
+        connection.execute(delete(quarantine).where(one_of(quarantine.c.id)), {"these": these})
+        count += len(rows)
+    return count
+
+
+_of_ids = (
+    select(quarantine.c.id, quarantine.c.stage, envelopes.c.seq, work.c.lane)
+    .outerjoin(envelopes, envelopes.c.id == quarantine.c.id)
+    .outerjoin(work, work.c.seq == envelopes.c.seq)
+    .where(one_of(quarantine.c.id))
+)
+_wait = (
+    update(work).where(work.c.seq == bindparam("of")).values(state=WAITING, attempts=0, finished_at=None, trouble=None)
+)
+
+
+def _requeue(connection: Connection, row: Record) -> None:
+    connection.execute(_wait, {"of": row.seq})
+    statement = insert(connection, lanes)
+    earlier = statement.on_conflict_do_update(
+        index_elements=["lane"], set_={"head": statement.excluded.head}, where=lanes.c.head > statement.excluded.head
+    )
+    connection.execute(earlier, {"lane": row.lane, "head": row.seq, "ready_at": LONG_AGO, "fence": 0})
+
+
+def opened(vault: Vault, row: Record, *, whole: bool = False) -> SetAside:
+    words = vault.house.open(row.sealed, f"quarantine.sealed:{row.id}")
+    head, _, body = words.partition(b"\n")
+    said = json.loads(head)
+    return SetAside(
+        row.id, row.stage, row.connector, row.account, row.code, said["reason"], row.received_at, row.size,
+        row.attempts, said["facts"], body if whole else b"",
+    )  # fmt: skip
+
+
+def _seal(vault: Vault, identity: str, reason: str, facts: Mapping[str, str], body: bytes = b"") -> bytes:
+    head = json.dumps({"reason": reason, "facts": dict(facts)}).encode()
+    return vault.house.seal(head + b"\n" + body, f"quarantine.sealed:{identity}")

@@ -1,0 +1,213 @@
+"""What people and the API may look at, a page at a time: `after` names the last one of the page before.
+
+Tickets, outgoing things and what was set aside come newest first; what was said and decided in a ticket in its order.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, Connection, ScalarSelect, Select, Table, func, select
+
+from engine.decision import Decision
+from gateway.crypto import Vault
+from gateway.store import quarantine as aside
+from gateway.store.dialect import chunks, insert_new, one_of
+from gateway.store.tables import (
+    ASIDE,
+    DEAD,
+    HELD,
+    QUEUED,
+    SENT,
+    WAITING,
+    contacts,
+    cursors,
+    decisions,
+    envelopes,
+    lanes,
+    messages,
+    meta,
+    outgoing,
+    quarantine,
+    rulesets,
+    tickets,
+    timers,
+    work,
+)  # fmt: skip
+from gateway.store.words import Keys, settlement_place
+from gateway.store.work import Counts, Posted, Progress, SetAside
+from normalizer.canon import Contact, Message, Ticket
+
+FILTERS = ("status", "priority", "category", "subcategory", "group", "assignee", "contact", "channel")
+
+
+def list_tickets(
+    connection: Connection, vault: Vault, after: str, limit: int, filters: Mapping[str, str]
+) -> list[tuple[Ticket, Contact]]:
+    """With their contacts. `after` is a number or id; a filter that is empty chooses nothing out."""
+    statement = _newest(tickets, tickets.c.number, after, limit)
+    for name, value in filters.items():
+        if name not in FILTERS:
+            raise ValueError(f"tickets cannot be chosen by {name!r}; by {', '.join(FILTERS)}")
+        statement = statement.where(tickets.c[name] == value) if value else statement
+    rows = connection.execute(statement).all()
+    whose = {row.contact: None for row in rows}
+    keys = Keys(vault).fetch(connection, whose)
+    known = {
+        row.id: keys.contact(row) for some in chunks(whose) for row in connection.execute(_contacts, {"these": some})
+    }
+    return [(keys.ticket(row), known[row.contact]) for row in rows]
+
+
+_contacts = select(contacts).where(one_of(contacts.c.id))
+
+
+def ticket(connection: Connection, vault: Vault, name: str) -> Ticket | None:
+    """By id or number."""
+    row = connection.execute(select(tickets).where((tickets.c.id == name) | (tickets.c.number == name))).first()
+    return Keys(vault).fetch(connection, [row.contact]).ticket(row) if row else None
+
+
+def contact(connection: Connection, vault: Vault, identity: str) -> Contact | None:
+    row = connection.execute(_contacts, {"these": [identity]}).first()
+    return Keys(vault).fetch(connection, [identity]).contact(row) if row else None
+
+
+def messages_of(connection: Connection, vault: Vault, ticket_id: str, after: str, limit: int) -> list[Message]:
+    statement = _oldest(messages, messages.c.id, after, limit).where(messages.c.ticket == ticket_id)
+    rows = connection.execute(statement).all()
+    keys = Keys(vault).fetch(connection, (row.contact for row in rows))
+    return [keys.message(row) for row in rows]
+
+
+def decisions_of(connection: Connection, vault: Vault, ticket_id: str, after: str, limit: int) -> list[Decision]:
+    statement = _oldest(decisions, decisions.c.hash, after, limit).where(decisions.c.ticket == ticket_id)
+    rows = connection.execute(statement).all()
+    keys = Keys(vault).fetch(connection, (row.contact for row in rows))
+    return [keys.decision(row) for row in rows]
+
+
+def list_outgoing(
+    connection: Connection, vault: Vault, state: str, after: str, limit: int, ticket_id: str
+) -> list[Posted]:
+    """In one state; without, whatever is not sent. With a ticket's id, its own."""
+    statement = _newest(outgoing, outgoing.c.id, after, limit).add_columns(tickets.c.number)
+    statement = statement.join(tickets, tickets.c.id == outgoing.c.ticket)
+    if ticket_id:
+        statement = statement.where(outgoing.c.ticket == ticket_id)
+    if state or not ticket_id:
+        statement = statement.where(outgoing.c.state == state if state else outgoing.c.state != SENT)
+    rows = connection.execute(statement).all()
+    keys = Keys(vault).fetch(connection, (row.contact for row in rows))
+    return [_posted(vault, keys, row) for row in rows]
+
+
+def _posted(vault: Vault, keys: Keys, row: Any) -> Posted:
+    told = json.loads(vault.house.open(row.settlement, settlement_place(row.id))) if row.settlement else {}
+    return Posted(
+        replace(keys.outgoing(row), attempts=row.attempts, due_at=row.due_at), row.number, row.state, row.settled_at,
+        told.get("reason", ""), told.get("external_id", ""), told.get("url", ""),
+    )  # fmt: skip
+
+
+def list_quarantine(connection: Connection, vault: Vault, after: str, limit: int, code: str) -> list[SetAside]:
+    """Without the bytes."""
+    statement = _newest(quarantine, quarantine.c.id, after, limit)
+    rows = connection.execute(statement.where(quarantine.c.code == code) if code else statement)
+    return [aside.opened(vault, row) for row in rows]
+
+
+def quarantined(connection: Connection, vault: Vault, identity: str) -> SetAside | None:
+    """With what was kept of it; the bytes of a journalled one are its envelope's."""
+    row = connection.execute(select(quarantine).where(quarantine.c.id == identity)).first()
+    return aside.opened(vault, row, whole=True) if row else None
+
+
+def envelope_row(connection: Connection, identity: str) -> Any:
+    return connection.execute(select(envelopes).where(envelopes.c.id == identity)).first()
+
+
+def progress(connection: Connection, identity: str) -> Progress | None:
+    """How far an envelope has come, and the tickets its messages are in."""
+    state = select(work.c.state).join(envelopes, envelopes.c.seq == work.c.seq).where(envelopes.c.id == identity)
+    found = connection.scalar(state)
+    if found is None:
+        return None
+    in_tickets = (
+        select(tickets.c.number)
+        .join(messages, messages.c.ticket == tickets.c.id)
+        .where(messages.c.envelope == identity)
+        .order_by(tickets.c.seq)
+        .distinct()
+    )
+    return Progress("set_aside" if found == ASIDE else found, tuple(connection.scalars(in_tickets)))
+
+
+def cursor(connection: Connection, name: str) -> str | None:
+    return connection.scalar(select(cursors.c.value).where(cursors.c.name == name))
+
+
+def next_due(connection: Connection) -> datetime | None:
+    """The earliest moment anything waits for; in the past if it waits already, None if nothing does."""
+    held = connection.scalar(select(meta.c.name).where(meta.c.name == "outbox_held"))
+    moments = [
+        connection.scalar(select(func.min(lanes.c.ready_at))),
+        connection.scalar(select(func.min(timers.c.due_at))),
+        None if held else _next_outgoing(connection),
+    ]
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _next_outgoing(connection: Connection) -> datetime | None:
+    waiting = select(outgoing.c.due_at, outgoing.c.leased_until).where(outgoing.c.state == WAITING)
+    soonest = waiting.order_by(outgoing.c.due_at).limit(100)  # more than can be leased at a time
+    return min((max(row.due_at, row.leased_until) for row in connection.execute(soonest)), default=None)
+
+
+def counts(connection: Connection) -> Counts:
+    """Figures for metrics and health."""
+    oldest = connection.scalar(
+        select(envelopes.c.received_at).where(envelopes.c.seq == select(func.min(lanes.c.head)).scalar_subquery())
+    )
+    by_state = connection.execute(select(outgoing.c.state, func.count()).group_by(outgoing.c.state)).tuples()
+    owed: dict[str, int] = dict(by_state.all())
+    return Counts(
+        waiting=_count(connection, select(func.count()).select_from(work).where(work.c.state == WAITING)),
+        oldest_waiting=oldest,
+        set_aside=_count(connection, select(func.count()).select_from(quarantine)),
+        outbox_waiting=owed.get(WAITING, 0) + owed.get(QUEUED, 0),
+        outbox_dead=owed.get(DEAD, 0),
+        outbox_held=owed.get(HELD, 0),
+        tickets=_count(connection, select(func.count()).select_from(tickets)),
+    )
+
+
+def keep_ruleset(connection: Connection, sha: str, files: Mapping[str, str]) -> None:
+    packed = zlib.compress(json.dumps(dict(files)).encode())
+    insert_new(connection, rulesets, [{"sha": sha, "files": packed}])
+
+
+def ruleset(connection: Connection, sha: str) -> dict[str, str] | None:
+    packed = connection.scalar(select(rulesets.c.files).where(rulesets.c.sha == sha))
+    return dict(json.loads(zlib.decompress(packed))) if packed else None
+
+
+def _count(connection: Connection, statement: Select[int]) -> int:
+    return connection.scalar(statement) or 0
+
+
+def _newest(table: Table, name: Column[str], after: str, limit: int) -> Select[Any]:
+    statement = select(table).order_by(table.c.seq.desc()).limit(limit)
+    return statement.where(table.c.seq < _place(table, name, after)) if after else statement
+
+
+def _oldest(table: Table, name: Column[str], after: str, limit: int) -> Select[Any]:
+    statement = select(table).order_by(table.c.seq).limit(limit)
+    return statement.where(table.c.seq > _place(table, name, after)) if after else statement
+
+
+def _place(table: Table, name: Column[str], value: str) -> ScalarSelect[Any]:
+    return select(table.c.seq).where(name == value).scalar_subquery()

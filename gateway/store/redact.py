@@ -1,0 +1,100 @@
+"""What is left of a noun once its person is erased: codes, instants and hashes, and `erased` where words were."""
+
+from dataclasses import replace
+
+from engine.decision import Decision, Fact, Fired, Written
+from gateway.store.enclosed import ERASED
+from normalizer.canon import Address, Contact, HandoverStep, Message, Outgoing, Reply, Ticket
+
+WORDY = ("subject", "description", "solution", "custom.")
+
+
+def contact(whole: Contact) -> Contact:
+    return Contact(whole.id, name=ERASED)
+
+
+def ticket(whole: Ticket) -> Ticket:
+    return replace(
+        whole,
+        subject=ERASED,
+        description=ERASED,
+        solution=ERASED if whole.solution else "",
+        extracted={},
+        custom={},
+        marks={},
+    )
+
+
+def message(whole: Message) -> Message:
+    return replace(
+        whole,
+        external_id=ERASED,
+        sender=_address(whole.sender),
+        to=(),
+        cc=(),
+        reply_to=(),
+        in_reply_to="",
+        references=(),
+        thread_key="",
+        subject=ERASED,
+        text=ERASED,
+        full_text=ERASED,
+        quoted="",
+        signature="",
+        html="",
+        attachments=(),
+        claims={},
+        understanding=replace(whole.understanding, extracted={}),
+    )
+
+
+def decision(whole: Decision) -> Decision:
+    """Its hash stays that of what was decided, so that the chain still holds."""
+    case = whole.case
+    return replace(
+        whole,
+        case=replace(
+            case,
+            ticket=ticket(case.ticket),
+            contact=contact(case.contact),
+            message=message(case.message) if case.message else None,
+        ),
+        fired=tuple(_fired(fired) for fired in whole.fired),
+        written=tuple(_written(written) for written in whole.written),
+        ticket=ticket(whole.ticket),
+    )
+
+
+def outgoing(whole: Outgoing) -> Outgoing:
+    match whole.content:
+        case Reply() as reply:
+            left: Reply | HandoverStep = replace(
+                reply, to=_address(reply.to), subject=ERASED, text=ERASED, in_reply_to="", references=(), thread_key=""
+            )
+        case HandoverStep() as step:
+            left = replace(
+                step,
+                ticket=ticket(step.ticket),
+                contact=contact(step.contact) if step.contact else None,
+                message=message(step.message) if step.message else None,
+            )
+    return replace(whole, content=left)
+
+
+def _address(whole: Address) -> Address:
+    return Address(whole.kind, ERASED, ERASED if whole.name else "")
+
+
+def _fired(whole: Fired) -> Fired:
+    seen = tuple(replace(seen, found=_fact(seen.found)) for seen in whole.seen)
+    return replace(whole, because=ERASED, seen=seen)
+
+
+def _written(whole: Written) -> Written:
+    if not whole.field.startswith(WORDY):
+        return whole
+    return replace(whole, value=_fact(whole.value), before=_fact(whole.before))
+
+
+def _fact(value: Fact) -> Fact:
+    return ERASED if isinstance(value, str | tuple) and value else value

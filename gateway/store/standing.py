@@ -1,0 +1,155 @@
+"""How things stand when outcomes are to be committed, and which of them still fit.
+
+An outcome was worked out on what was found a little earlier. It fits if its lease is still its own, each ticket is at
+the version it replaces, its decision follows the ticket's latest one, and nobody made its message or contact meanwhile.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, select
+
+from gateway.crypto import Vault
+from gateway.store.claim import held
+from gateway.store.dialect import chunks, one_of
+from gateway.store.tables import contacts, identities, messages, tickets
+from gateway.store.work import Outcome
+from normalizer.canon import Contact, Identity, Message, Ticket
+
+OPEN = frozenset({"new", "open", "waiting_customer", "waiting_third"})
+
+_tickets = select(
+    tickets.c.id, tickets.c.version, tickets.c.decided, tickets.c.contact,
+    tickets.c.status, tickets.c.group, tickets.c.assignee,
+).where(one_of(tickets.c.id))  # fmt: skip
+_messages = select(messages.c.id).where(one_of(messages.c.id))
+_contacts = select(contacts.c.id).where(one_of(contacts.c.id))
+_owners = select(identities.c.digest, identities.c.contact).where(one_of(identities.c.digest))
+
+
+@dataclass(slots=True)
+class Stand:
+    """A ticket as far as commits must know it."""
+
+    version: int
+    decided: str
+    contact: str
+    carried_by: frozenset[str]  # whose load it counts to, while it is open
+
+
+@dataclass(slots=True)
+class Standing:
+    vault: Vault
+    held: dict[int, bool]  # by id() of the outcome
+    tickets: dict[str, Stand]
+    messages: set[str]
+    contacts: set[str]
+    owners: dict[str, str]  # contact by digest of identity
+    loads: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def read(cls, connection: Connection, vault: Vault, outcomes: Sequence[Outcome]) -> "Standing":
+        made = cls(vault, {}, {}, set(), set(), {})
+        leases = held(connection, [(outcome.claim.lane, outcome.claim.fence) for outcome in outcomes])
+        made.held = {id(outcome): ours for outcome, ours in zip(outcomes, leases, strict=True)}
+        for these in chunks(ticket for outcome in outcomes for ticket in _spoken_of(outcome)):
+            for row in connection.execute(_tickets, {"these": these}):
+                carried = carriers(row.status, row.group, row.assignee)
+                made.tickets[row.id] = Stand(row.version, row.decided, row.contact, carried)
+        for these in chunks(message.id for outcome in outcomes for message, _ in outcome.messages):
+            made.messages.update(connection.scalars(_messages, {"these": these}))
+        for these in chunks(contact.id for outcome in outcomes for contact in outcome.contacts):
+            made.contacts.update(connection.scalars(_contacts, {"these": these}))
+        for these in chunks(made.digest(one) for outcome in outcomes for one in _identities(outcome)):
+            made.owners.update(connection.execute(_owners, {"these": these}).tuples().all())
+        return made
+
+    def digest(self, identity: Identity) -> str:
+        return self.vault.digest("identity", identity.kind, identity.value)
+
+    def admits(self, outcome: Outcome) -> bool:
+        """Whether it fits; if so, the ones after it are measured against what it leaves behind."""
+        fits = (
+            self.held[id(outcome)]
+            and all(message.id not in self.messages for message, _ in outcome.messages)
+            and all(self._version(ticket.id) == ticket.version - 1 for ticket in outcome.tickets)
+            and self._follows(outcome)
+            and all(self._is_new(contact) for contact in outcome.contacts if contact.id not in self.contacts)
+        )
+        if fits:
+            self._take(outcome)
+        return fits
+
+    def _version(self, ticket: str) -> int:
+        return self.tickets[ticket].version if ticket in self.tickets else 0
+
+    def _follows(self, outcome: Outcome) -> bool:
+        latest: dict[str, str] = {}
+        written = {ticket.id for ticket in outcome.tickets}
+        for decision in outcome.decisions:
+            ticket = decision.ticket.id
+            if ticket not in written:
+                raise ValueError("a decision is committed with its ticket")
+            stand = self.tickets.get(ticket)
+            if decision.case.previous != latest.get(ticket, stand.decided if stand else ""):
+                return False
+            latest[ticket] = decision.hash
+        return True
+
+    def _is_new(self, contact: Contact) -> bool:
+        """A known one may name an identity that is another's; a new one that does was made from an old look-up."""
+        return all(self.digest(identity) not in self.owners for identity in contact.identities)
+
+    def _take(self, outcome: Outcome) -> None:
+        self.messages.update(message.id for message, _ in outcome.messages)
+        for contact in outcome.contacts:
+            self.contacts.add(contact.id)
+            for identity in contact.identities:
+                self.owners.setdefault(self.digest(identity), contact.id)
+        for ticket in outcome.tickets:
+            self._stand(ticket)
+        for decision in outcome.decisions:
+            self.tickets[decision.ticket.id].decided = decision.hash
+
+    def _stand(self, ticket: Ticket) -> None:
+        before = self.tickets.get(ticket.id)
+        group, assignee = ticket.group, ticket.assignee
+        carried = carriers(ticket.status.value, group.value if group else "", assignee.value if assignee else "")
+        self.loads.update(carried)
+        self.loads.subtract(before.carried_by if before else ())
+        self.tickets[ticket.id] = Stand(ticket.version, before.decided if before else "", ticket.contact, carried)
+
+    def speaker(self, outcome: Outcome, message: Message, ticket: str) -> str | None:
+        """The contact a message is of: the decision's, the ticket's, or whoever has the sender's identity."""
+        for decision in outcome.decisions:
+            if decision.case.message and decision.case.message.id == message.id:
+                return decision.case.contact.id
+        if ticket:
+            return self.tickets[ticket].contact
+        return self.owners.get(self.digest(_sender(message)))
+
+
+def carriers(status: str, group: str, assignee: str) -> frozenset[str]:
+    if status not in OPEN:
+        return frozenset()
+    return frozenset(({f"group:{group}"} if group else set()) | ({f"agent:{assignee}"} if assignee else set()))
+
+
+def _spoken_of(outcome: Outcome) -> list[str]:
+    return [
+        *(ticket.id for ticket in outcome.tickets),
+        *(decision.ticket.id for decision in outcome.decisions),
+        *(ticket for _, ticket in outcome.messages if ticket),
+        *(one.ticket for one in outcome.outgoing),
+        *(timer.ticket for timer in outcome.timers),
+    ]
+
+
+def _identities(outcome: Outcome) -> list[Identity]:
+    alone = [_sender(message) for message, ticket in outcome.messages if not ticket]
+    return [*(identity for contact in outcome.contacts for identity in contact.identities), *alone]
+
+
+def _sender(message: Message) -> Identity:
+    return Identity(message.sender.kind, message.sender.address)

@@ -1,0 +1,330 @@
+"""The store: a few verbs, each one transaction.
+
+    journal, refuse                 the door
+    claim, release, set_aside       work on what waits, a lane at a time
+    find, numbers, commit           what placing needs, and what became of it
+    due, settle, ring               what is owed, and when
+    everything else                 looking, and what people do by hand
+
+All SQL is in synchronous functions over a `sqlalchemy.Connection`, one file a verb, written once for SQLite and
+PostgreSQL. Here each is run whole by SQLite's one writing thread, or a reading one: a single hop for a transaction. A
+PostgreSQL store runs the same functions by `AsyncConnection.run_sync` (docs/decisions/0003-sql-in-sync-functions.md).
+
+Every verb raises Unavailable if the disk or the file does not do its part; the store recovers by itself once it does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from connectors.base import Cursor
+from engine.decision import Decision
+from engine.thread import Found, Wanted
+from gateway.crypto import KeyRing, SealedError, Vault
+from gateway.store import access, enclosed, erase, outbox, reads, timers, upgrade
+from gateway.store import claim as leases
+from gateway.store import numbers as serials
+from gateway.store import quarantine as aside
+from gateway.store import vault as vaults
+from gateway.store.blobs import Blobs
+from gateway.store.commit import commit
+from gateway.store.database import Database
+from gateway.store.dialect import Record
+from gateway.store.find import find
+from gateway.store.journal import Arrival, journal
+from gateway.store.rotate import rotate
+from gateway.store.together import Together
+from gateway.store.words import Keys
+from gateway.store.work import (
+    ApiKey,
+    Claim,
+    Counts,
+    Idempotency,
+    Limits,
+    Outcome,
+    Owed,
+    Posted,
+    Progress,
+    SetAside,
+    Settlement,
+)  # fmt: skip
+from normalizer.canon import Contact, Envelope, Message, Ticket
+
+FILE = "ticketgate.db"
+
+
+class Store:
+    """One data folder, open. Made by `Store.open`, ended by `close`."""
+
+    revision = upgrade.REVISION
+
+    def __init__(self, database: Database, vault: Vault, blobs: Blobs, zone: ZoneInfo, limits: Limits) -> None:
+        self.database, self.vault, self.blobs, self.zone, self.limits = database, vault, blobs, zone, limits
+        self._journal: Together[Arrival, list[bool]] = Together(self._journal_batch)
+        self._refuse: Together[aside.Refusal, bool] = Together(self._refuse_batch)
+        self._settle: Together[tuple[Owed, Settlement, datetime], bool] = Together(self._settle_batch)
+
+    @classmethod
+    async def open(cls, folder: Path, keys: KeyRing, *, zone: ZoneInfo, limits: Limits | None = None) -> "Store":
+        """Make the data folder, or upgrade it after a backup. Raises ConfigError: a newer one, a wrong master key."""
+        database = Database(folder / FILE)
+        try:
+            await upgrade.upgrade(database, folder)
+            if not await database.read(vaults.has_keys):
+                await database.write("arrange", partial(vaults.make_keys, ring=keys))
+            vault = await database.read(partial(vaults.unlock, ring=keys, folder=folder))
+            return cls(database, vault, Blobs(folder / "blobs", vault), zone, limits or Limits())
+        except BaseException:
+            await database.close()
+            raise
+
+    async def close(self) -> None:
+        """Finish what callers wait for, then close the file."""
+        for together in (self._journal, self._refuse, self._settle):
+            await together.close()
+        await self.database.close()
+
+    # ---- the door ----------------------------------------------------------------------------------------------------
+
+    async def journal(
+        self,
+        envelopes: Sequence[Envelope],
+        now: datetime,
+        cursor: Cursor | None = None,
+        *,
+        idempotency: Idempotency | None = None,
+    ) -> list[bool]:
+        """Once this returns they are durably ours; True for each new one, False for one redelivered.
+
+        All of them are kept, or none. Raises Rejected (409, `conflict`) if the idempotency key meant another body.
+        """
+        if not envelopes and cursor is None:
+            return []
+        large = [envelope for envelope in envelopes if len(envelope.body) > self.limits.blob_over]
+        blobs = {one.id: await self.database.aside(partial(self.blobs.keep, one.body)) for one in large}
+        return await self._journal(Arrival(tuple(envelopes), now, cursor, idempotency, blobs))
+
+    async def refuse(
+        self, connector: str, account: str, code: str, reason: str, body: bytes, facts: Mapping[str, str], now: datetime
+    ) -> bool:
+        """Keep what was turned away; False if its source is over its quota for this hour, and it was only counted."""
+        return await self._refuse(aside.Refusal(connector, account, code, reason, body, facts, now))
+
+    async def cursor(self, name: str) -> str | None:
+        """How far a listener has read."""
+        return await self.database.read(partial(reads.cursor, name=name))
+
+    # ---- work --------------------------------------------------------------------------------------------------------
+
+    async def claim(self, now: datetime, limit: int) -> list[Claim]:
+        """The oldest waiting envelope of each free lane, oldest first, leased for `limits.lease`."""
+        leased = await self.database.write(
+            "claim", partial(leases.claim, vault=self.vault, limits=self.limits, now=now, limit=limit)
+        )
+        if not leased:
+            return []
+        opened = await self.database.aside(lambda: [self._opened(row) for row, _, _ in leased])
+        claims = []
+        for (row, fence, attempts), (envelope, trouble) in zip(leased, opened, strict=True):
+            if trouble:
+                await self._put_aside(row.id, (row.lane, fence), "unreadable", trouble, now)
+            else:
+                claims.append(Claim(envelope, row.lane, fence, attempts))
+        return claims
+
+    async def release(self, claim: Claim, reason: str, now: datetime, wait: timedelta) -> bool:
+        """A failed attempt: again after `wait`. False if the lease is not ours any more."""
+        return await self.database.write(
+            "release", partial(leases.release, vault=self.vault, claim=claim, reason=reason, now=now, wait=wait)
+        )
+
+    async def set_aside(self, claim: Claim, code: str, reason: str, now: datetime) -> bool:
+        """No message can be made of it. False if the lease is not ours any more."""
+        return await self._put_aside(claim.envelope.id, (claim.lane, claim.fence), code, reason, now)
+
+    async def _put_aside(self, envelope: str, lease: tuple[str, int], code: str, reason: str, now: datetime) -> bool:
+        return await self.database.write(
+            "set_aside",
+            partial(
+                leases.set_aside, vault=self.vault, envelope=envelope, lease=lease, code=code, reason=reason, now=now
+            ),
+        )
+
+    async def find(self, wanted: Sequence[Wanted], now: datetime) -> list[Found]:
+        """What is there for each, all on one snapshot."""
+        return await self.database.read(partial(find, vault=self.vault, wanted=wanted, now=now)) if wanted else []
+
+    async def numbers(self, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
+        """Numbers by ticket id, for ticket ids with their local day as YYYYMMDD. Given once, kept for ever."""
+        return await self.database.write("number", partial(serials.number, wanted=wanted)) if wanted else {}
+
+    async def commit(self, outcomes: Sequence[Outcome], now: datetime) -> list[bool]:
+        """All in one transaction. False for each that lost: nothing of it was kept, and its lease stays as it was."""
+        if not outcomes:
+            return []
+        return await self.database.write(
+            "commit", partial(commit, vault=self.vault, limits=self.limits, outcomes=outcomes, now=now)
+        )
+
+    # ---- what is owed, and when --------------------------------------------------------------------------------------
+
+    async def due(self, now: datetime, limit: int) -> list[Owed]:
+        """What is to be sent now, leased for `limits.outgoing_lease`; in order for each target and ticket."""
+        leased = await self.database.write("due", partial(outbox.due, limits=self.limits, now=now, limit=limit))
+        return await self.database.read(partial(self._owed, leased=leased)) if leased else []
+
+    def _owed(self, connection: Any, leased: Sequence[tuple[Record, int]]) -> list[Owed]:
+        keys = Keys(self.vault).fetch(connection, (row.contact for row, _ in leased))
+        return [outbox.owed(self.vault, keys, row, fence) for row, fence in leased]
+
+    async def settle(self, owed: Owed, settlement: Settlement, now: datetime) -> bool:
+        """What became of an attempt; its outcome is journalled with it. False if the lease is not ours any more."""
+        return await self._settle((owed, settlement, now))
+
+    async def ring(self, now: datetime, limit: int) -> int:
+        """Put due timers into the journal. Returns how many."""
+        return await self.database.write(
+            "ring", partial(timers.ring, vault=self.vault, blobs=self.blobs, now=now, limit=limit)
+        )
+
+    async def next_due(self) -> datetime | None:
+        """The earliest moment anything waits for; in the past if something waits now."""
+        return await self.database.read(reads.next_due)
+
+    async def retry_outgoing(self, ids: Sequence[str] | Literal["all dead"], now: datetime) -> int:
+        """Owe dead or held ones again, each with the id it always had. No ids: all dead ones."""
+        return await self.database.write("arrange", partial(outbox.retry, ids=ids or "all dead", now=now))
+
+    async def hold_outbox(self, held: bool = True) -> None:
+        """Let nothing become due until told otherwise."""
+        await self.database.write("arrange", partial(outbox.hold, held=held))
+
+    # ---- looking -----------------------------------------------------------------------------------------------------
+
+    async def counts(self) -> Counts:
+        return await self.database.read(reads.counts)
+
+    async def tickets(self, after: str = "", limit: int = 50, **filters: str) -> list[tuple[Ticket, Contact]]:
+        """Newest first, with their contacts; after that number. Filters: reads.FILTERS."""
+        return await self.database.read(
+            partial(reads.list_tickets, vault=self.vault, after=after, limit=limit, filters=filters)
+        )
+
+    async def ticket(self, name: str) -> Ticket | None:
+        """By id or number."""
+        return await self.database.read(partial(reads.ticket, vault=self.vault, name=name))
+
+    async def contact(self, identity: str) -> Contact | None:
+        return await self.database.read(partial(reads.contact, vault=self.vault, identity=identity))
+
+    async def messages(self, ticket: str, after: str = "", limit: int = 1000) -> list[Message]:
+        """What was said in a ticket, in order; after that message id."""
+        return await self.database.read(
+            partial(reads.messages_of, vault=self.vault, ticket_id=ticket, after=after, limit=limit)
+        )
+
+    async def decisions(self, ticket: str, after: str = "", limit: int = 1000) -> list[Decision]:
+        """What was decided about a ticket, in order; after that hash."""
+        return await self.database.read(
+            partial(reads.decisions_of, vault=self.vault, ticket_id=ticket, after=after, limit=limit)
+        )
+
+    async def outgoing(self, state: str = "", after: str = "", limit: int = 50, ticket: str = "") -> list[Posted]:
+        """In that state, or all that is not sent; or a ticket's own. Newest first; after that id."""
+        return await self.database.read(
+            partial(reads.list_outgoing, vault=self.vault, state=state, after=after, limit=limit, ticket_id=ticket)
+        )
+
+    async def quarantine(self, after: str = "", limit: int = 50, code: str = "") -> list[SetAside]:
+        """Newest first, without the bytes; after that id."""
+        return await self.database.read(
+            partial(reads.list_quarantine, vault=self.vault, after=after, limit=limit, code=code)
+        )
+
+    async def quarantined(self, identity: str) -> SetAside | None:
+        """With its bytes: all of them if it was ours, the first ones if it was refused at the door."""
+        found = await self.database.read(partial(reads.quarantined, vault=self.vault, identity=identity))
+        return await self._with_bytes(found) if found and found.stage == "journal" else found
+
+    async def _with_bytes(self, one: SetAside) -> SetAside:
+        envelope = await self.envelope(one.id)
+        return replace(one, body=envelope.body, facts=dict(envelope.transport)) if envelope else one
+
+    async def retry_quarantined(self, ids: Sequence[str], now: datetime) -> int:
+        """Let them be processed again, with no attempts counted. Raises Rejected for what was refused at the door."""
+        return await self.database.write("arrange", partial(aside.retry, ids=ids))
+
+    async def envelope(self, identity: str) -> Envelope | None:
+        row = await self.database.read(partial(reads.envelope_row, identity=identity))
+        return (await self.database.aside(lambda: self._opened(row)))[0] if row else None
+
+    async def status_of(self, envelope: str) -> Progress | None:
+        """How far an envelope has come; None if there is no such."""
+        return await self.database.read(partial(reads.progress, identity=envelope))
+
+    def _opened(self, row: Record) -> tuple[Envelope, str]:
+        """The envelope, and what is wrong with its bytes if it cannot be worked on."""
+        try:
+            return enclosed.opened(self.vault.ring, self.blobs, row), "" if row.wrapped_key else enclosed.ERASED
+        except (SealedError, OSError) as e:
+            damaged = Envelope(row.connector, row.account, "", "", row.received_at, b"")
+            return damaged, f"the stored bytes cannot be opened: {type(e).__name__}"
+
+    # ---- by hand -----------------------------------------------------------------------------------------------------
+
+    async def keep_ruleset(self, sha: str, files: Mapping[str, str]) -> None:
+        """Keep a rule set's files, so that decisions made with it can be made again."""
+        if await self.ruleset(sha) is None:
+            await self.database.write("arrange", partial(reads.keep_ruleset, sha=sha, files=files))
+
+    async def ruleset(self, sha: str) -> dict[str, str] | None:
+        return await self.database.read(partial(reads.ruleset, sha=sha))
+
+    async def add_key(self, label: str, scopes: Sequence[str], now: datetime) -> tuple[str, str]:
+        """A new API key's id, and its secret, which cannot be shown again."""
+        return await self.database.write(
+            "arrange", partial(access.add_key, vault=self.vault, label=label, scopes=scopes, now=now)
+        )
+
+    async def key(self, secret: str) -> ApiKey | None:
+        """The API key with this secret, unless it is revoked."""
+        return await self.database.read(partial(access.key, vault=self.vault, secret=secret))
+
+    async def list_keys(self) -> list[ApiKey]:
+        return await self.database.read(access.keys)
+
+    async def revoke_key(self, identity: str) -> bool:
+        return await self.database.write("arrange", partial(access.revoke, identity=identity))
+
+    async def erase_contact(self, identity: str, now: datetime) -> bool:
+        """Destroy the keys of everything a person said; reads say `erased` from then on. False if there is no such."""
+        blobs = await self.database.write("erase", partial(erase.erase, vault=self.vault, contact=identity, now=now))
+        await self.database.alone(partial(erase.scrub, blobs=self.blobs, names=blobs or ()))
+        return blobs is not None
+
+    async def rotate(self, new: KeyRing) -> int:
+        """Wrap every key anew by the current master of `new`. Returns how many."""
+        count = await self.database.write("rotate", partial(rotate, old=self.vault.ring, new=new))
+        self.vault.ring = new
+        return count
+
+    # ---- what concurrent callers share -------------------------------------------------------------------------------
+
+    async def _journal_batch(self, arrivals: Sequence[Arrival]) -> list[list[bool] | Exception]:
+        return await self.database.write(
+            "journal", partial(journal, vault=self.vault, blobs=self.blobs, arrivals=arrivals)
+        )
+
+    async def _refuse_batch(self, refused: Sequence[aside.Refusal]) -> list[bool]:
+        return await self.database.write(
+            "refuse", partial(aside.refuse, vault=self.vault, limits=self.limits, refusals_=refused)
+        )
+
+    async def _settle_batch(self, settled: Sequence[tuple[Owed, Settlement, datetime]]) -> list[bool]:
+        return await self.database.write(
+            "settle", partial(outbox.settle, vault=self.vault, blobs=self.blobs, settled=settled)
+        )

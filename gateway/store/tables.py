@@ -1,0 +1,283 @@
+"""The tables, once for every dialect. What stands here in clear is what may: codes, numbers, instants and hashes.
+
+Words, names, addresses and foreign ids are inside `sealed` columns, or are keyed digests to look things up by
+(`gateway/crypto.py`). Which data key opens a sealed column: the row's own `wrapped_key`; else its contact's.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)  # fmt: skip
+from sqlalchemy.engine import Dialect
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+LONG_AGO = EPOCH
+
+
+class Instant(TypeDecorator[datetime]):
+    """Microseconds since 1970 in UTC: the same order and precision in every dialect."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData()
+Sequence = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts by itself only in an INTEGER PRIMARY KEY
+
+
+def _id() -> Column[str]:
+    return Column("id", Text, nullable=False, unique=True)
+
+
+def _seq() -> Column[int]:
+    return Column("seq", Sequence, primary_key=True, autoincrement=True)
+
+
+def _looked_up(name: str, *columns: Column[Any]) -> Table:
+    """A small table found only by its primary key: stored in it."""
+    return Table(name, metadata, *columns, sqlite_with_rowid=False)
+
+
+def _partial(name: str, *columns: str, where: str) -> Index:
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
+meta = _looked_up("meta", Column("name", Text, primary_key=True), Column("value", LargeBinary, nullable=False))
+
+counters = _looked_up("counters", Column("name", Text, primary_key=True), Column("value", BigInteger, nullable=False))
+
+# ---- the journal -----------------------------------------------------------------------------------------------------
+
+envelopes = Table(
+    "envelopes", metadata, _seq(), _id(),
+    Column("connector", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("blob", Text),  # name of the file that holds the body, if it is large
+    Column("wrapped_key", LargeBinary),  # NULL: erased
+    Column("sealed", LargeBinary),
+    _partial("envelopes_by_blob", "blob", where="blob IS NOT NULL"),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+WAITING, DONE, ASIDE = "waiting", "done", "aside"
+
+work = Table(
+    "work", metadata,
+    Column("seq", Sequence, ForeignKey("envelopes.seq"), primary_key=True, autoincrement=False),
+    Column("lane", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("redeliveries", Integer, nullable=False),
+    Column("finished_at", Instant),
+    Column("trouble", LargeBinary),  # sealed: why the latest attempt failed
+    _partial("work_waiting", "lane", "seq", where="state = 'waiting'"),
+)  # fmt: skip
+
+# A lane stands here as long as something waits in it; `head` is the first of that.
+lanes = _looked_up(
+    "lanes",
+    Column("lane", Text, primary_key=True),
+    Column("head", BigInteger, nullable=False),
+    Column("ready_at", Instant, nullable=False),  # end of the lease, or of the wait after a failure
+    Column("fence", BigInteger, nullable=False),  # 0: nobody's
+)
+Index("lanes_by_head", lanes.c.head)
+
+seen = _looked_up("seen", Column("digest", Text, primary_key=True), Column("until", Instant, nullable=False))
+
+cursors = _looked_up("cursors", Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+
+idempotency = _looked_up(
+    "idempotency",
+    Column("digest", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
+quarantine = Table(
+    "quarantine", metadata, _seq(), _id(),
+    Column("stage", Text, nullable=False),
+    Column("connector", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # reason and facts, and what was refused at the door
+    Index("quarantine_by_code", "code", "seq"),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+refusals = _looked_up(
+    "refusals",
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),
+    Column("source", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+
+# ---- what became of it -----------------------------------------------------------------------------------------------
+
+contacts = Table(
+    "contacts", metadata,
+    Column("id", Text, primary_key=True),
+    Column("changed_at", Instant, nullable=False),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)  # fmt: skip
+
+identities = _looked_up(
+    "identities",
+    Column("digest", Text, primary_key=True),
+    Column("contact", Text, ForeignKey("contacts.id"), nullable=False),
+)
+Index("identities_by_contact", identities.c.contact)
+
+tickets = Table(
+    "tickets", metadata, _seq(), _id(),
+    Column("number", Text, nullable=False, unique=True),
+    Column("version", Integer, nullable=False),
+    Column("contact", Text, ForeignKey("contacts.id"), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("priority", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("subcategory", Text, nullable=False),
+    Column("group", Text, nullable=False),
+    Column("assignee", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("decided", Text, nullable=False),  # hash of its latest decision
+    Column("sealed", LargeBinary, nullable=False),
+    Index("tickets_by_contact", "contact", "created_at"),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+numbers = _looked_up(
+    "numbers", Column("ticket", Text, primary_key=True), Column("number", Text, nullable=False, unique=True)
+)
+
+loads = _looked_up("loads", Column("whose", Text, primary_key=True), Column("open", BigInteger, nullable=False))
+
+messages = Table(
+    "messages", metadata, _seq(), _id(),
+    Column("envelope", Text, nullable=False),
+    Column("ticket", Text, ForeignKey("tickets.id")),
+    Column("contact", Text, ForeignKey("contacts.id")),
+    Column("external", Text, nullable=False),  # keyed digest of the channel's id
+    Column("direction", Text, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("wrapped_key", LargeBinary),  # of a message that belongs to no contact
+    Column("sealed", LargeBinary, nullable=False),
+    Index("messages_by_ticket", "ticket", "seq"),
+    Index("messages_by_external", "external"),
+    Index("messages_by_envelope", "envelope"),
+    Index("messages_by_contact", "contact"),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+threads = _looked_up("threads", Column("digest", Text, primary_key=True), Column("ticket", Text, nullable=False))
+
+participants = _looked_up(
+    "participants",
+    Column("ticket", Text, ForeignKey("tickets.id"), primary_key=True),
+    Column("contact", Text, ForeignKey("contacts.id"), primary_key=True),
+)
+Index("participants_by_contact", participants.c.contact)
+
+decisions = Table(
+    "decisions", metadata, _seq(),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("previous", Text, nullable=False),
+    Column("ticket", Text, ForeignKey("tickets.id"), nullable=False),
+    Column("contact", Text, ForeignKey("contacts.id"), nullable=False),
+    Column("trigger", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("ruleset", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("decisions_by_ticket", "ticket", "seq"),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+rulesets = _looked_up(
+    "rulesets",
+    Column("sha", Text, primary_key=True),
+    Column("files", LargeBinary, nullable=False),  # zlib of JSON {name: text}
+)
+
+# ---- what is owed ----------------------------------------------------------------------------------------------------
+
+QUEUED, SENT, DEAD, HELD = "queued", "sent", "dead", "held"  # and WAITING: the next of its target and ticket
+
+outgoing = Table(
+    "outgoing", metadata, _seq(), _id(),
+    Column("kind", Text, nullable=False),
+    Column("step", Text, nullable=False),  # create, append, update; reply
+    Column("target", Text, nullable=False),
+    Column("ticket", Text, ForeignKey("tickets.id"), nullable=False),
+    Column("contact", Text, ForeignKey("contacts.id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("leased_until", Instant, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),  # since it was last set going
+    Column("tries", Integer, nullable=False),  # ever
+    Column("settled_at", Instant),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("settlement", LargeBinary),  # sealed: the latest reason, or what the other side called it
+    _partial("outgoing_due", "due_at", where="state = 'waiting'"),
+    Index("outgoing_by_ticket", "ticket", "target", "seq"),
+    Index("outgoing_by_state", "state", "seq"),
+    Index("outgoing_by_contact", "contact"),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+known = _looked_up(
+    "known",
+    Column("target", Text, primary_key=True),
+    Column("ticket", Text, ForeignKey("tickets.id"), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+timers = Table(
+    "timers", metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("ticket", Text, ForeignKey("tickets.id"), nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Index("timers_due", "due_at"),
+)  # fmt: skip
+
+# ---- who may call ----------------------------------------------------------------------------------------------------
+
+api_keys = Table(
+    "api_keys", metadata,
+    Column("id", Text, primary_key=True),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("label", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked", Boolean, nullable=False),
+)  # fmt: skip
