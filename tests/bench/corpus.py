@@ -83,12 +83,16 @@ def templates(*, attachment: bool = False) -> list[bytes]:
 def bodies(count: int, run: int) -> Iterator[tuple[str, bytes]]:
     """`count` webhook bodies of about 1 KB with their delivery ids, each from another customer."""
     random = Random(SEED)
-    words = [text(random, language, BODY_SIZE - 200) for language in ("zh", "en") * (VARIETY // 2)]
+    words = [text(random, language, BODY_SIZE - 250) for language in ("zh", "en") * (VARIETY // 2)]
     for n in range(count):
         digits = f"{run:04d}{n:08d}"
         body = {
             "id": f"msg-{digits}",
-            "user": {"id": f"u{digits}", "name": random.choice(("张伟", "李娜", "Ann Lee", "Tom Fox"))},
+            "user": {
+                "id": f"u{digits}",
+                "name": random.choice(("张伟", "李娜", "Ann Lee", "Tom Fox")),
+                "email": f"customer{digits}@example.net",
+            },
             "subject": random.choice(SUBJECTS["zh" if n % 2 == 0 else "en"]),
             "text": words[n % VARIETY],
             "sent_at": "2026-11-02T09:00:00Z",

@@ -17,6 +17,7 @@ import hmac
 import json
 import time
 from collections import Counter, deque
+from collections.abc import Mapping
 from typing import cast
 
 import corpus
@@ -128,6 +129,9 @@ class Calling(Talk):
         self.transport.write(self.tally.todo.popleft()[0])
 
 
+KINDS: Mapping[str, type[Talk]] = {"smtp": Mailing, "http": Calling}
+
+
 def _length(head: bytes) -> int:
     low = head.lower()
     at = low.find(b"content-length:")
@@ -191,7 +195,7 @@ def _at(ordered: list[float], share: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("protocol", choices=["smtp", "http"])
+    parser.add_argument("protocol", choices=list(KINDS))
     parser.add_argument("port", type=int)
     parser.add_argument("count", type=int)
     parser.add_argument("run", type=int)
@@ -199,12 +203,12 @@ def main() -> None:
     parser.add_argument("--path", default="/")
     asked = parser.parse_args()
     if asked.protocol == "smtp":
-        todo, kind = smtp_steps(asked.count, asked.run, attachment=asked.attachment), Mailing
+        todo = smtp_steps(asked.count, asked.run, attachment=asked.attachment)
     else:
-        todo, kind = http_requests(asked.count, asked.run, asked.path), Calling
+        todo = http_requests(asked.count, asked.run, asked.path)
     gc.collect()
     gc.freeze()
-    print(json.dumps(uvloop.run(run(kind, asked.port, todo))))
+    print(json.dumps(uvloop.run(run(KINDS[asked.protocol], asked.port, todo))))
 
 
 if __name__ == "__main__":
