@@ -1,8 +1,8 @@
 """What a decision looks at, what rules may do, and the record of what was decided and why.
 
-    Case      everything a decision may look at; recorded, so that it can be made again
-    Effect    what a rule may do (operators call it an action, 动作): a closed union
-    Decision  the case, the rules that fired with the values they saw, and the merged outcome
+Case      everything a decision may look at; recorded, so that it can be made again
+Effect    what a rule may do (operators call it an action, 动作): a closed union
+Decision  the case, the rules that fired with the values they saw, and the merged outcome
 """
 
 import hashlib
@@ -13,7 +13,9 @@ from typing import Literal
 
 from normalizer.canon import Contact, Message, Ticket, dump
 
-Trigger = str  # ticket.created, message.received, ticket.updated, timer.NAME, sla.near, sla.missed, outgoing.failed, ...
+Trigger = (
+    str  # ticket.created, message.received, ticket.updated, timer.NAME, sla.near, sla.missed, outgoing.failed, ...
+)
 Fact = str | int | float | bool | tuple[str, ...] | None
 
 

@@ -28,11 +28,12 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML file as plain values; `where` tells the place of any of them."""
+    """A YAML file as plain values; `where` tells the place of any of them, `key` that of a mapping's key."""
 
     file: str
     value: Any
     places: Mapping[Path, Where] = field(repr=False)
+    keys: Mapping[Path, Where] = field(default_factory=dict, repr=False)
 
     def where(self, *path: str | int) -> Where:
         """The place of the value at this path, or of the nearest thing around it."""
@@ -40,6 +41,10 @@ class Document:
             if found := self.places.get(path[:end]):
                 return found
         return Where(self.file)
+
+    def key(self, *path: str | int) -> Where:
+        """The place of the key that the value at this path stands under."""
+        return self.keys.get(path) or self.where(*path)
 
 
 @dataclass(slots=True)
@@ -87,6 +92,7 @@ class _Reader:
     def __init__(self, file: str) -> None:
         self.file = file
         self.places: dict[Path, Where] = {}
+        self.keys: dict[Path, Where] = {}
         self.anchors: dict[str, tuple[Any, int]] = {}
         self.stack: list[_Open] = []
         self.nodes = 0
@@ -96,7 +102,7 @@ class _Reader:
     def read(self, text: str) -> Document:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             self._take(event)
-        return Document(self.file, self.result, self.places)
+        return Document(self.file, self.result, self.places, self.keys)
 
     def _take(self, event: yaml.Event) -> None:
         match event:
@@ -152,6 +158,7 @@ class _Reader:
             raise self._fault(event, f"{key!r} stands here twice", "keep one", "duplicate-key")
         top.key = key
         self._mark(event)
+        self.keys[self._path()] = self.places[self._path()]
 
     def _put(self, value: Any, event: Any) -> None:
         if not self.stack:

@@ -1,0 +1,68 @@
+"""What an acknowledgement may say: the variables of its template, its language, and its parts once rendered.
+
+A template is a text file `rules/templates/NAME.LANGUAGE.liquid`. Its first line is `subject: ...`, then an empty line,
+then the words. The promise is computed from the SLA and never written out in the template.
+"""
+
+from collections.abc import Sequence
+
+from engine.company import Company
+from engine.sla import promise
+from engine.vocabulary import Vocabulary
+from normalizer.canon import Contact, Ticket
+
+VARIABLES = (
+    "number", "name", "subject", "summary", "promise", "promise_is_length", "due", "company", "category",
+    "subcategory", "priority", "order_number",
+)  # fmt: skip
+
+SUMMARY = 200  # characters
+
+
+def language(ticket: Ticket, contact: Contact, languages: Sequence[str] = ("zh", "en")) -> str:
+    """The language to answer in: the customer's if there are templates for it, else English, else the first there is.
+
+    A customer whose language is unknown gets the first.
+    """
+    spoken = (ticket.language or contact.locale).lower().partition("-")[0]
+    if not spoken or spoken in languages:
+        return spoken or languages[0]
+    return "en" if "en" in languages else languages[0]
+
+
+def variables(
+    ticket: Ticket, contact: Contact, company: Company, vocabulary: Vocabulary, in_language: str
+) -> dict[str, str | bool]:
+    """What a template may use; every name of VARIABLES is there, empty if unknown."""
+    told = promise(ticket, company, in_language)
+    category = ticket.category.value if ticket.category else ""
+    subcategory = ticket.subcategory.value if ticket.subcategory else ""
+    order = ticket.extracted.get("order_number")
+    return {
+        "number": ticket.number,
+        "name": contact.name,
+        "subject": _short(ticket.subject, 60),
+        "summary": _short(ticket.description, SUMMARY),
+        "promise": told.text if told else "",
+        "promise_is_length": bool(told and told.is_length),
+        "due": told.due if told else "",
+        "company": company.name,
+        "category": vocabulary.label("category", category, in_language) if category else "",
+        "subcategory": vocabulary.label("subcategory", subcategory, in_language, category) if subcategory else "",
+        "priority": vocabulary.label("priority", ticket.priority.value, in_language),
+        "order_number": order.value if order else ticket.custom.get("order_number", ""),
+    }
+
+
+def parts(rendered: str) -> tuple[str, str]:
+    """Subject and words of a rendered template; without the line `subject:` it is all words."""
+    first, _, rest = rendered.lstrip("\ufeff\n").partition("\n")
+    name, colon, subject = first.partition(":")
+    if name.strip().lower() != "subject" or not colon:
+        return "", rendered.strip() + "\n"
+    return " ".join(subject.split()), rest.strip() + "\n"
+
+
+def _short(text: str, length: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= length else flat[: length - 1].rstrip() + "…"

@@ -1,0 +1,295 @@
+"""The company as its configuration tells it: people, calendars, ticket types and word lists.
+
+    people.yaml      groups, agents with their skills, tiers and who has them
+    calendars.yaml   opening hours and holidays
+    types.yaml       ticket types with their fields, SLA policies
+    lists.yaml       word lists that rules name
+
+What people write is checked here, at its place; the rest of the house sees the frozen `Company`.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from engine.calendar import Calendar, Hours, duration, minutes
+from engine.vocabulary import PRIORITIES, WEEKDAYS, Labels
+from normalizer.canon import Contact
+from normalizer.errors import ConfigError
+from normalizer.identity import email_address, phone
+from normalizer.marked import Document, Path, model, read
+
+FILES = ("people.yaml", "calendars.yaml", "types.yaml", "lists.yaml")
+
+_DAYS = list(WEEKDAYS)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+class Label(_Strict):
+    zh: str = ""
+    en: str = ""
+
+
+class Group(_Strict):
+    label: Label = Label()
+
+
+class Agent(_Strict):
+    label: Label = Label()
+    groups: tuple[str, ...]
+    skills: tuple[str, ...] = ()
+    email: str = ""
+
+
+class Tier(_Strict):
+    label: Label = Label()
+    identities: tuple[dict[Literal["email", "phone", "handle", "openid", "user", "domain"], str], ...] = ()
+
+
+class People(_Strict):
+    groups: dict[str, Group] = {}
+    skills: dict[str, Label] = {}
+    agents: dict[str, Agent] = {}
+    tiers: dict[str, Tier] = {"normal": Tier()}
+
+
+class OpenHours(_Strict):
+    label: Label = Label()
+    hours: Literal["24x7"] | dict[str, str | tuple[str, ...]] = "24x7"
+    holidays: tuple[str, ...] = ()
+    workdays: tuple[str, ...] = ()
+
+
+class Calendars(_Strict):
+    calendars: dict[str, OpenHours] = {"always": OpenHours()}
+    business: str = "always"
+
+
+class Policy(_Strict):
+    label: Label = Label()
+    calendar: str = "always"
+    milestones: dict[str, str | dict[Literal["urgent", "high", "normal", "low"], str]]
+
+    @field_validator("milestones")
+    @classmethod
+    def _durations(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for name, due in given.items():
+            for text in due.values() if isinstance(due, dict) else [due]:
+                if duration(text) is None:
+                    raise ValueError(f"{name}: {text!r} is no duration; write 30m, 4h or 2d")
+            if isinstance(due, dict) and len(due) < len(PRIORITIES):
+                raise ValueError(f"{name}: give a duration for each of urgent, high, normal, low")
+        return given
+
+
+class TypeField(_Strict):
+    label: Label = Label()
+    kind: Literal["text", "phone", "email", "number", "date", "choice"] = "text"
+    required: bool = False
+    choices: tuple[str, ...] = ()
+
+
+class TicketType(_Strict):
+    label: Label = Label()
+    sla: str = "standard"
+    fields: dict[str, TypeField] = {}
+
+
+class Types(_Strict):
+    policies: dict[str, Policy]
+    types: dict[str, TicketType]
+
+
+class Lists(_Strict):
+    lists: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+
+
+@dataclass(frozen=True)
+class Company:
+    """Who works here, when, and what is promised. `zone` is the one deployment time zone."""
+
+    zone: ZoneInfo
+    people: People
+    business: str  # the calendar that `clock.business_hours` means
+    calendars: Mapping[str, Calendar]
+    types: Mapping[str, TicketType]
+    policies: Mapping[str, Policy]
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    name: str = ""
+    sha: str = ""  # of the configuration's content: part of what made a decision
+
+    @cached_property
+    def tier_of(self) -> Mapping[tuple[str, str], str]:
+        """(kind, value) of an identity to its tier; kind `domain` is that of a mail address."""
+        return {
+            (kind, _known_by(kind, value)): tier
+            for tier, listed in self.people.tiers.items()
+            for identity in listed.identities
+            for kind, value in identity.items()
+        }
+
+    def tier(self, contact: Contact) -> str:
+        """The tier this contact claims by its identities; whether it counts depends on their proof."""
+        for identity in contact.identities:
+            keys = [(identity.kind, identity.value)]
+            if identity.kind == "email":
+                keys.append(("domain", identity.value.rpartition("@")[2]))
+            for key in keys:
+                if tier := self.tier_of.get(key):
+                    return tier
+        return contact.tier
+
+    @cached_property
+    def members(self) -> Mapping[str, tuple[str, ...]]:
+        """Agents of each group, by name."""
+        return {
+            group: tuple(sorted(name for name, agent in self.people.agents.items() if group in agent.groups))
+            for group in self.people.groups
+        }
+
+    @cached_property
+    def skills(self) -> Mapping[str, Labels]:
+        named = {skill: _labels(label) for skill, label in self.people.skills.items()}
+        return {skill: {} for agent in self.people.agents.values() for skill in agent.skills} | named
+
+    @cached_property
+    def labels(self) -> Mapping[str, Mapping[str, Labels]]:
+        """What the vocabulary needs of us: groups, agents, skills, tiers, types, fields, policies."""
+        fields = {name: _labels(f.label) for kind in self.types.values() for name, f in kind.fields.items()}
+        return {
+            "groups": {name: _labels(group.label) for name, group in self.people.groups.items()},
+            "agents": {name: _labels(agent.label) for name, agent in self.people.agents.items()},
+            "skills": self.skills,
+            "tiers": {name: _labels(tier.label) for name, tier in self.people.tiers.items()},
+            "types": {name: _labels(kind.label) for name, kind in self.types.items()},
+            "fields": fields,
+            "policies": {name: _labels(policy.label) for name, policy in self.policies.items()},
+        }
+
+
+def company(texts: Mapping[str, str], zone: str = "Asia/Shanghai", name: str = "") -> Company:
+    """The company of these files (name -> text, see FILES). Raises ConfigError at the place of the first fault."""
+    documents = {file: read(texts.get(file, ""), file) for file in FILES}
+    people = model(People, documents["people.yaml"])
+    calendars = model(Calendars, documents["calendars.yaml"])
+    types = model(Types, documents["types.yaml"])
+    lists = model(Lists, documents["lists.yaml"])
+    _check_people(people, documents["people.yaml"])
+    _check_types(types, calendars, documents["types.yaml"])
+    made = {
+        key: _calendar(key, hours, ZoneInfo(zone), documents["calendars.yaml"])
+        for key, hours in calendars.calendars.items()
+    }
+    _one_of(calendars.business, made, documents["calendars.yaml"], ("business",), "calendar")
+    content = json.dumps([zone, name, *(d.value for d in documents.values())], sort_keys=True, ensure_ascii=False)
+    return Company(
+        zone=ZoneInfo(zone),
+        people=people,
+        business=calendars.business,
+        calendars=made,
+        types=types.types,
+        policies=types.policies,
+        lists=lists.lists,
+        name=name,
+        sha=hashlib.sha256(content.encode()).hexdigest(),
+    )
+
+
+def _check_people(people: People, document: Document) -> None:
+    for name, agent in people.agents.items():
+        for i, group in enumerate(agent.groups):
+            _one_of(group, people.groups, document, ("agents", name, "groups", i), "group")
+        for i, skill in enumerate(agent.skills):
+            if people.skills:
+                _one_of(skill, people.skills, document, ("agents", name, "skills", i), "skill")
+
+
+def _check_types(types: Types, calendars: Calendars, document: Document) -> None:
+    for name, kind in types.types.items():
+        _one_of(kind.sla, types.policies, document, ("types", name, "sla"), "SLA policy")
+    for name, policy in types.policies.items():
+        _one_of(policy.calendar, calendars.calendars, document, ("policies", name, "calendar"), "calendar")
+
+
+def _one_of(word: str, known: Iterable[str], document: Document, path: Path, what: str) -> None:
+    if word not in known:
+        raise ConfigError(document.where(*path), f"unknown {what} {word!r}", f"known: {', '.join(known)}", "unknown")
+
+
+def _calendar(name: str, given: OpenHours, zone: ZoneInfo, document: Document) -> Calendar:
+    path: Path = ("calendars", name)
+    weekly = None if given.hours == "24x7" else _week(given.hours, document, (*path, "hours"))
+    if weekly is not None and not any(weekly):
+        raise ConfigError(document.where(*path, "hours"), f"{name} is never open", "give it hours")
+    return Calendar(
+        name,
+        zone,
+        weekly,
+        frozenset(_days(given.holidays, document, (*path, "holidays"))),
+        frozenset(_days(given.workdays, document, (*path, "workdays"))),
+    )
+
+
+def _week(hours: Mapping[str, str | tuple[str, ...]], document: Document, path: Path) -> tuple[Hours, ...]:
+    week: list[Hours] = [()] * 7
+    for days, spans in hours.items():
+        listed = [spans] if isinstance(spans, str) else spans
+        open_hours = tuple(sorted(_span(text, document, (*path, days)) for text in listed))
+        for day in _weekdays(days, document, (*path, days)):
+            week[day] = open_hours
+    return tuple(week)
+
+
+def _weekdays(text: str, document: Document, path: Path) -> Iterable[int]:
+    first, dash, last = (part.strip().lower()[:3] for part in text.partition("-"))
+    short = [day[:3] for day in _DAYS]
+    if first not in short or (dash and last not in short):
+        raise ConfigError(document.key(*path), f"unknown weekday {text!r}", "monday or monday-friday")
+    return range(short.index(first), short.index(last if dash else first) + 1)
+
+
+def _span(text: str, document: Document, path: Path) -> tuple[int, int]:
+    start, end = (minutes(part) for part in (text.partition("-")[0], text.partition("-")[2]))
+    if start is None or end is None or start >= end:
+        raise ConfigError(document.where(*path), f"{text!r} is no span of hours", "09:00-18:00")
+    return start, end
+
+
+def _days(texts: Iterable[str], document: Document, path: Path) -> Iterator[date]:
+    for i, text in enumerate(texts):
+        first, _, last = text.partition("..")
+        try:
+            day, end = date.fromisoformat(first.strip()), date.fromisoformat((last or first).strip())
+        except ValueError:
+            raise ConfigError(
+                document.where(*path, i), f"{text!r} is no day", "2026-10-01 or 2026-10-01..2026-10-07"
+            ) from None
+        while day <= end:
+            yield day
+            day += timedelta(days=1)
+
+
+def _known_by(kind: str, value: str) -> str:
+    match kind:
+        case "email":
+            return email_address(value)
+        case "phone":
+            return phone(value) or value
+        case "domain":
+            return value.lower()
+        case _:
+            return value
+
+
+def _labels(label: Label) -> Labels:
+    return {language: text for language, text in label.model_dump().items() if text}

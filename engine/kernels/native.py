@@ -1,0 +1,241 @@
+"""The kernel of the house: which rules of a stage are true on these facts, by an index.
+
+Every unit hangs under the keys of which at least one must be there for it to be true: a value of a field, a word that
+was said, or a bound that a number must reach. One look-up per indexed field gives the candidates; only those are
+evaluated. What no key is necessary for is always a candidate.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any as Anything
+
+from engine.conditions import order
+from engine.decision import Trigger
+from engine.facts import Kind, keys
+from engine.ruleset import All, Any, Check, Condition, Nothing, Rule, Stage, Test, Unit, Value, Values
+
+Key = tuple[str, Kind, Anything]  # field, kind, value
+Need = frozenset[Key]  # one of these must be there
+
+_BY_VALUE = frozenset(("is", "in", "has", "has_any", "says"))
+_BY_ALL = frozenset(("has_all", "says_all"))
+_FROM, _UP_TO = "\x00from", "\x00up to"  # stand in for the value of a key that is a bound
+
+
+class Native:
+    """Indexes built once for each stage and trigger."""
+
+    name = "native"
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = stages
+        self._indexes: list[dict[Trigger, _Index]] = [{} for _ in stages]
+        for i, stage in enumerate(stages):
+            for trigger in {on for unit in stage.units for row in unit.rows for on in row.on}:
+                self._indexes[i][trigger] = _Index(stage, trigger)
+
+    def true(
+        self, stage: int, trigger: Trigger, values: Values, changed: frozenset[str] | None
+    ) -> list[tuple[Unit, Rule]]:
+        index = self._indexes[stage].get(trigger)
+        if index is None:
+            return []
+        return index.true(values) if changed is None else index.revisit(values, changed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    unit: Unit
+    rows: tuple[tuple["_Eval", Rule], ...]
+
+    def hit(self, values: Values) -> Rule | None:
+        for evaluate, rule in self.rows:
+            if evaluate(values):
+                return rule
+        return None
+
+
+class _Index:
+    def __init__(self, stage: Stage, trigger: Trigger) -> None:
+        compiled = _Compiler()
+        self.candidates = [c for unit in stage.units if (c := _candidate(unit, trigger, compiled)) is not None]
+        self.always: list[int] = []
+        self.tables: dict[tuple[str, Kind], dict[Anything, list[int]]] = defaultdict(lambda: defaultdict(list))
+        self.bounds: dict[tuple[str, Kind, str], list[tuple[float, int]]] = defaultdict(list)
+        self.readers: dict[str, list[int]] = defaultdict(list)
+        self._file()
+        self._tables = [(field, kind, dict(table)) for (field, kind), table in self.tables.items()]
+        self._bounds = [
+            (field, kind, side == _FROM, [b for b, _ in listed], [i for _, i in listed])
+            for (field, kind, side), listed in ((at, sorted(found)) for at, found in self.bounds.items())
+        ]
+
+    def _file(self) -> None:
+        needs = [_unit_needs(candidate) for candidate in self.candidates]
+        use = Counter(key for offered in needs for need in offered for key in need)
+        for i, offered in enumerate(needs):
+            for slot in self.candidates[i].unit.reads:
+                self.readers[slot].append(i)
+            if not offered:
+                self.always.append(i)
+                continue
+            for field, kind, value in min(
+                offered, key=lambda need: (sum(_cost(key, use) for key in need), sorted(map(repr, need)))
+            ):
+                if isinstance(value, tuple):
+                    self.bounds[field, kind, value[0]].append((value[1], i))
+                else:
+                    self.tables[field, kind][value].append(i)
+
+    def true(self, values: Values) -> list[tuple[Unit, Rule]]:
+        found = set(self.always)
+        for field, kind, table in self._tables:
+            value = values.get(field)
+            if value is None:
+                continue
+            if kind in ("choice", "rank", "flag", "number", "time"):
+                if hit := table.get(value):
+                    found.update(hit)
+                continue
+            for key in keys(kind, value):
+                if hit := table.get(key):
+                    found.update(hit)
+        for field, kind, lower, limits, listed in self._bounds:
+            if (at := order(kind, values.get(field))) is not None:
+                found.update(listed[: bisect_right(limits, at)] if lower else listed[bisect_left(limits, at) :])
+        return self._hits(found, values)
+
+    def revisit(self, values: Values, changed: frozenset[str]) -> list[tuple[Unit, Rule]]:
+        found = {i for slot in changed for i in self.readers.get(slot, ())}
+        if any(slot.startswith("tag:") for slot in changed):
+            found.update(self.readers.get("tags", ()))
+        return self._hits(found, values)
+
+    def _hits(self, found: Iterable[int], values: Values) -> list[tuple[Unit, Rule]]:
+        hits = []
+        for i in sorted(found):
+            candidate = self.candidates[i]
+            if rule := candidate.hit(values):
+                hits.append((candidate.unit, rule))
+        return hits
+
+
+def _cost(key: Key, use: Mapping[Key, int]) -> int:
+    return 50 * use[key] if isinstance(key[2], tuple) else use[key]  # a bound is reached more often than a word is said
+
+
+def _candidate(unit: Unit, trigger: Trigger, compiled: "_Compiler") -> _Candidate | None:
+    rows = tuple((compiled.condition(row.when), row) for row in unit.rows if trigger in row.on)
+    return _Candidate(unit, rows) if rows else None
+
+
+def _unit_needs(candidate: _Candidate) -> list[Need]:
+    """A unit with several rows needs what any of them needs."""
+    each = [list(_needs(row.when)) for _, row in candidate.rows]
+    if not all(each):
+        return []
+    if len(each) == 1:
+        return each[0]
+    return [frozenset().union(*(min(offered, key=lambda n: (len(n), sorted(map(repr, n)))) for offered in each))]
+
+
+def _needs(condition: Condition) -> Iterator[Need]:
+    """The sets of keys of which one must be there if the condition is to hold."""
+    match condition:
+        case Test():
+            yield from _test_needs(condition)
+        case All(parts):
+            for part in parts:
+                yield from _needs(part)
+        case Any(parts):
+            each = [list(_needs(part)) for part in parts]
+            if each and all(each):
+                yield frozenset().union(*(min(o, key=lambda n: (len(n), sorted(map(repr, n)))) for o in each))
+        case Nothing():
+            return
+
+
+def _test_needs(test: Test) -> Iterator[Need]:
+    wanted: Sequence[Value] = test.wanted if isinstance(test.wanted, tuple) else (test.wanted,)
+    if test.operator in _BY_VALUE:
+        yield frozenset(_key(test, word) for word in wanted)
+    elif test.operator in _BY_ALL:
+        for word in wanted:
+            yield frozenset([_key(test, word)])
+    elif test.operator in ("at_least", "more_than") and (bound := order(test.kind, test.wanted)) is not None:
+        yield frozenset([(test.field, test.kind, (_FROM, bound))])
+    elif test.operator in ("at_most", "less_than") and (bound := order(test.kind, test.wanted)) is not None:
+        yield frozenset([(test.field, test.kind, (_UP_TO, bound))])
+
+
+def _key(test: Test, word: Value) -> Key:
+    if test.kind == "language":
+        return (test.field, test.kind, str(word).lower())
+    (key,) = keys(test.kind, word)
+    return (test.field, test.kind, key)
+
+
+class _Eval:
+    """A condition as one call; small classes instead of closures, so that profiles tell them apart."""
+
+    __slots__ = ()
+
+    def __call__(self, values: Values) -> bool:
+        raise NotImplementedError
+
+
+class _One(_Eval):
+    __slots__ = ("field", "holds")
+
+    def __init__(self, field: str, holds: Check) -> None:
+        self.field, self.holds = field, holds
+
+    def __call__(self, values: Values) -> bool:
+        return self.holds(values.get(self.field))
+
+
+class _Every(_Eval):
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: Sequence[_Eval]) -> None:
+        self.parts = tuple(parts)
+
+    def __call__(self, values: Values) -> bool:
+        for part in self.parts:  # noqa: SIM110, a generator costs more than the loop
+            if not part(values):
+                return False
+        return True
+
+
+class _Some(_Eval):
+    __slots__ = ("parts", "wanted")
+
+    def __init__(self, parts: Sequence[_Eval], wanted: bool) -> None:
+        self.parts, self.wanted = tuple(parts), wanted
+
+    def __call__(self, values: Values) -> bool:
+        for part in self.parts:
+            if part(values):
+                return self.wanted
+        return not self.wanted
+
+
+class _Compiler:
+    """Equal tests of different rules are one object."""
+
+    def __init__(self) -> None:
+        self._tests: dict[Test, _One] = {}
+
+    def condition(self, condition: Condition) -> _Eval:
+        match condition:
+            case Test():
+                return self._tests.setdefault(condition, _One(condition.field, condition.holds))
+            case All(parts):
+                inner = [self.condition(part) for part in parts]
+                return inner[0] if len(inner) == 1 else _Every(inner)
+            case Any(parts):
+                return _Some([self.condition(part) for part in parts], True)
+            case Nothing(parts):
+                return _Some([self.condition(part) for part in parts], False)

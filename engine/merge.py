@@ -1,0 +1,214 @@
+"""What becomes of a slot that several rules wrote: a function of the set of writes, never of their order.
+
+A person's value stays; else the highest layer, the most conditions, the first name (then marked contested) decides.
+Priority and escalation are lowered, then raised; an untag takes away what anyone tagged; what can be added up (tags,
+reasons of review, targets) is.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from engine.decision import (
+    Acknowledge, AskReview, Effect, Escalate, Fact, HandOver, Lower, Mark, Raise, Route, Set, Suppress, Untag, UseSla,
+)  # fmt: skip
+from engine.ruleset import Write
+from normalizer.canon import Derived, Priority, Ticket
+
+T = TypeVar("T", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The value of a slot, the effect that says it whole, who wrote it and over whom."""
+
+    value: Fact
+    effect: Effect
+    rule: str
+    over: tuple[str, ...] = ()
+    contested: bool = False
+
+
+def before(slot: str, ticket: Ticket) -> Fact:
+    """What stood in a slot before any rule."""
+    head, _, name = slot.partition(".")
+    match head:
+        case "category" | "subcategory" | "priority" | "status" | "group":
+            derived = getattr(ticket, head)
+            return derived.value if derived else None
+        case "type" | "subject" | "escalation_level":
+            return getattr(ticket, head)  # type: ignore[no-any-return]
+        case "mark":
+            return ticket.marks.get(name)
+        case "custom":
+            return ticket.custom.get(name)
+        case "review":
+            return bool(ticket.review and ticket.review.needed)
+        case "sla":
+            return ticket.sla.policy if ticket.sla else None
+        case _:
+            return None
+
+
+def set_by_person(slot: str, ticket: Ticket) -> bool:
+    """Whether a person put the value there; only a rule that says `override: person` may change it."""
+    match slot:
+        case "category" | "subcategory" | "priority" | "status":
+            return _persons(getattr(ticket, slot))
+        case "group":
+            return _persons(ticket.group) or _persons(ticket.assignee)
+        case _:
+            return False
+
+
+def _persons(derived: Derived | None) -> bool:
+    return derived is not None and derived.source.startswith("person:")
+
+
+def merge(slot: str, writes: Sequence[Write], ticket: Ticket) -> Merged | None:
+    """The value of a slot after these writes; None if none of them may change it."""
+    if set_by_person(slot, ticket):
+        writes = [write for write in writes if write.override]
+    if not writes:
+        return None
+    head = slot.partition(":")[0].partition(".")[0]
+    return _MERGES.get(head, _strongest)(writes, ticket)
+
+
+def _strongest(writes: Sequence[Write], _: Ticket) -> Merged:
+    won, over, contested = winner(writes, lambda write: _value(write.effect))
+    return Merged(_value(won.effect), won.effect, won.rule, over, contested)
+
+
+def winner(writes: Sequence[Write], value: Callable[[Write], T]) -> tuple[Write, tuple[str, ...], bool]:
+    """The write that decides, the rules it beat (those that wanted another value), and whether only its name did."""
+    top = max((write.layer, write.conditions) for write in writes)
+    equals = sorted((w for w in writes if (w.layer, w.conditions) == top), key=lambda w: w.rule)
+    won = equals[0]
+    over = tuple(sorted({w.rule for w in writes if value(w) != value(won)}))
+    return won, over, any(value(w) != value(won) for w in equals)
+
+
+def _value(effect: Effect) -> Fact:
+    match effect:
+        case Set(_, value) | Mark(_, value):
+            return value
+        case Acknowledge(template):
+            return template
+        case UseSla(policy):
+            return policy
+        case Route():
+            return effect.group
+        case _:
+            return effect.verb
+
+
+def _priority(writes: Sequence[Write], ticket: Ticket) -> Merged:
+    """The value set, then the lowest `lower`, then the highest `raise`."""
+    sets = [write for write in writes if isinstance(write.effect, Set)]
+    base = Priority(ticket.priority.value)
+    if not sets:
+        return _moved(base, writes, _first(writes))
+    won, over, _ = winner(sets, lambda write: _value(write.effect))
+    top = {_value(w.effect) for w in sets if (w.layer, w.conditions) == (won.layer, won.conditions)}
+    ends = {_moved(Priority(str(value)), writes, won.rule).value for value in top}
+    ended = _moved(Priority(str(_value(won.effect))), writes, won.rule)
+    return replace(ended, over=tuple(sorted({*over, *ended.over})), contested=len(ends) > 1)
+
+
+def _moved(base: Priority, writes: Sequence[Write], rule: str) -> Merged:
+    lowered = [(_lowered(base, w.effect), w.rule) for w in writes if isinstance(w.effect, Lower)]
+    at, by, over = base, rule, set[str]()
+    if lowered and (low := min(lowered, key=lambda pair: (pair[0].rank, pair[1])))[0].rank < at.rank:
+        over.add(by)
+        at, by = low
+    raised = [(_raised(at, w.effect), w.rule) for w in writes if isinstance(w.effect, Raise)]
+    if raised and (high := min(raised, key=lambda pair: (-pair[0].rank, pair[1])))[0].rank > at.rank:
+        over.add(by)
+        at, by = high
+    return Merged(str(at), Set("priority", str(at)), by, tuple(sorted(over - {by})))
+
+
+def _first(writes: Sequence[Write]) -> str:
+    return min(write.rule for write in writes)
+
+
+def _lowered(base: Priority, effect: Lower) -> Priority:
+    return base.step(-effect.by) if effect.by else min(base, Priority(effect.value), key=lambda p: p.rank)
+
+
+def _raised(base: Priority, effect: Raise) -> Priority:
+    return base.step(effect.by) if effect.by else max(base, Priority(effect.value), key=lambda p: p.rank)
+
+
+def _tag(writes: Sequence[Write], _: Ticket) -> Merged:
+    untagging = [write for write in writes if isinstance(write.effect, Untag)]
+    won, _over, _contested = winner(untagging or writes, lambda write: write.effect.verb)
+    over = {write.rule for write in writes if isinstance(write.effect, Untag) != bool(untagging)}
+    return Merged(not untagging, won.effect, won.rule, tuple(sorted(over)))
+
+
+def _escalation(writes: Sequence[Write], ticket: Ticket) -> Merged:
+    steps = [(write.effect.by, write.rule) for write in writes if isinstance(write.effect, Escalate)]
+    by, rule = min(steps, key=lambda pair: (-pair[0], pair[1]))
+    over = tuple(sorted(name for step, name in steps if step < by))
+    return Merged(ticket.escalation_level + by, Escalate(by), rule, over)
+
+
+def _route(writes: Sequence[Write], _: Ticket) -> Merged | None:
+    """One route wins whole; routes that name neither group nor agent only add the skills that are needed."""
+    routes = [(write, write.effect) for write in writes if isinstance(write.effect, Route)]
+    placed = [write for write, route in routes if route.group or route.assignee]
+    added = {skill for _, route in routes if not (route.group or route.assignee) for skill in route.skills}
+    if not placed:
+        return Merged(None, Route(skills=tuple(sorted(added))), _first(writes)) if added else None
+    won, over, contested = winner(placed, lambda write: write.effect)
+    assert isinstance(won.effect, Route)
+    route = replace(won.effect, skills=tuple(sorted({*won.effect.skills, *added})))
+    return Merged(route.group or None, route, won.rule, over, contested)
+
+
+def _review(writes: Sequence[Write], _: Ticket) -> Merged:
+    asked = [(write, write.effect) for write in writes if isinstance(write.effect, AskReview)]
+    grouped = [write for write, review in asked if review.group]
+    won, over, contested = winner(grouped or [write for write, _ in asked], lambda write: _group(write.effect))
+    held = {name for _, review in asked for name in review.hold}
+    hold = tuple(name for name in ("acknowledge", "hand_over") if name in held)
+    reasons = "; ".join(sorted({review.reason for _, review in asked}))
+    return Merged(True, AskReview(reasons, _group(won.effect), hold), won.rule, over, contested)
+
+
+def _group(effect: Effect) -> str:
+    return effect.group if isinstance(effect, AskReview) else ""
+
+
+def _hand_over(writes: Sequence[Write], _: Ticket) -> Merged:
+    targets = sorted({t for w in writes if isinstance(w.effect, HandOver) for t in w.effect.targets})
+    named = ("all",) if "all" in targets else tuple(targets)
+    return Merged(named, HandOver(named), _first(writes))
+
+
+def _suppress(writes: Sequence[Write], _: Ticket) -> Merged:
+    what = {name for w in writes if isinstance(w.effect, Suppress) for name in w.effect.what}
+    kept = tuple(name for name in ("acknowledge", "hand_over") if name in what)
+    return Merged(kept, Suppress(kept), _first(writes))
+
+
+_MERGES: dict[str, Callable[[Sequence[Write], Ticket], Merged | None]] = {
+    "priority": _priority,
+    "tag": _tag,
+    "escalation_level": _escalation,
+    "group": _route,
+    "review": _review,
+    "hand_over": _hand_over,
+    "suppress": _suppress,
+}
+
+
+def who_suppressed(writes: Iterable[Write], what: str) -> str:
+    """The first rule, by name, that suppressed this."""
+    return min(w.rule for w in writes if isinstance(w.effect, Suppress) and what in w.effect.what)
+
+
+def who_held(writes: Iterable[Write], what: str) -> str:
+    return min(w.rule for w in writes if isinstance(w.effect, AskReview) and what in w.effect.hold)

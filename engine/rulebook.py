@@ -1,0 +1,300 @@
+"""Rulebooks: YAML that operators write, read into a checked, ordered set of rules.
+
+rulebook: aftersales                 one file, one rulebook
+about: Parcels, refunds.
+layer: base                          base < campaign < customer < risk
+rules:
+  - rule: parcel-not-received        when it holds, then it acts
+    because: ...
+    when: {category: after_sales, says: [未收到]}
+    then: {tag: logistics}
+  - first: who-handles-it            of its rows, the first that holds
+    rules: [{when: ..., then: ...}, {then: ...}]
+tests: [...]                         examples, see trial.py
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any as Anything
+
+from engine import conditions, effects, facts
+from engine.decision import Effect
+from engine.kernels.native import Native
+from engine.reading import Finding, Place, Reading, suggestion
+from engine.ruleset import All, Condition, Rule, RuleSet, Stage, Test, Unit, Write, tests
+from engine.stages import stages
+from engine.vocabulary import TRIGGERS, Vocabulary
+from engine.words import Lexicon
+from normalizer.errors import ConfigError
+from normalizer.marked import Document, read
+
+BOOK_KEYS = ("rulebook", "about", "layer", "rules", "tests")
+RULE_KEYS = ("rule", "because", "when", "then", "on", "layer", "override")
+FIRST_KEYS = ("first", "because", "when", "rules", "on", "layer", "override")
+ROW_KEYS = ("rule", "because", "when", "then")
+LATER = ("mode", "share", "during", "valid", "table", "columns", "rows")
+
+
+def load(texts: Mapping[str, str], vocabulary: Vocabulary) -> RuleSet:
+    """The rules of these files (name -> text). Raises ConfigError for the first finding, at its file:line:column."""
+    ruleset, found = examine(texts, vocabulary)
+    if found:
+        raise found[0].error()
+    return ruleset
+
+
+def findings(texts: Mapping[str, str], vocabulary: Vocabulary) -> list[Finding]:
+    """Everything that is wrong in these files, by file and place."""
+    return examine(texts, vocabulary)[1]
+
+
+def examine(texts: Mapping[str, str], vocabulary: Vocabulary) -> tuple[RuleSet, list[Finding]]:
+    """The rules as far as they can be read, and what is wrong."""
+    reading = Reading(vocabulary)
+    units: list[Unit] = []
+    books: dict[str, Place] = {}
+    for file in sorted(texts):
+        if document := _document(texts[file], file, reading):
+            units.extend(_book(reading, document, books))
+    _unwritten_marks(reading)
+    units = _unique(reading, units)
+    ruleset = assemble(units, reading.lexicon, vocabulary, texts)
+    return ruleset, sorted(set(reading.findings), key=lambda f: (f.where.file, f.where.line, f.where.column, f.what))
+
+
+def assemble(
+    units: Iterable[Unit], lexicon: Iterable[str], vocabulary: Vocabulary, texts: Mapping[str, str] | None = None
+) -> RuleSet:
+    """Units as a rule set: ordered, named by its content, indexed."""
+    ordered = stages(sorted(units, key=lambda unit: unit.name))
+    rules = tuple(sorted((row for s in ordered for unit in s.units for row in unit.rows), key=lambda rule: rule.name))
+    every = [test for rule in rules for test in tests(rule.when)]
+    read_fields = sorted({test.field for test in every} & _readable(every, vocabulary))
+    known = [(name, facts.known(name, vocabulary)) for name in read_fields]
+    return RuleSet(
+        sha=_sha(ordered, vocabulary),
+        rules=rules,
+        stages=ordered,
+        vocabulary=vocabulary,
+        lexicon=Lexicon(lexicon),
+        readers=tuple((name, field.read) for name, field in known if field),
+        windows=tuple(sorted({test.window for test in every if test.window})),
+        kernel=Native(ordered),
+        texts=dict(texts or {}),
+    )
+
+
+def _readable(every: Iterable[Test], vocabulary: Vocabulary) -> set[str]:
+    return {t.field for t in every if not t.window and facts.known(t.field, vocabulary)}
+
+
+def _sha(ordered: Iterable[Stage], vocabulary: Vocabulary) -> str:
+    """Of what the rules mean: neither file names, nor order, nor comments, nor examples."""
+    units = sorted((unit for stage in ordered for unit in stage.units), key=lambda unit: unit.name)
+    content = [list(vocabulary.layers), [[unit.name, [_plain(row) for row in unit.rows]] for unit in units]]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _plain(rule: Rule) -> list[Anything]:
+    written = [asdict(effect) for effect in rule.effects]
+    return [rule.name, rule.rulebook, rule.layer, rule.because, _shape(rule.when), written, rule.on, rule.override]
+
+
+def _shape(condition: Condition) -> list[Anything]:
+    if isinstance(condition, Test):
+        return [condition.field, condition.operator, condition.wanted]
+    return [type(condition).__name__, [_shape(part) for part in condition.parts]]
+
+
+def _document(text: str, file: str, reading: Reading) -> Document | None:
+    try:
+        return read(text, file)
+    except ConfigError as e:
+        reading.findings.append(Finding(e.where, e.code, e.what, e.hint))
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What a rule has from what it stands in."""
+
+    rulebook: str
+    layer: str
+    rank: int
+    on: tuple[str, ...] = ("ticket.created",)
+    override: bool = False
+    because: str = ""
+
+
+def _book(reading: Reading, document: Document, books: dict[str, Place]) -> Iterator[Unit]:
+    at = Place(document, (), document.value)
+    if at.value is None or not reading.mapping(at, BOOK_KEYS, "a rulebook"):
+        return
+    name = reading.word(at.down("rulebook"), "rulebook")
+    if name in books:
+        first = books[name].where.file
+        reading.fault(at.down("rulebook"), "duplicate", f"rulebook {name!r} stands in {first} too", "rename one")
+    books.setdefault(name, at.down("rulebook"))
+    layer = _layer(reading, at, "base")
+    rules = at.down("rules")
+    if not isinstance(rules.value, list):
+        reading.fault(rules, "type", "rules is a list", "rules: [{rule: NAME, then: ...}]")
+        return
+    for item in rules.items():
+        unit = _unit(reading, item, _Head(name, layer, reading.vocabulary.layers.index(layer)))
+        if unit:
+            yield unit
+
+
+def _layer(reading: Reading, at: Place, otherwise: str) -> str:
+    layer = at.down("layer")
+    if layer.value is None:
+        return otherwise
+    if layer.value in reading.vocabulary.layers:
+        return str(layer.value)
+    hint = suggestion(str(layer.value), reading.vocabulary.layers)
+    reading.fault(layer, "unknown-layer", f"unknown layer {layer.value!r}", hint)
+    return otherwise
+
+
+def _unit(reading: Reading, at: Place, head: _Head) -> Unit | None:
+    if not isinstance(at.value, dict):
+        reading.fault(at, "type", "a rule is written as `key: value`", "- rule: NAME")
+        return None
+    if "table" in at.value:
+        reading.fault_key(at.down("table"), "not-yet", "'table' is not available yet", "write rules or a `first`")
+        return None
+    return _first(reading, at, head) if "first" in at.value else _single(reading, at, head)
+
+
+def _single(reading: Reading, at: Place, head: _Head) -> Unit | None:
+    _keys(reading, at, RULE_KEYS, "a rule")
+    name = reading.word(at.down("rule"), "rule")
+    return make_unit(name, [_rule(reading, at, name, _headed(reading, at, head), All())]) if name else None
+
+
+def _first(reading: Reading, at: Place, head: _Head) -> Unit | None:
+    _keys(reading, at, FIRST_KEYS, "a first")
+    name = reading.word(at.down("first"), "first")
+    rows = at.down("rules")
+    if not isinstance(rows.value, list) or not rows.value:
+        reading.fault(rows, "type", "first has a list of rules", "rules: [{when: ..., then: ...}]")
+        return None
+    head = _headed(reading, at, head)
+    guard = conditions.condition(reading, at.down("when")) if "when" in at.value else All()
+    made = [row for i, item in enumerate(rows.items(), 1) if (row := _row(reading, item, f"{name}/{i}", head, guard))]
+    return make_unit(name, made) if name and made else None
+
+
+def _row(reading: Reading, at: Place, name: str, head: _Head, guard: Condition) -> Rule | None:
+    if not isinstance(at.value, dict):
+        reading.fault(at, "type", "a row is written as `key: value`", "- {when: ..., then: ...}")
+        return None
+    _keys(reading, at, ROW_KEYS, "a row of first")
+    if "rule" in at.value:
+        name = f"{name.rpartition('/')[0]}/{reading.word(at.down('rule'), 'rule')}"
+    return _rule(reading, at, name, head, guard)
+
+
+def _keys(reading: Reading, at: Place, allowed: tuple[str, ...], what: str) -> None:
+    for key in at.value:
+        if key in LATER:
+            reading.fault_key(at.down(key), "not-yet", f"{key!r} is not available yet", "leave it out")
+        elif key not in allowed:
+            reading.unknown_key(at.down(key), "unknown-key", f"key in {what}", key, allowed)
+
+
+def _headed(reading: Reading, at: Place, head: _Head) -> _Head:
+    layer = _layer(reading, at, head.layer)
+    return replace(
+        head,
+        layer=layer,
+        rank=reading.vocabulary.layers.index(layer),
+        on=_triggers(reading, at.down("on")),
+        override=_override(reading, at.down("override")),
+        because=_because(reading, at),
+    )
+
+
+def _triggers(reading: Reading, at: Place) -> tuple[str, ...]:
+    if at.value is None:
+        return ("ticket.created",)
+    names = [str(item.value) for item in at.items()]
+    for item in at.items():
+        if item.value not in TRIGGERS and not str(item.value).startswith("timer."):
+            hint = suggestion(str(item.value), TRIGGERS)
+            reading.fault(item, "unknown-trigger", f"unknown trigger {item.value!r}", hint)
+    return tuple(sorted(set(names)))
+
+
+def _override(reading: Reading, at: Place) -> bool:
+    if at.value is not None and at.value != "person":
+        reading.fault(at, "unknown-value", f"override can only be person, not {at.value!r}", "override: person")
+    return bool(at.value == "person")
+
+
+def _because(reading: Reading, at: Place) -> str:
+    return reading.word(at.down("because"), "because") if "because" in at.value else ""
+
+
+def _rule(reading: Reading, at: Place, name: str, head: _Head, guard: Condition) -> Rule:
+    because = _because(reading, at) or head.because
+    when = conditions.condition(reading, at.down("when")) if "when" in at.value else All()
+    condition = All((*_inner(guard), *_inner(when)))
+    made = effects.effects(reading, at.down("then"), because or name)
+    return make_rule(
+        name, condition, made, head.layer, head.rank, rulebook=head.rulebook, because=because, on=head.on,
+        override=head.override, at=at,
+    )  # fmt: skip
+
+
+def _inner(condition: Condition) -> tuple[Condition, ...]:
+    return condition.parts if isinstance(condition, All) else (condition,)
+
+
+def make_rule(
+    name: str,
+    when: Condition,
+    made: tuple[Effect, ...],
+    layer: str,
+    rank: int,
+    *,
+    rulebook: str,
+    because: str,
+    on: tuple[str, ...],
+    override: bool,
+    at: Place,
+) -> Rule:
+    """A rule with its writes: what each effect wants of which slot, and with what weight."""
+    count = sum(1 for _ in tests(when))
+    writes = tuple(
+        Write(slot, name, rank, count, override, effect) for effect in made for slot in effects.slots(effect)
+    )
+    return Rule(name, rulebook, layer, rank, because, when, made, writes, on, override, at.where)
+
+
+def make_unit(name: str, rows: Iterable[Rule]) -> Unit:
+    listed = tuple(rows)
+    reads = frozenset(slot for row in listed for test in tests(row.when) for slot in test.reads)
+    return Unit(name, listed, reads, frozenset(write.slot for row in listed for write in row.writes))
+
+
+def _unique(reading: Reading, units: Iterable[Unit]) -> list[Unit]:
+    kept: dict[str, Unit] = {}
+    taken: dict[str, Rule] = {}
+    for unit in units:
+        for name, row in [(unit.name, unit.rows[0]), *((row.name, row) for row in unit.rows if row.name != unit.name)]:
+            if name in taken:
+                what = f"rule {name!r} stands at {taken[name].where} too"
+                reading.findings.append(Finding(row.where, "duplicate", what, "rename one"))
+            taken.setdefault(name, row)
+        kept.setdefault(unit.name, unit)
+    return list(kept.values())
+
+
+def _unwritten_marks(reading: Reading) -> None:
+    for at, name in reading.marks_read:
+        if name not in reading.marks:
+            reading.unknown_key(at, "unknown-field", "mark: no rule makes", name, sorted(reading.marks))

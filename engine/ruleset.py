@@ -1,0 +1,164 @@
+"""Rules as typed values, checked and put in order: what the loader makes and the kernels run.
+
+RuleSet > Stage > Unit > Rule      a unit is one rule, or the rows of one `first`, of which one fires
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from dataclasses import field as attribute
+from typing import Protocol
+
+from engine.company import Company
+from engine.decision import Case, Effect, Fact, Trigger
+from engine.facts import MENTIONS, WORDS, Kind, Reader, Window, spoken
+from engine.vocabulary import Vocabulary
+from engine.words import Lexicon
+from normalizer.errors import Where
+
+Value = Fact | frozenset[str]
+Values = Mapping[str, Value]
+Check = Callable[[Value], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One condition on one field. `reads` are the slots it depends on; `holds` is its meaning."""
+
+    field: str
+    kind: Kind
+    operator: str
+    wanted: Fact
+    reads: frozenset[str]
+    holds: Check = attribute(compare=False, repr=False)
+    window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    parts: tuple["Condition", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    parts: tuple["Condition", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """None of the parts may hold."""
+
+    parts: tuple["Condition", ...]
+
+
+Condition = Test | All | Any | Nothing
+
+
+def tests(condition: Condition) -> Iterator[Test]:
+    """The conditions as written."""
+    if isinstance(condition, Test):
+        yield condition
+    else:
+        for part in condition.parts:
+            yield from tests(part)
+
+
+def holds(condition: Condition, values: Values) -> bool:
+    """The plain meaning of a condition; kernels must agree with it."""
+    match condition:
+        case Test():
+            return condition.holds(values.get(condition.field))
+        case All(parts):
+            return all(holds(part, values) for part in parts)
+        case Any(parts):
+            return any(holds(part, values) for part in parts)
+        case Nothing(parts):
+            return not any(holds(part, values) for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One effect of one rule on one slot, with what decides between it and others."""
+
+    slot: str
+    rule: str
+    layer: int
+    conditions: int
+    override: bool
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule, or one row of a `first` (then named `first/row`)."""
+
+    name: str
+    rulebook: str
+    layer: str
+    rank: int  # the layer's place among the layers
+    because: str
+    when: Condition
+    effects: tuple[Effect, ...]
+    writes: tuple[Write, ...]
+    on: tuple[Trigger, ...]
+    override: bool
+    where: Where = attribute(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What fires at most once: the first of its rows that is true."""
+
+    name: str
+    rows: tuple[Rule, ...]
+    reads: frozenset[str]
+    writes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Units that fire together. `circular`: some feed each other, so a round may make others true."""
+
+    units: tuple[Unit, ...]
+    circular: bool
+
+
+class Kernel(Protocol):
+    """The one question a kernel answers. Stages, rounds and merging are not its business."""
+
+    name: str
+
+    def true(
+        self, stage: int, trigger: Trigger, values: Values, changed: frozenset[str] | None
+    ) -> list[tuple[Unit, Rule]]:
+        """The true rules of a stage, one a unit, by unit name.
+
+        `changed` are the slots written since the last time this stage was asked (None: it was not); units that read
+        none of them may be left out.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """Everything that decides. `sha` names its content, whatever the order of files and rules."""
+
+    sha: str
+    rules: tuple[Rule, ...]
+    stages: tuple[Stage, ...]
+    vocabulary: Vocabulary = attribute(repr=False)
+    lexicon: Lexicon = attribute(repr=False)
+    readers: tuple[tuple[str, Reader], ...] = attribute(repr=False)  # only the fields that some rule reads
+    windows: tuple[Window, ...]
+    kernel: Kernel = attribute(repr=False)
+    texts: Mapping[str, str] = attribute(default_factory=dict, repr=False)  # the files it was read from
+
+    def facts(self, case: Case, company: Company) -> dict[str, Value]:
+        """The facts of a case that these rules look at."""
+        values: dict[str, Value] = {name: read(case, company) for name, read in self.readers}
+        if case.message and self.lexicon.words:
+            values[WORDS], values[MENTIONS] = self.lexicon.said(spoken(case.message))
+        category = case.ticket.category.value if case.ticket.category else None
+        subcategory = case.ticket.subcategory.value if case.ticket.subcategory else None
+        for window in self.windows:
+            values[window.name] = window.count(case, category, subcategory)
+        return values

@@ -1,0 +1,100 @@
+"""Promises: when the first answer and the solution are due, and how a customer is told.
+
+Due times count from the moment the message was captured, in the open hours of the policy's calendar.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from engine.calendar import duration
+from engine.company import Company, Policy
+from engine.vocabulary import WEEKDAYS
+from normalizer.canon import Milestone, Sla, Ticket
+
+
+def promised(company: Company, before: Ticket, after: Ticket, chosen: str = "") -> Sla | None:
+    """The SLA of a ticket as decided; `before` is how it stood. Kept as it is unless policy, type or priority changed.
+
+    What was met stays met with the due time it had. None if the ticket's type names no policy that exists.
+    """
+    name = chosen or _standing(company, before, after)
+    policy = company.policies.get(name)
+    if policy is None:
+        return before.sla
+    if before.sla and before.sla.policy == name and before.priority.value == after.priority.value:
+        return before.sla
+    return Sla(name, policy.calendar, _milestones(company, policy, before, after))
+
+
+def _standing(company: Company, before: Ticket, after: Ticket) -> str:
+    """The policy in force: the one of the ticket, unless its type changed; else its type's."""
+    if before.sla and before.type == after.type:
+        return before.sla.policy
+    known = company.types.get(after.type) or company.types.get("request") or next(iter(company.types.values()), None)
+    return known.sla if known else ""
+
+
+def _milestones(company: Company, policy: Policy, before: Ticket, after: Ticket) -> dict[str, Milestone]:
+    had = before.sla.milestones if before.sla else {}
+    made = {}
+    for name, given in policy.milestones.items():
+        length = duration(given if isinstance(given, str) else given[after.priority.value])  # type: ignore[index]
+        assert length is not None, "checked when the policy was loaded"
+        due = company.calendars[policy.calendar].after(after.captured_at, length)
+        old = had.get(name)
+        made[name] = old if old and (old.met_at or old.missed) else Milestone(due)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What the customer is told: `text` fits into a sentence (4 小时内 / within 4 hours), `due` is the local time."""
+
+    text: str
+    due: str
+    is_length: bool  # a length of time (4 小时内), not already the due time itself
+
+
+def promise(ticket: Ticket, company: Company, language: str) -> Promise | None:
+    """The promise of a first answer; None if there is no such milestone.
+
+    A length is promised when it is the time that will really pass; when closed hours lie between, the day and hour.
+    """
+    milestone = ticket.sla.milestones.get("first_response") if ticket.sla else None
+    if milestone is None:
+        return None
+    local = milestone.due.astimezone(company.zone)
+    due = _moment(local, language)
+    passing = milestone.due - ticket.captured_at
+    if (
+        timedelta() < passing <= timedelta(hours=24)
+        and not passing.seconds % 60
+        and (text := _length(passing, language))
+    ):
+        return Promise(text, due, True)
+    return Promise(f"{due} 前" if language.startswith("zh") else f"by {due}", due, False)
+
+
+def _length(passing: timedelta, language: str) -> str:
+    hours, rest = divmod(int(passing.total_seconds()) // 60, 60)
+    if language.startswith("zh"):
+        return "".join([f" {hours} 小时" if hours else "", f" {rest} 分钟" if rest else ""]).strip() + "内"
+    parts = [_plural(hours, "hour")] * bool(hours) + [_plural(rest, "minute")] * bool(rest)
+    return f"within {' '.join(parts)}"
+
+
+def _plural(count: int, unit: str) -> str:
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
+def _moment(local: datetime, language: str) -> str:
+    weekday = list(WEEKDAYS.values())[local.weekday()]
+    if language.startswith("zh"):
+        return f"{local.month}月{local.day}日（{weekday['zh']}）{local:%H:%M}"
+    return f"{weekday['en']} {local.day} {local:%B}, {local:%H:%M} ({_zone(local)})"
+
+
+def _zone(local: datetime) -> str:
+    minutes = int((local.utcoffset() or timedelta()).total_seconds()) // 60
+    hours, rest = divmod(abs(minutes), 60)
+    return f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")

@@ -1,0 +1,368 @@
+"""Examples that operators write under `tests:` in a rulebook, and running them.
+
+    tests:
+      - name: a parcel that never came
+        given: {category: after_sales, text: 物流显示已签收但未收到货, language: zh}
+        expect: {subcategory: logistics, group: logistics, priority: normal, acknowledged: received, fired: [...]}
+
+`given` states what the machine understood; no classifier runs. `expect` names what must be so after deciding.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+
+from engine.acknowledgement import language as answer_language
+from engine.calendar import duration
+from engine.company import Company
+from engine.decide import decide
+from engine.decision import Acknowledge, Case, Decision, HandOver, Past
+from engine.reading import Finding, Place, Reading, suggestion
+from engine.ruleset import RuleSet
+from engine.sla import promise
+from engine.vocabulary import TRIGGERS, Vocabulary
+from normalizer.canon import (
+    Address, Attachment, Channel, Contact, Derived, Extracted, Identity, Kind, Message, Source, Ticket, Understanding,
+)  # fmt: skip
+from normalizer.errors import ConfigError, Where
+from normalizer.marked import read
+
+NOON = datetime(
+    2026, 3, 4, 4, 0, tzinfo=UTC
+)  # a Wednesday, 12:00 in Shanghai: when an example happens that says nothing
+
+GIVEN = (
+    "trigger", "now", "channel", "connector", "account", "text", "subject", "language", "category", "subcategory",
+    "confidence", "tags", "marks", "priority", "status", "type", "sentiment", "intents", "extracted", "custom",
+    "group", "assignee", "kind", "answerable", "attachments", "from", "to", "contact", "history", "load", "urge_count",
+    "acknowledged_before",
+)  # fmt: skip
+EXPECT = (
+    "category", "subcategory", "priority", "status", "type", "group", "assignee", "tags", "no_tags", "acknowledged",
+    "handed_over", "review", "fired", "fired_exactly", "not_fired", "first_response", "promise", "policy",
+    "escalation_level", "subject", "contested",
+)  # fmt: skip
+
+
+_CODED = {name: name for name in ("category", "subcategory", "priority", "status", "type", "group", "policy")} | {
+    "assignee": "agent",
+    "review": "group",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An example that did not come out as expected."""
+
+    where: Where
+    name: str
+    field: str
+    expected: Any
+    found: Any
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.name}: {self.field} is {self.found!r}, not {self.expected!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """An example as a case, with what must come of it."""
+
+    name: str
+    case: Case
+    expect: Place
+
+
+def run_tests(ruleset: RuleSet, company: Company) -> list[Failure]:
+    """Every example that stands in the rulebooks of this set; what failed, in the order of the files.
+
+    Raises ConfigError, at its place, for an example that cannot be read.
+    """
+    return [
+        failure
+        for trial in trials(ruleset.texts, ruleset.vocabulary)
+        for failure in _failures(trial, decide(ruleset, company, trial.case), company, ruleset.vocabulary)
+    ]
+
+
+def trials(texts: Mapping[str, str], vocabulary: Vocabulary) -> list[Trial]:
+    """The examples of these rulebooks."""
+    reading = Reading(vocabulary)
+    made = []
+    for file in sorted(texts):
+        document = read(texts[file], file)
+        listed = Place(document, (), document.value).down("tests")
+        made += [_trial(reading, item) for item in listed.items() if listed.value is not None]
+    if reading.findings:
+        raise reading.findings[0].error()
+    return made
+
+
+def _trial(reading: Reading, at: Place) -> Trial:
+    if not reading.mapping(at, ("name", "given", "expect"), "an example"):
+        raise reading.findings[0].error()
+    name = reading.word(at.down("name"), "name")
+    given, expect = at.down("given"), at.down("expect")
+    if reading.mapping(expect, _expectable(expect), "expect"):
+        _check_expect(reading, expect)
+    reading.mapping(given, GIVEN, "given")
+    if reading.findings:
+        raise reading.findings[0].error()
+    return Trial(name, case(given.value or {}, reading.vocabulary, given), expect)
+
+
+def _expectable(at: Place) -> tuple[str, ...]:
+    """The expectations there are, with the marks and custom fields that this example names."""
+    named = at.value if isinstance(at.value, dict) else {}
+    return (*EXPECT, *(key for key in named if key.startswith(("mark.", "custom."))))
+
+
+def _check_expect(reading: Reading, at: Place) -> None:
+    for name, choice in _CODED.items():
+        if name in at.value and at.value[name] not in (None, "none", True, False):
+            reading.code(at.down(name), choice, str(at.value[name]), name)
+
+
+def case(given: Mapping[str, Any], vocabulary: Vocabulary, at: Place | None = None) -> Case:
+    """A case out of what an example gives; everything else is as plain as can be."""
+    try:
+        return _case(given, vocabulary)
+    except (TypeError, ValueError, AttributeError) as e:
+        raise ConfigError(at.where if at else Where("given"), f"cannot be used: {e}", "see docs/rules.md") from e
+
+
+def _case(given: Mapping[str, Any], vocabulary: Vocabulary) -> Case:
+    now = datetime.fromisoformat(given["now"]) if "now" in given else NOON
+    now = now.astimezone(UTC)
+    who = given.get("contact") or {}
+    contact = _contact(who, str(given.get("from", "customer@example.org")))
+    proven = bool(who.get("proven", "tier" in who))
+    message = _message(given, contact, now, proven, vocabulary)
+    trigger = str(given.get("trigger", "ticket.created"))
+    if trigger not in TRIGGERS and not trigger.startswith("timer."):
+        raise ValueError(f"unknown trigger {trigger!r}: {suggestion(trigger, TRIGGERS)}")
+    return Case(
+        trigger=trigger,
+        now=now,
+        ticket=_ticket(given, message, contact, now, vocabulary),
+        contact=contact,
+        message=message,
+        proven=proven,
+        history=tuple(_past(entry, i, now, vocabulary) for i, entry in enumerate(given.get("history") or ())),
+        load={str(key): int(value) for key, value in (given.get("load") or {}).items()},
+    )
+
+
+def _contact(who: Mapping[str, Any], address: str) -> Contact:
+    identities = (Identity("email", address),)
+    attributes = {str(k): str(v) for k, v in (who.get("attributes") or {}).items()}
+    return Contact(
+        "contact",
+        identities,
+        str(who.get("name", "")),
+        str(who.get("tier", "normal")),
+        str(who.get("locale", "")),
+        attributes,
+    )
+
+
+def _code(vocabulary: Vocabulary, choice: str, word: object) -> str:
+    code = vocabulary.code(choice, str(word))
+    if code is None:
+        raise ValueError(f"{choice} has no {word!r}: {suggestion(str(word), vocabulary.words(choice))}")
+    return code
+
+
+def _list(given: object) -> tuple[str, ...]:
+    listed = given if isinstance(given, list) else [] if given is None else [given]
+    return tuple(str(item) for item in listed)
+
+
+def _derived(given: Mapping[str, Any], name: str, vocabulary: Vocabulary) -> Derived | None:
+    if given.get(name) is None:
+        return None
+    confidence = float(given.get("confidence", 1.0)) if name in ("category", "subcategory") else 1.0
+    return Derived(_code(vocabulary, name, given[name]), "given", confidence)
+
+
+def _message(
+    given: Mapping[str, Any], contact: Contact, now: datetime, proven: bool, vocabulary: Vocabulary
+) -> Message:
+    channel: Channel = given.get("channel", "email")
+    if channel not in get_args(Channel):
+        raise ValueError(f"unknown channel {channel!r}: {suggestion(str(channel), get_args(Channel))}")
+    return Message(
+        channel=channel,
+        connector=str(given.get("connector", "email_smtp")),
+        account=str(given.get("account", "support")),
+        external_id="example",
+        sender=Address("email", contact.identities[0].value, contact.name),
+        received_at=now,
+        to=tuple(Address("email", address) for address in _list(given.get("to"))),
+        kind=Kind(given.get("kind", "message")),
+        subject=str(given.get("subject", "")),
+        text=str(given.get("text", "")),
+        answerable=bool(given.get("answerable", True)),
+        proven=proven,
+        attachments=tuple(Attachment(n, "application/octet-stream", 1, "") for n in _list(given.get("attachments"))),
+        understanding=Understanding(
+            language=str(given.get("language", "")),
+            category=_derived(given, "category", vocabulary),
+            subcategory=_derived(given, "subcategory", vocabulary),
+            intents=_list(given.get("intents")),
+            sentiment=_derived(given, "sentiment", vocabulary),
+            extracted=_extracted(given),
+        ),
+    )
+
+
+def _extracted(given: Mapping[str, Any]) -> dict[str, Extracted]:
+    return {str(k): Extracted(str(v), (0, 0)) for k, v in (given.get("extracted") or {}).items()}
+
+
+def _ticket(
+    given: Mapping[str, Any], message: Message, contact: Contact, now: datetime, vocabulary: Vocabulary
+) -> Ticket:
+    said = message.understanding
+    before = given.get("acknowledged_before", False)
+    return Ticket(
+        id="example",
+        source=Source(message.channel, message.connector, message.account, ""),
+        contact=contact.id,
+        subject=message.subject or message.text[:40],
+        description=message.text,
+        created_at=now,
+        captured_at=now,
+        type=str(given.get("type", "request")),
+        language=said.language,
+        category=said.category,
+        subcategory=said.subcategory,
+        tags=_list(given.get("tags")),
+        marks={str(k): str(v) for k, v in (given.get("marks") or {}).items()},
+        sentiment=said.sentiment,
+        priority=_derived(given, "priority", vocabulary) or Derived("normal", "default"),
+        status=_derived(given, "status", vocabulary) or Derived("new", "default"),
+        group=_derived(given, "group", vocabulary),
+        assignee=Derived(str(given["assignee"]), "given") if given.get("assignee") else None,
+        extracted=dict(said.extracted),
+        custom={str(k): str(v) for k, v in (given.get("custom") or {}).items()},
+        urge_count=int(given.get("urge_count", 0)),
+        acked_at=now if before else None,
+    )
+
+
+def _past(entry: Mapping[str, Any], number: int, now: datetime, vocabulary: Vocabulary) -> Past:
+    ago = duration(str(entry.get("ago", "1h")))
+    if ago is None:
+        raise ValueError(f"history: {entry.get('ago')!r} is no duration; write 2h or 3d")
+    category = _code(vocabulary, "category", entry["category"]) if entry.get("category") else ""
+    subcategory = _code(vocabulary, "subcategory", entry["subcategory"]) if entry.get("subcategory") else ""
+    return Past(f"past-{number}", now - max(ago, timedelta()), category, subcategory)
+
+
+def _failures(trial: Trial, decision: Decision, company: Company, vocabulary: Vocabulary) -> Iterator[Failure]:
+    for name in trial.expect.value:
+        at = trial.expect.down(name)
+        expected = at.value
+        if name in _CODED and expected is not None:
+            expected = vocabulary.code(_CODED[name], str(expected)) or expected
+        found, good = _compare(name, expected, decision, company)
+        if not good:
+            yield Failure(at.key, trial.name, name, at.value, found)
+
+
+def _compare(name: str, expected: Any, decision: Decision, company: Company) -> tuple[Any, bool]:
+    found = outcome(decision, company, name)
+    match name:
+        case "tags" | "fired":
+            return found, set(_list(expected)) <= set(found)
+        case "no_tags" | "not_fired":
+            return found, set(_list(expected)).isdisjoint(found)
+        case "fired_exactly":
+            return found, set(_list(expected)) == set(found)
+        case "handed_over":
+            return found, bool(found) == expected if isinstance(expected, bool) else set(_list(expected)) == set(found)
+        case "review":
+            return found, (found is not None) == expected if isinstance(expected, bool) else found == str(expected)
+        case "acknowledged":
+            no = expected in (False, None, "no", "none")
+            return found, (found == "") if no else bool(found) if expected is True else found == str(expected)
+        case "escalation_level":
+            return found, found == expected
+        case "first_response":
+            return found, found == duration(str(expected))
+        case _:
+            return found, _same(found, expected)
+
+
+def _same(found: Any, expected: Any) -> bool:
+    if expected is None or expected == "none":
+        return found in (None, "")
+    return str(found).lower() == str(expected).lower() if isinstance(expected, bool) else str(found) == str(expected)
+
+
+def outcome(decision: Decision, company: Company, name: str) -> Any:
+    """What came of a decision, by the names that `expect` uses."""
+    ticket = decision.ticket
+    head, _, rest = name.partition(".")
+    match head:
+        case "mark":
+            return ticket.marks.get(rest)
+        case "custom":
+            return ticket.custom.get(rest)
+        case _:
+            return _OUTCOMES[name](decision, company, ticket)
+
+
+def _value(derived: Derived | None) -> str | None:
+    return derived.value if derived else None
+
+
+def _template(decision: Decision, _c: Company, _t: Ticket) -> str:
+    return next((effect.template for effect in decision.effects if isinstance(effect, Acknowledge)), "")
+
+
+def _targets(decision: Decision, _c: Company, _t: Ticket) -> tuple[str, ...]:
+    return next((effect.targets for effect in decision.effects if isinstance(effect, HandOver)), ())
+
+
+def _first_response(_d: Decision, _c: Company, ticket: Ticket) -> timedelta | None:
+    milestone = ticket.sla.milestones.get("first_response") if ticket.sla else None
+    return milestone.due - ticket.captured_at if milestone else None
+
+
+def _promise(decision: Decision, company: Company, ticket: Ticket) -> str:
+    told = promise(ticket, company, answer_language(ticket, decision.case.contact))
+    return told.text if told else ""
+
+
+_OUTCOMES: Mapping[str, Callable[[Decision, Company, Ticket], Any]] = {
+    "category": lambda _d, _c, t: _value(t.category),
+    "subcategory": lambda _d, _c, t: _value(t.subcategory),
+    "priority": lambda _d, _c, t: t.priority.value,
+    "status": lambda _d, _c, t: t.status.value,
+    "type": lambda _d, _c, t: t.type,
+    "subject": lambda _d, _c, t: t.subject,
+    "group": lambda _d, _c, t: _value(t.group),
+    "assignee": lambda _d, _c, t: _value(t.assignee),
+    "escalation_level": lambda _d, _c, t: t.escalation_level,
+    "tags": lambda _d, _c, t: t.tags,
+    "no_tags": lambda _d, _c, t: t.tags,
+    "fired": lambda d, _c, _t: _names(d),
+    "not_fired": lambda d, _c, _t: _names(d),
+    "fired_exactly": lambda d, _c, _t: _names(d, rows=False),
+    "acknowledged": _template,
+    "handed_over": _targets,
+    "review": lambda _d, _c, t: t.review.group if t.review and t.review.needed else None,
+    "policy": lambda _d, _c, t: t.sla.policy if t.sla else None,
+    "first_response": _first_response,
+    "promise": _promise,
+    "contested": lambda d, _c, _t: any(w.contested for w in d.written),
+}
+
+
+def _names(decision: Decision, rows: bool = True) -> list[str]:
+    """Rules that fired; a row of a `first` also by the name of the whole."""
+    fired = [f.rule for f in decision.fired]
+    return [*fired, *(name.rpartition("/")[0] for name in fired if "/" in name)] if rows else fired

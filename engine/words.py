@@ -1,0 +1,119 @@
+"""What a customer said, for rules: words found in a text, and which of them were only mentioned to be denied.
+
+Case, width, apostrophes, spaces and simplified/traditional are folded away. Chinese is not segmented; a word of
+Latin script must stand alone ("fund" is not in "refund"). A mention is denied only by the customer not wanting or not
+meaning it (不是退款, 不需要退款, "not a refund", "don't want a refund"): 没, 未, 不给, 拒绝, 无法 are the complaint itself,
+and a question (是不是退款, 不是退款了吗) denies nothing.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+import ahocorasick_rs
+import opencc
+
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+_SPACE = re.compile(r"\s+")
+_BEFORE = 24  # characters before a mention in which its denial must stand
+_AFTER = 24  # characters after it in which a question may end
+
+# Between the denial and the word only these may stand: "不是 要申请 退款".
+_FILLERS = (
+    "为了|因为|想要|需要|要求|申请|办理|咨询|反馈|投诉|关于|什么|任何|这个|那个|这种|单纯|普通|再次|你们|我们|"
+    "要|想|来|去|再|给|您|你|我|做|办|个|是"
+)
+_DENIED = re.compile(rf"(?P<deny>不是|并非|不需要|不需|不用|不想|不要|无需|无须|不必)(?:{_FILLERS}|\s){{0,6}}$")
+_RHETORIC = re.compile(r"(难道|岂|莫非)[^,。!?;\n]{0,8}$")  # 难道不是退款
+_EITHER = re.compile(r"^[^,。!?;\n]{0,12}?(就是|便是|而是因为)")  # 不是退款就是换货
+_ASKED = re.compile(r"^[^,。!?;.\n]{0,22}?(?:[吗么]|\?)")
+
+_ARTICLE = r"(?:(?:a|an|any|the|my|your|this|that|another|to|for|about|of|be|have|get|you|us|request|requesting|ask|asking|looking|here|after)\s+)"
+_NOT_WANTED = re.compile(
+    rf"(?:\b(?:don't|dont|do not|didn't|did not|doesn't|does not|no longer|never)\s+(?:really\s+|even\s+)?"
+    rf"(?:need|want|wanted|require|mean|meant)\s+{_ARTICLE}{{0,4}}"
+    rf"|\bno need\s+{_ARTICLE}{{1,4}}"
+    rf"|(?<!why )(?:\bnot|\b(?:isn't|isnt|aren't|wasn't))\s+"
+    rf"(?:(?:a|an)\s+|(?:about|for|requesting|asking for|looking for|asking about|here for|after)\s+{_ARTICLE}{{0,3}}))$"
+)
+
+
+class Said(NamedTuple):
+    """Words of the lexicon that stand in a text: those meant, and all mentioned."""
+
+    meant: frozenset[str]
+    mentioned: frozenset[str]
+
+
+NOTHING = Said(frozenset(), frozenset())
+
+
+@cache
+def _simplifier() -> opencc.OpenCC:
+    return opencc.OpenCC("t2s")
+
+
+def fold(text: str) -> str:
+    """The form in which texts are compared."""
+    if text.isascii():
+        return _SPACE.sub(" ", text.lower()).strip()
+    flat = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
+    flat = flat.replace("’", "'").replace("‘", "'").replace("´", "'")
+    return _SPACE.sub(" ", _simplifier().convert(flat)).strip()
+
+
+folded = lru_cache(maxsize=8192)(fold)  # for the short texts of rules and fields, which come again and again
+
+
+class Lexicon:
+    """All words of all rules, looked for in one pass."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.words = sorted({folded(word) for word in words} - {""})
+        self._automaton = ahocorasick_rs.AhoCorasick(self.words) if self.words else None
+
+    def said(self, text: str) -> Said:
+        if self._automaton is None:
+            return NOTHING
+        flat = fold(text)
+        meant: set[str] = set()
+        mentioned: set[str] = set()
+        for word, start, end in self._automaton.find_matches_as_indexes(flat, overlapping=True):
+            if self.words[word] not in meant and stands_alone(flat, start, end):
+                mentioned.add(self.words[word])
+                if not denied(flat, start, end):
+                    meant.add(self.words[word])
+        return Said(frozenset(meant), frozenset(mentioned))
+
+
+def stands_alone(flat: str, start: int, end: int) -> bool:
+    """Whether a match is a word of its own; only letters and digits of alphabetic scripts can run on."""
+    if start and _runs_on(flat[start]) and _runs_on(flat[start - 1]):
+        return False
+    return not (end < len(flat) and _runs_on(flat[end - 1]) and _runs_on(flat[end]))
+
+
+def _runs_on(character: str) -> bool:
+    return character < "\u2e80" and character.isalnum()
+
+
+def denied(flat: str, start: int, end: int) -> bool:
+    """Whether the customer says that this mention is not what he means or wants."""
+    before = flat[max(0, start - _BEFORE) : start]
+    if before.isascii():
+        return bool(before) and _denied_in_english(flat, start, end)
+    found = _DENIED.search(before)
+    if not found:
+        return False
+    ahead = before[: found.start("deny")]
+    if ahead[-1:] == found["deny"][1] or _RHETORIC.search(ahead):  # 是不是, 要不要, 需不需要
+        return False
+    after = flat[end : end + _AFTER]
+    return not _ASKED.match(after) and not (found["deny"] == "不是" and _EITHER.match(after))
+
+
+def _denied_in_english(flat: str, start: int, end: int) -> bool:
+    before = flat[max(0, start - 2 * _BEFORE) : start]
+    return bool(_NOT_WANTED.search(before)) and not _ASKED.match(flat[end : end + _AFTER])
