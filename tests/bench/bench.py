@@ -14,13 +14,13 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import disk
 import normalizing
 import sides
-from installed import Missing
+from installed import Missing, cache
 from rich.console import Console
 from rich.table import Table
 from sides import Failed, Side, Took
@@ -99,6 +99,10 @@ def measure(name: str, bench: Bench, pairs: int, seconds: float, folder: Path) -
         return result(name, bench, seen, before, disk.probe(folder))
 
 
+def against_itself(bench: Bench) -> Bench:
+    return replace(bench, ours=bench.peer, must=1.0, goal=1.0)
+
+
 def enough(side: Side, warm: int, seconds: float) -> int:
     """How many last that long, found by warming up twice: the first ones are slow on either side."""
     side(warm, 1)
@@ -127,9 +131,9 @@ def verdict(ratio: float, bench: Bench, probe: float) -> str:
     return "reaches the goal" if ratio >= bench.goal else "reaches what it must"
 
 
-def show(results: Sequence[Result]) -> None:
+def show(results: Sequence[Result], first: str) -> None:
     """The table for people."""
-    table = Table("", "Ticketgate", "peer", "ratio", "must", "goal", "disk MB/s", "verdict", title="Ticketgate, paired")
+    table = Table("", first, "peer", "ratio", "must", "goal", "disk MB/s", "verdict", title="Median of paired runs")
     for r in results:
         table.add_row(
             r.what, f"{r.ours:,.0f} {r.unit}", f"{r.peer:,.0f} {r.unit}\n{r.peer_name}",
@@ -164,20 +168,24 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured there")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="about how long each run lasts")
+    parser.add_argument("--noise", action="store_true", help="peers against themselves: how far from 1 equals are now")
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(BENCHES):
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; known: {', '.join(BENCHES)}")
+    place = cache() / "runs"  # not /tmp, which is often memory: there every disk is quick
+    place.mkdir(parents=True, exist_ok=True)
     at, results, left_out, failed = time.time(), [], {}, False
     for name in asked.names or BENCHES:
         print(f"{name}: {BENCHES[name].what} against {BENCHES[name].peer_name}", file=sys.stderr)
-        with tempfile.TemporaryDirectory(prefix="ticketgate-bench-") as folder:
+        with tempfile.TemporaryDirectory(dir=place) as folder:
             try:
-                results.append(measure(name, BENCHES[name], asked.pairs, asked.seconds, Path(folder)))
+                bench = against_itself(BENCHES[name]) if asked.noise else BENCHES[name]
+                results.append(measure(name, bench, asked.pairs, asked.seconds, Path(folder)))
             except (Missing, Failed) as e:
                 left_out[name] = str(e)
                 failed |= isinstance(e, Failed)
     if results:
-        show(results)
+        show(results, "the peer itself" if asked.noise else "Ticketgate")
     for name, why in left_out.items():
         print(f"{name} was not measured: {why}")
     if asked.json:
