@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, computed_field
@@ -389,10 +388,14 @@ class Outgoing:
     attempts: int = 0
 
 
-@cache
+_shapes: dict[Any, TypeAdapter[Any]] = {}
+
+
 def shape(kind: Any) -> TypeAdapter[Any]:
-    """The pydantic adapter of a class of the canon: its validator, serializer and JSON Schema."""
-    return TypeAdapter(kind)
+    """The pydantic adapter of a class of the canon: its validator, serializer and JSON Schema. Made once."""
+    if kind not in _shapes:
+        _shapes[kind] = TypeAdapter(kind)
+    return _shapes[kind]
 
 
 def dump(value: Any) -> bytes:

@@ -1,0 +1,87 @@
+# Everything a newcomer needs is a target here; `make demo` and `make test` set up what they need by themselves.
+# Mirrors are honoured: pip's index (PIP_INDEX_URL or pip.conf) is used for everything unless UV_DEFAULT_INDEX is set.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+UV := build/uv/bin/uv
+TEST_PACKAGES := strace
+ARGS ?=
+
+ifndef UV_DEFAULT_INDEX
+PIP_INDEX := $(or $(PIP_INDEX_URL),$(shell $(PYTHON) -m pip config get global.index-url 2>/dev/null))
+ifneq ($(PIP_INDEX),)
+export UV_DEFAULT_INDEX := $(PIP_INDEX)
+endif
+endif
+
+.PHONY: help install demo serve check format test packages golden bench score chaos lock clean
+
+help: ## show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m venv build/uv || { echo "Python's venv module is needed (Debian: apt-get install python3-venv)"; exit 1; }
+	@build/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# The lock pins versions and hashes; where the files come from is the machine's choice, so they are exported without addresses.
+$(VENV)/run.txt: uv.lock pyproject.toml | $(UV)
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	@$(UV) export --quiet --frozen --no-dev --no-emit-project --no-header -o build/run.txt
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes build/run.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@rm -f $(VENV)/dev.txt && cp build/run.txt $@
+
+$(VENV)/dev.txt: uv.lock pyproject.toml | $(UV)
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	@$(UV) export --quiet --frozen --no-emit-project --no-header -o build/dev.txt
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes build/dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@cp build/dev.txt $@ && touch $(VENV)/run.txt && touch $@
+
+install: $(VENV)/run.txt ## install Ticketgate into .venv
+
+demo: $(VENV)/run.txt ## show it: real mails, forms and webhooks become tickets (ARGS=--once checks and ends)
+	@$(BIN)/ticketgate demo $(ARGS)
+
+serve: $(VENV)/run.txt ## run the gateway with config/ticketgate.yaml
+	@$(BIN)/ticketgate serve $(ARGS)
+
+check: $(VENV)/dev.txt ## format, lint and types, in seconds
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+format: $(VENV)/dev.txt
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+packages:
+	@missing=""; for p in $(TEST_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ]; then sudo=""; elif sudo -n true 2>/dev/null; then sudo=sudo; \
+	  else echo "missing for the tests: apt-get install$$missing"; exit 1; fi; \
+	  ($$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing) >/dev/null \
+	  || { echo "missing for the tests: apt-get install$$missing"; exit 1; }; fi
+
+test: $(VENV)/dev.txt packages ## all tests, real servers included
+	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+golden: $(VENV)/dev.txt ## rewrite golden files and generated references; the diff is the review
+	@GOLDEN=1 $(BIN)/pytest -q -n 2 $(ARGS) || true
+	@git --no-pager diff --stat
+
+bench: $(VENV)/dev.txt ## speed against the bare servers and other systems, paired
+	@$(BIN)/python tests/bench/bench.py $(ARGS)
+
+score: $(VENV)/dev.txt ## accuracy on the public corpora in ../shared/corpora
+	@$(BIN)/python tests/score/score.py $(ARGS)
+
+chaos: $(VENV)/dev.txt packages ## kill -9 at every fault point and at random, 200 times
+	@$(BIN)/pytest -q tests/chaos --kills 200 $(ARGS)
+
+lock: | $(UV)
+	@$(UV) lock --upgrade
+
+clean:
+	@rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache

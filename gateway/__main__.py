@@ -1,0 +1,5 @@
+"""`python -m gateway` is `ticketgate`."""
+
+from gateway.cli import main
+
+main()

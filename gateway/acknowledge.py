@@ -1,0 +1,109 @@
+"""The customer's acknowledgement: a Liquid template in the customer's language, with the promise the SLA computed.
+
+What a template may say is the engine's (`engine/acknowledgement.py`); rendering it is ours. Templates are what operators
+write, so they run within limits: no other files, bounded loops and output.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from liquid import BoundTemplate, Environment, StrictUndefined
+from liquid.exceptions import LiquidError
+
+from engine import acknowledgement
+from engine.company import Company
+from engine.vocabulary import Vocabulary
+from normalizer.canon import Address, Contact, Message, Reply, Ticket, digest
+from normalizer.errors import ConfigError, Where
+
+REFERENCES = 20  # of the thread's ids, the nearest
+
+
+class _Bounded(Environment):
+    """Liquid with an end: what an operator writes cannot stall or flood the gateway."""
+
+    loop_iteration_limit = 1_000
+    output_stream_limit = 20_000
+    local_namespace_limit = 20_000
+    context_depth_limit = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """Acknowledgement templates by name and language."""
+
+    parsed: Mapping[tuple[str, str], BoundTemplate] = field(repr=False)
+
+    @property
+    def languages(self) -> Mapping[str, frozenset[str]]:
+        """Each template's name with the languages it is there in."""
+        return {name: frozenset(of for named, of in self.parsed if named == name) for name, _ in self.parsed}
+
+    def render(
+        self, name: str, ticket: Ticket, contact: Contact, company: Company, vocabulary: Vocabulary
+    ) -> tuple[str, str, str]:
+        """Language, subject and words. Raises ConfigError if the template cannot be rendered."""
+        language = acknowledgement.language(ticket, contact, [of for named, of in self.parsed if named == name])
+        values = acknowledgement.variables(ticket, contact, company, vocabulary, language)
+        try:
+            return language, *acknowledgement.parts(self.parsed[name, language].render(**values))
+        except LiquidError as e:
+            raise ConfigError(Where(f"{name}.{language}.liquid"), str(e)) from e
+
+
+def read_templates(folder: Path) -> Templates:
+    """All templates of a folder: NAME.LANGUAGE.liquid. Raises ConfigError at the place of what is wrong."""
+    environment = _Bounded(undefined=StrictUndefined)
+    parsed = {}
+    for file in sorted(folder.glob("*.liquid")):
+        name, _, language = file.name.removesuffix(".liquid").rpartition(".")
+        if not name:
+            raise ConfigError(Where(str(file)), "a template is named NAME.LANGUAGE.liquid", "received.zh.liquid")
+        parsed[name, language] = _parsed(environment, file)
+    return Templates(parsed)
+
+
+def _parsed(environment: Environment, file: Path) -> BoundTemplate:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise ConfigError(Where(str(file)), f"cannot be read: {type(e).__name__}", "save it as UTF-8") from e
+    try:
+        template = environment.from_string(text)
+    except LiquidError as e:
+        index = e.token.start_index if e.token else 0
+        raise ConfigError(_place(file, text, index), f"not a Liquid template: {e.message}", code="template") from e
+    for variable, uses in template.analyze(include_partials=False).globals.items():
+        if variable not in acknowledgement.VARIABLES:
+            hint = "known: " + ", ".join(acknowledgement.VARIABLES)
+            raise ConfigError(
+                _place(file, text, uses[0].span.index), f"unknown variable {variable!r}", hint, "template"
+            )
+    return template
+
+
+def _place(file: Path, text: str, index: int) -> Where:
+    before = text[:index]
+    return Where(str(file), before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1)
+
+
+def reply(words: tuple[str, str, str], ticket: Ticket, message: Message, via: tuple[str, str], to: Address) -> Reply:
+    """The acknowledgement of a ticket; its id is the ticket's, so there can be only one."""
+    language, subject, text = words
+    mail = message.channel == "email"
+    return Reply(
+        id=digest("acknowledge", ticket.id),
+        channel=message.channel,
+        connector=via[0],
+        account=via[1],
+        ticket=ticket.id,
+        number=ticket.number,
+        to=to,
+        subject=subject,
+        text=text,
+        language=language,
+        in_reply_to=message.external_id if mail else "",
+        references=(*message.references[-REFERENCES:], message.external_id) if mail else (),
+        thread_key=message.thread_key,
+    )

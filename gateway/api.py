@@ -1,0 +1,167 @@
+"""/api/v1: for the company's own programs, with scoped keys. The OpenAPI document is at /api/openapi.json.
+
+POST /api/v1/messages             202 with the envelope's id and where to ask what became of it
+GET  /api/v1/messages/{envelope}  what became of it
+GET  /api/v1/tickets/{number}     a ticket
+GET  /api/v1/schemas/{name}       the JSON Schema of a noun
+"""
+
+import asyncio
+import re
+import secrets
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request
+from pydantic import BaseModel, ValidationError
+
+from connectors.api import Api, ApiSettings, NewMessage
+from gateway import http
+from gateway.accept import Door
+from gateway.store.work import ApiKey, Idempotency
+from normalizer.canon import Contact, Message, Ticket, public, shape
+from normalizer.errors import Rejected
+
+SCOPES = ("messages:write", "tickets:read")
+SCHEMAS = {"ticket": Ticket, "message": Message, "contact": Contact}
+LONGEST_WAIT = 30.0
+
+
+class Accepted(BaseModel):
+    """It is durably ours. What became of it is told only to who waited for it (Prefer: wait=5)."""
+
+    envelope: str
+    status_url: str
+    state: str = "waiting"
+    tickets: list[str] = []
+
+
+class State(BaseModel):
+    """What became of an envelope: waiting, done or set_aside."""
+
+    envelope: str
+    state: str
+    tickets: list[str]
+
+
+def router(door: Door) -> APIRouter:
+    """The API's routes. Errors are problem+json (RFC 9457)."""
+    routes = APIRouter(prefix="/api/v1", tags=["v1"])
+    house = door.house
+    writer, reader = allowed(door, "messages:write"), allowed(door, "tickets:read")
+
+    @routes.post("/messages", status_code=202, response_model=Accepted,
+                 openapi_extra={"requestBody": {"content": {"application/json": {"schema": NewMessage.model_json_schema()}}, "required": True}},
+                 responses={401: {}, 403: {}, 409: {}, 413: {}, 422: {}, 503: {}})  # fmt: skip
+    async def create(
+        asked: Request,
+        key: Annotated[ApiKey, Depends(writer)],
+        idempotency_key: Annotated[str, Header(max_length=255)] = "",
+        prefer: Annotated[str, Header()] = "",
+    ) -> Any:
+        """Hand in what a customer said. The same Idempotency-Key with another body is a conflict (409)."""
+        connector = account(door)
+        body = await _body(door, asked, connector)
+        _valid(body)
+        envelope = connector.enclose(
+            body, key=idempotency_key or secrets.token_hex(16), key_label=key.label, received_at=house.clock.now(),
+            remote=http.remote(asked, house.configured.settings.http.trusted_proxies),
+        )  # fmt: skip
+        once = Idempotency(key.id, idempotency_key, body) if idempotency_key else None
+        await door.accept([envelope], idempotency=once)
+        answer = Accepted(envelope=envelope.id, status_url=f"/api/v1/messages/{envelope.id}")
+        if wait := _wait(prefer):
+            await _placed(door, envelope.id, wait)
+            return answer.model_copy(update=(await _state(door, envelope.id)).model_dump())
+        return answer
+
+    @routes.get("/messages/{envelope}", response_model=State)
+    async def state(envelope: str, _: Annotated[ApiKey, Depends(writer)]) -> State:
+        """What became of a message that was handed in."""
+        return await _state(door, envelope)
+
+    @routes.get("/tickets/{number}")
+    async def ticket(number: str, _: Annotated[ApiKey, Depends(reader)]) -> dict[str, Any]:
+        """A ticket by its number, as helpdesks get it."""
+        found = await house.store.ticket(number)
+        if found is None:
+            raise Rejected(f"no ticket {number}", status=404, code="not_found")
+        return public(found)
+
+    @routes.get("/schemas/{name}")
+    async def schema(name: str) -> dict[str, Any]:
+        """The JSON Schema of ticket, message or contact."""
+        if name not in SCHEMAS:
+            raise Rejected(f"no schema {name}; there are {', '.join(SCHEMAS)}", status=404, code="not_found")
+        return shape(SCHEMAS[name]).json_schema(by_alias=True, mode="serialization")
+
+    return routes
+
+
+def allowed(door: Door, scope: str) -> Any:
+    """A dependency that lets in keys with this scope. What is refused is kept, without the key."""
+
+    async def check(asked: Request, authorization: Annotated[str, Header()] = "") -> ApiKey:
+        kind, _, secret = authorization.partition(" ")
+        found = await door.house.store.key(secret.strip()) if kind.lower() == "bearer" else None
+        if found is not None and scope in found.scopes:
+            return found
+        reason = "no valid key in Authorization: Bearer" if found is None else f"this key lacks the scope {scope}"
+        status, code = (401, "unverified") if found is None else (403, "forbidden")
+        remote = http.remote(asked, door.house.configured.settings.http.trusted_proxies)
+        if asked.method == "POST":
+            body = await http.whole(asked, http.KEPT_OF_OVERSIZED * 4)
+            await door.refuse("api", "api", code, reason, body, {"remote": remote, "path": asked.url.path})
+        raise Rejected(reason, status=status, code=code)
+
+    return check
+
+
+def account(door: Door) -> Api:
+    """The configured account of connector `api`, or one with ordinary settings: keys are what lets programs in."""
+    for connector in door.house.mind.connectors.values():
+        if isinstance(connector, Api):
+            return connector
+    return Api(ApiSettings(connector="api", account="api"))
+
+
+async def _body(door: Door, asked: Request, connector: Api) -> bytes:
+    try:
+        return await http.whole(asked, connector.settings.size_limit)
+    except http.Oversized as e:
+        await door.refuse("api", connector.settings.account, e.code, e.reason, e.first, {"path": asked.url.path})
+        raise
+
+
+def _valid(body: bytes) -> NewMessage:
+    try:
+        return NewMessage.model_validate_json(body)
+    except ValidationError as e:
+        first = e.errors(include_url=False)[0]
+        malformed = first["type"] == "json_invalid"
+        where = ".".join(str(part) for part in first["loc"]) or "body"
+        raise Rejected(
+            f"{where}: {first['msg']}", status=400 if malformed else 422, code="malformed" if malformed else "invalid"
+        ) from None
+
+
+def _wait(prefer: str) -> float:
+    """Seconds of `Prefer: wait=N` (RFC 7240 4.3)."""
+    found = re.search(r"\bwait=(\d{1,3})\b", prefer)
+    return min(LONGEST_WAIT, float(found[1])) if found else 0.0
+
+
+async def _placed(door: Door, envelope: str, wait: float) -> None:
+    """Until it is no longer waiting, or patience ends."""
+    deadline = asyncio.get_running_loop().time() + wait
+    while asyncio.get_running_loop().time() < deadline:
+        found = await door.house.store.status_of(envelope)
+        if found and found.state != "waiting":
+            return
+        await asyncio.sleep(0.02)
+
+
+async def _state(door: Door, envelope: str) -> State:
+    found = await door.house.store.status_of(envelope)
+    if found is None:
+        raise Rejected("no such message was handed in", status=404, code="not_found")
+    return State(envelope=envelope, state=found.state, tickets=list(found.tickets))

@@ -1,0 +1,174 @@
+"""Trying a message or a rule: `ticketgate normalize` and `ticketgate decide`. Nothing is stored, nothing is sent.
+
+What is printed here is how people and programs measure the project, so its form is stable: docs/reference/printed.md.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import orjson
+from engine.explain import explain
+from normalizer.printed import printed
+
+from connectors import registry
+from connectors.base import AccountSettings, Connector
+from engine.decision import Acknowledge, Case, Decision
+from engine.thread import Found, place
+from gateway import wire
+from gateway.clock import SystemClock
+from gateway.house import Mind
+from gateway.settings import Configured
+from normalizer import mime
+from normalizer.canon import Channel, Envelope, Message, digest, load, public
+from normalizer.errors import ConfigError, Unreadable, Where
+
+CONNECTOR_OF = {"email": "email_smtp", "form": "webform"}  # a channel's usual connector, where the words differ
+SAMPLE_NUMBER = "00000000001"
+MAX_INPUT = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A decision about one message, and how it is printed."""
+
+    decision: Decision
+    printed: dict[str, Any]
+
+
+def inputs(files: list[Path] | None) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each file; of standard input, called `-`, if there is none. Raises ConfigError."""
+    for file in files or [Path("-")]:
+        if str(file) == "-":
+            yield "-", sys.stdin.buffer.read(MAX_INPUT)
+            continue
+        try:
+            yield str(file), file.read_bytes()
+        except OSError as e:
+            raise ConfigError(Where(str(file)), f"cannot be read: {e.strerror}") from e
+
+
+def split(arguments: list[str]) -> tuple[str, list[Path]]:
+    """A leading channel or connector, and the files after it. A file named like a channel needs ./ before it."""
+    first = arguments[0] if arguments else ""
+    known = {*get_args(Channel), *registry.known("ticketgate.connectors")}
+    is_channel = first in known
+    return (first if is_channel else ""), [Path(name) for name in arguments[is_channel:]]
+
+
+class Reader:
+    """Reads what one channel's bytes say, by the settings of one of its accounts."""
+
+    def __init__(self, configured: Configured, channel: str, account: str = "") -> None:
+        self.mind = wire.mind(configured)
+        self.clock = SystemClock()
+        # A mail says all there is to say about itself; whose address it was written to is asked only of an account.
+        self.connector = None if channel == "email" and not account else self._connector(channel, account)
+
+    def messages(self, file: str, raw: bytes) -> list[Message]:
+        """The messages in these bytes, understood; none if nobody said anything. Raises Unreadable."""
+        return [self.mind.enricher.enrich(message) for message in self._parsed(digest("try", file, raw), raw)]
+
+    def _parsed(self, key: str, raw: bytes) -> Sequence[Message]:
+        now = self.clock.now()
+        if self.connector is None:
+            return [mime.message(raw, connector="email_smtp", account="", received_at=now, envelope_id=key)]
+        settings = self.connector.settings
+        transport = {"content-type": content_type(raw)}
+        return self.connector.parse(Envelope(settings.connector, settings.account, key, "", now, raw, transport))
+
+    def printed(self, file: str, raw: bytes) -> Iterator[dict[str, Any]]:
+        """One object for each message; what cannot be read gives one that says why."""
+        try:
+            for message in self.messages(file, raw):
+                yield printed(message, file)
+        except Unreadable as e:
+            yield {"file": file, "unreadable": e.code, "reason": e.reason}
+
+    def _connector(self, channel: str, account: str) -> Connector:
+        wanted = CONNECTOR_OF.get(channel, channel)
+        for (name, owner), connector in self.mind.connectors.items():
+            if name == wanted and account in ("", owner):
+                return connector
+        if account:
+            raise ConfigError(Where("--account"), f"no account {wanted}/{account} is configured", _known(self.mind))
+        kind = registry.connector(wanted, Where(channel))
+        build: Callable[[AccountSettings], Connector] = kind
+        try:
+            return build(kind.Settings.model_validate({"connector": wanted, "account": "try"}))
+        except ValueError as e:
+            raise ConfigError(
+                Where(channel),
+                f"{wanted} needs settings to be read by",
+                f"configure one; there are {_known(self.mind)}",
+            ) from e
+
+
+class Decider:
+    """What the rules would decide about a message nobody has seen before."""
+
+    def __init__(self, configured: Configured, channel: str, account: str = "") -> None:
+        self.reader = Reader(configured, channel, account) if channel else None
+        self.mind = self.reader.mind if self.reader else wire.mind(configured)
+        self.clock = SystemClock()
+
+    def decided(self, file: str, raw: bytes) -> Iterator[Tried]:
+        """One for each message. Raises Unreadable or ConfigError for what is none."""
+        for message in self.reader.messages(file, raw) if self.reader else canonical(file, raw):
+            decision = self.decide(message)
+            yield Tried(decision, {"file": file, **public(decision), "acknowledgement": self.words(decision)})
+
+    def decide(self, message: Message) -> Decision:
+        now = max(self.clock.now(), message.received_at)
+        placed = place(message, Found(), now)
+        return self.mind.decide(Case(placed.trigger, now, placed.ticket, placed.contact, message, message.proven))
+
+    def words(self, decision: Decision) -> dict[str, str] | None:
+        """The acknowledgement as the customer would read it, with a sample number."""
+        template = next((e.template for e in decision.effects if isinstance(e, Acknowledge)), "")
+        if not template or decision.case.message is None:
+            return None
+        ticket = replace(decision.ticket, number=SAMPLE_NUMBER)
+        _, subject, text = self.mind.words(template, ticket, decision.case.contact)
+        return {"template": template, "subject": subject, "text": text}
+
+    def explained(self, tried: Tried, language: str) -> str:
+        lines = explain(tried.decision, language, self.mind.vocabulary)
+        words = tried.printed["acknowledgement"]
+        letter = f"\n\n  {words['subject']}\n\n  " + words["text"].replace("\n", "\n  ") if words else ""
+        return f"{tried.printed['file']}\n" + "\n".join(f"  {line}" for line in lines) + letter + "\n"
+
+
+def canonical(file: str, raw: bytes) -> Iterator[Message]:
+    """Messages as `ticketgate normalize` prints them: JSON lines, one object, or a list."""
+    for number, line in enumerate(_objects(raw), 1):
+        try:
+            yield load(Message, line)
+        except ValueError as e:
+            raise ConfigError(Where(file, number, 1), f"is no canonical message: {str(e).splitlines()[0]}",
+                              "give a channel first, such as: decide email FILE") from e  # fmt: skip
+
+
+def content_type(raw: bytes) -> str:
+    """What a file most likely is, where a request would have said so."""
+    start = raw.lstrip()[:1]
+    if start in (b"{", b"["):
+        return "application/json"
+    if raw.startswith(b"--") and b"\r\n" in raw[:200]:
+        boundary = raw[2 : raw.index(b"\r\n")].decode("latin-1")
+        return f"multipart/form-data; boundary={boundary}"
+    return "application/x-www-form-urlencoded" if b"=" in raw[:200] and start != b"<" else "application/octet-stream"
+
+
+def _objects(raw: bytes) -> list[bytes]:
+    try:
+        whole = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return [line for line in raw.splitlines() if line.strip()]
+    return [orjson.dumps(one) for one in (whole if isinstance(whole, list) else [whole])]
+
+
+def _known(mind: Mind) -> str:
+    return ", ".join("/".join(key) for key in mind.connectors) or "none"

@@ -1,0 +1,395 @@
+"""`ticketgate`: one command for everything a person does at a terminal.
+
+Commands print a table for people and JSON lines with --json, always when piped. They exit 0 when all went well, 1 when
+something failed, 2 when they were called wrongly. What each needs is imported when it runs, so that they start quickly.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from normalizer.errors import ConfigError, TicketgateError
+
+if TYPE_CHECKING:
+    from gateway.settings import Configured
+    from gateway.store.store import Store
+
+app = typer.Typer(
+    name="ticketgate", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Every channel in, one ticket out. 工单网关：所有渠道进，一张工单出。",
+)  # fmt: skip
+quarantine_app = typer.Typer(no_args_is_help=True, help="What was set aside, and why. 隔离区")
+outbox_app = typer.Typer(no_args_is_help=True, help="What is owed to the outside. 发件箱")
+keys_app = typer.Typer(no_args_is_help=True, help="API keys, and the master key. 密钥")
+app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(outbox_app, name="outbox")
+app.add_typer(keys_app, name="keys")
+
+Config = Annotated[Path | None, typer.Option("--config", help="The settings file.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of a table (always when piped).")]
+Lang = Annotated[str, typer.Option("--lang", help="zh or en; else by LANG.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000)]
+
+
+def main() -> None:
+    """The console script. Errors a person can mend are one line, not a traceback."""
+    try:
+        app()
+    except ConfigError as e:
+        sys.stderr.write(f"{e.where}: error: {e.what}" + (f"\n  hint: {e.hint}" if e.hint else "") + "\n")
+        sys.exit(1)
+    except TicketgateError as e:
+        sys.stderr.write(f"error: {e}\n")
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+@app.command()
+def serve(
+    config: Config = None,
+    role: Annotated[str, typer.Option(help="accept,process,dispatch,console in any mix.")] = "",
+) -> None:
+    """Run the gateway. 启动网关"""
+    from gateway import log, settings
+    from gateway import serve as server
+
+    configured = settings.read(config)
+    log.configure(level=configured.settings.log_level)
+    roles = frozenset(part.strip() for part in role.split(",") if part.strip()) or frozenset(server.ROLES)
+    if unknown := roles - set(server.ROLES):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: roles are {', '.join(server.ROLES)}")
+    server.start(server.serve(configured, roles))
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option(help="Check what became of each message, then end.")] = False,
+    port: Annotated[int, typer.Option(help="Where the console opens.")] = 8025,
+    lang: Lang = "",
+) -> None:
+    """Send real sample mails, forms and webhooks through a fresh gateway, and show what became of them. 演示"""
+    from gateway import log
+    from gateway import serve as server
+    from gateway.demo import run as demonstration
+
+    log.configure(level="error")
+    server.start(demonstration.run(once=once, port=port, language=language(lang)))
+
+
+@app.command()
+def doctor(config: Config = None, json: Json = False) -> None:
+    """Test settings, rules, data folder and every account for real. 体检"""
+    from gateway import doctor as doctors
+
+    findings = asyncio.run(doctors.examine(config))
+    show(["", "what", "found", "hint"], [[f.sign, f.what, f.found, f.hint] for f in findings], json)
+    if any(not finding.well for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def normalize(
+    channel: Annotated[str, typer.Argument(help="email, form, webhook, api, ... or a connector's name.")],
+    files: Annotated[list[Path] | None, typer.Argument(help="Raw messages; standard input without.")] = None,
+    config: Config = None,
+    account: Annotated[str, typer.Option(help="Whose settings to read them by; the first one without.")] = "",
+) -> None:
+    """Print each message that raw input holds, one JSON object a line. Stores nothing. 解析"""
+    from gateway import attempt
+
+    reader = attempt.Reader(configured(config), channel, account)
+    for file, raw in attempt.inputs(files):
+        for line in reader.printed(file, raw):
+            emit(line)
+
+
+@app.command()
+def decide(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(help="[CHANNEL] [FILE...]; without a channel: messages as normalize prints them."),
+    ] = None,
+    config: Config = None,
+    account: Annotated[str, typer.Option(help="Whose settings to read them by; the first one without.")] = "",
+    explain: Annotated[bool, typer.Option(help="Plain sentences instead of JSON.")] = False,
+    lang: Lang = "",
+) -> None:
+    """Print what the rules decide about each message, with the trace. Stores and sends nothing. 试跑规则"""
+    from gateway import attempt
+
+    channel, files = attempt.split(arguments or [])
+    decider = attempt.Decider(configured(config), channel, account)
+    for file, raw in attempt.inputs(files):
+        for decision in decider.decided(file, raw):
+            if explain:
+                typer.echo(decider.explained(decision, language(lang)))
+            else:
+                emit(decision.printed)
+
+
+@app.command()
+def explain(
+    number: Annotated[str, typer.Argument(help="A ticket's number.")],
+    config: Config = None,
+    lang: Lang = "",
+    json: Json = False,
+) -> None:
+    """Why a ticket is as it is: every decision, rule by rule. 为什么"""
+    from engine import explain as explanations
+    from gateway import wire
+    from normalizer.canon import public
+
+    known = configured(config)
+    vocabulary = wire.mind(known).vocabulary
+
+    async def told(store: "Store") -> None:
+        ticket = await store.ticket(number)
+        if ticket is None:
+            raise TicketgateError(f"no ticket {number}; `ticketgate tickets` lists them")
+        for decision in await store.decisions(ticket.id):
+            if json or not sys.stdout.isatty():
+                emit(public(decision))
+            else:
+                typer.echo("\n".join(explanations.explain(decision, language(lang), vocabulary)) + "\n")
+
+    with_store(known, told)
+
+
+@app.command()
+def tickets(
+    number: Annotated[str, typer.Argument(help="One ticket's number; all without.")] = "",
+    config: Config = None,
+    limit: Limit = 50,
+    after: Annotated[str, typer.Option(help="Continue after this number.")] = "",
+    status: str = "",
+    group: str = "",
+    reveal: Annotated[bool, typer.Option(help="Show names and addresses unmasked.")] = False,
+    json: Json = False,
+) -> None:
+    """List tickets, newest first, or show one. 工单"""
+    from gateway import show as shows
+
+    async def listed(store: "Store") -> None:
+        if number:
+            await shows.ticket(store, number, json=json, reveal=reveal)
+        else:
+            chosen = {name: value for name, value in (("status", status), ("group", group)) if value}
+            rows = await store.tickets(after=after, limit=limit, **chosen)
+            show(
+                *shows.tickets(rows, reveal=reveal), json, empty="no tickets yet; `make demo` shows what they look like"
+            )
+
+    with_store(configured(config), listed)
+
+
+@app.command()
+def migrate(config: Config = None) -> None:
+    """Upgrade the data folder (a backup is made first). `serve` does the same at its start. 升级数据"""
+    with_store(configured(config), lambda store: _told(f"data folder is at revision {store.revision}"))
+
+
+@quarantine_app.command("list")
+def quarantine_list(
+    config: Config = None, limit: Limit = 50, after: str = "", code: str = "", json: Json = False
+) -> None:
+    """What was refused at the door, or could not be read, with its reason."""
+
+    async def listed(store: "Store") -> None:
+        rows = await store.quarantine(after=after, limit=limit, code=code)
+        show(
+            ["id", "when", "stage", "from", "code", "reason", "size"],
+            [[r.id, moment(r.received_at), r.stage, f"{r.connector}/{r.account}", r.code, r.reason, r.size] for r in rows],
+            json, empty="nothing is set aside",
+        )  # fmt: skip
+
+    with_store(configured(config), listed)
+
+
+@quarantine_app.command("show")
+def quarantine_show(identity: Annotated[str, typer.Argument(metavar="ID")], config: Config = None) -> None:
+    """The bytes that were set aside, as they came."""
+
+    async def shown(store: "Store") -> None:
+        row = await store.quarantined(identity)
+        if row is None:
+            raise TicketgateError(f"nothing with id {identity} is set aside")
+        sys.stdout.buffer.write(row.body)
+
+    with_store(configured(config), shown)
+
+
+@quarantine_app.command("retry")
+def quarantine_retry(
+    identities: Annotated[list[str], typer.Argument(metavar="ID...")],
+    config: Config = None,
+) -> None:
+    """Process them again, with the same identity, after what stopped them was mended."""
+
+    async def retried(store: "Store") -> None:
+        count = await store.retry_quarantined(identities, now())
+        typer.echo(f"{count} of {len(identities)} will be processed again")
+
+    with_store(configured(config), retried)
+
+
+@outbox_app.command("list")
+def outbox_list(
+    config: Config = None,
+    limit: Limit = 50,
+    after: str = "",
+    state: Annotated[str, typer.Option(help="waiting, held, dead or sent; all that is not sent without.")] = "",
+    json: Json = False,
+) -> None:
+    """What waits, is held (outbound: off) or was refused for good."""
+
+    async def listed(store: "Store") -> None:
+        rows = await store.outgoing(state=state, after=after, limit=limit)
+        show(
+            ["id", "state", "what", "to", "ticket", "attempts", "due", "last error"],
+            [[r.outgoing.id, r.state, r.outgoing.kind, r.outgoing.target, r.number, r.outgoing.attempts,
+              moment(r.outgoing.due_at), r.reason] for r in rows],
+            json, empty="nothing is owed",
+        )  # fmt: skip
+
+    with_store(configured(config), listed)
+
+
+@outbox_app.command("retry")
+def outbox_retry(
+    identities: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="All dead letters without.")] = None,
+    config: Config = None,
+) -> None:
+    """Try dead letters again, each with the idempotency key it always had."""
+
+    async def retried(store: "Store") -> None:
+        typer.echo(f"{await store.retry_outgoing(identities or [], now())} will be sent again")
+
+    with_store(configured(config), retried)
+
+
+@keys_app.command("add")
+def keys_add(
+    label: Annotated[str, typer.Argument(help="Who will use it.")],
+    scope: Annotated[list[str], typer.Option(help="messages:write, tickets:read; may be repeated.")] = [
+        "messages:write"
+    ],
+    config: Config = None,
+) -> None:
+    """Make an API key. Its secret is shown once."""
+    from gateway.api import SCOPES
+
+    if unknown := set(scope) - set(SCOPES):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: scopes are {', '.join(SCOPES)}")
+
+    async def added(store: "Store") -> None:
+        identity, secret = await store.add_key(label, scope, now())
+        show(["id", "label", "scopes", "secret (shown once)"], [[identity, label, " ".join(scope), secret]], False)
+
+    with_store(configured(config), added)
+
+
+@keys_app.command("list")
+def keys_list(config: Config = None, json: Json = False) -> None:
+    """The API keys there are, without their secrets."""
+
+    async def listed(store: "Store") -> None:
+        rows = [
+            [k.id, k.label, " ".join(k.scopes), moment(k.created_at), "revoked" if k.revoked else ""]
+            for k in await store.list_keys()
+        ]
+        show(
+            ["id", "label", "scopes", "made", "state"],
+            rows,
+            json,
+            empty="no keys; `ticketgate keys add LABEL` makes one",
+        )
+
+    with_store(configured(config), listed)
+
+
+@keys_app.command("revoke")
+def keys_revoke(identity: Annotated[str, typer.Argument(metavar="ID")], config: Config = None) -> None:
+    """End an API key at once."""
+
+    async def revoked(store: "Store") -> None:
+        if not await store.revoke_key(identity):
+            raise TicketgateError(f"no key {identity}; `ticketgate keys list` shows them")
+        typer.echo(f"revoked {identity}")
+
+    with_store(configured(config), revoked)
+
+
+def configured(config: Path | None) -> "Configured":
+    """The settings; what goes wrong on the way to them is logged in words, not JSON, since a person is waiting."""
+    from gateway import log, settings
+
+    log.configure(level="warning", json=False)
+    return settings.read(config)
+
+
+def with_store(known: "Configured", use: "Callable[[Store], Awaitable[None]]") -> None:
+    """Run `use(store)` on the open data folder; a running gateway does not mind."""
+    from gateway import wire
+
+    async def run() -> None:
+        store = await wire.open_store(known)
+        try:
+            await use(store)
+        finally:
+            await store.close()
+
+    asyncio.run(run())
+
+
+def now() -> Any:
+    from gateway.clock import SystemClock
+
+    return SystemClock().now()
+
+
+def moment(instant: Any) -> str:
+    """An instant as people read it, in the machine's own time zone."""
+    return str(instant.astimezone().strftime("%Y-%m-%d %H:%M:%S"))
+
+
+def language(asked: str) -> str:
+    """zh or en: as asked, else by LANG, else English."""
+    word = (asked or os.environ.get("LC_ALL") or os.environ.get("LANG") or "en").lower()
+    return "zh" if word.startswith("zh") else "en"
+
+
+def emit(value: Any) -> None:
+    """One JSON line."""
+    import orjson
+
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()
+
+
+def show(columns: list[str], rows: list[list[Any]], json: bool, empty: str = "nothing here") -> None:
+    """A table for people, JSON lines for programs."""
+    if json or not sys.stdout.isatty():
+        for row in rows:
+            emit(dict(zip((column or "well" for column in columns), row, strict=True)))
+        return
+    if not rows:
+        typer.echo(empty)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*[str(cell) for cell in row])
+    Console().print(table)
+
+
+async def _told(text: str) -> None:
+    typer.echo(text)

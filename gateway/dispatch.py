@@ -1,0 +1,89 @@
+"""What the outbox owes, until it is taken or refused.
+
+    due -> send | file -> settle(sent | later | never)
+
+Dispatch never decides. Its outcomes enter by the journal, like everything that can change a decision.
+"""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from connectors.base import Known
+from gateway import metrics
+from gateway.house import House
+from gateway.log import log
+from gateway.store.work import Later, Never, Owed, Settlement
+from normalizer.canon import HandoverStep, Outgoing, Reply, Sent
+from normalizer.errors import Refused, Unavailable
+
+AT_ONCE = 32
+LONGEST_WAIT = timedelta(hours=1)
+
+
+def backoff(outgoing: Outgoing) -> timedelta:
+    """Double each time, at most an hour; the spread comes from the id, so tests need no dice."""
+    spread = int(outgoing.id[-2:], 16) / 255
+    return min(LONGEST_WAIT, timedelta(seconds=2 ** min(outgoing.attempts, 12) * (1 + spread)))
+
+
+async def dispatch(house: House) -> None:
+    """Send what is due, at most AT_ONCE at a time, until cancelled. A slow target delays nobody else."""
+    under_way: set[asyncio.Task[None]] = set()
+    try:
+        while True:
+            free = AT_ONCE - len(under_way)
+            owed = await house.store.due(house.clock.now(), free) if free else []
+            for one in owed:
+                task = asyncio.create_task(deliver(house, one))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+                task.add_done_callback(lambda _: house.owed.ring())
+            if not owed:
+                await house.owed.wait()
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def deliver(house: House, owed: Owed) -> None:
+    """One attempt, and what became of it."""
+    outgoing = owed.outgoing
+    settlement = await attempt(house, owed)
+    now = house.clock.now()
+    if isinstance(settlement, Later) and outgoing.attempts >= house.configured.settings.outgoing_attempts:
+        settlement = Never(f"gave up after {outgoing.attempts} attempts: {settlement.reason}")
+    await house.store.settle(owed, settlement, now)
+    outcome = type(settlement).__name__.lower()
+    metrics.settled.labels(outgoing.target, outcome).inc()
+    level = log.info if isinstance(settlement, Sent) else log.warning
+    level("outgoing " + outcome, outgoing=outgoing.id, target=outgoing.target, attempts=outgoing.attempts)
+    house.work.ring()
+
+
+async def attempt(house: House, owed: Owed) -> Settlement:
+    """Hand it to whoever takes it. What nobody foresaw is tried again like an outage, and logged."""
+    outgoing, now = owed.outgoing, house.clock.now()
+    try:
+        return await _send(house, owed, now)
+    except Unavailable as e:
+        return Later(e.reason, now + (e.wait or backoff(outgoing)))
+    except Refused as e:
+        return Never(e.reason)
+    except Exception as e:
+        log.error("sending failed in an unforeseen way", outgoing=outgoing.id, target=outgoing.target, exc_info=e)
+        return Later(f"unforeseen {type(e).__name__}", now + backoff(outgoing))
+
+
+async def _send(house: House, owed: Owed, now: datetime) -> Sent:
+    match owed.outgoing.content:
+        case Reply() as reply:
+            connector = house.mind.connectors.get((reply.connector, reply.account))
+            if connector is None:
+                raise Refused(f"no account {reply.connector}/{reply.account} is configured any more")
+            return await connector.send(reply, now)
+        case HandoverStep() as step:
+            helpdesk = house.helpdesks.get(step.target)
+            if helpdesk is None:
+                raise Refused(f"no helpdesk {step.target} is configured any more")
+            return await helpdesk.file(step, Known(owed.external_id, owed.url), now)

@@ -1,0 +1,157 @@
+"""`ticketgate doctor`: is everything as the settings say? Each account and target is tried for real, nothing is sent."""
+
+import asyncio
+import os
+import shutil
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from engine.rulebook import run_tests
+from gateway import settings, wire
+from gateway.house import Mind
+from gateway.settings import Configured
+from normalizer.errors import ConfigError, TicketgateError
+
+ROOM_WANTED = 1024**3
+SLOW_SYNC = 0.05
+PATIENCE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    what: str
+    found: str
+    well: bool = True
+    hint: str = ""
+
+    @property
+    def sign(self) -> str:
+        return "ok" if self.well else "BAD"
+
+
+async def examine(config: Path | None) -> list[Finding]:
+    """Everything that can be tried, in the order a message meets it."""
+    try:
+        configured = settings.read(config)
+        mind = wire.mind(configured)
+        targets = wire.helpdesks(configured)
+    except ConfigError as e:
+        return [Finding("settings and rules", f"{e.where}: {e.what}", False, e.hint)]
+    findings = [
+        Finding("settings", str(configured.document.file)),
+        _rules(mind),
+        *_disk(configured),
+        await _store(configured),
+        *_ways_back(mind),
+    ]
+    if not configured.settings.outbound:
+        findings.append(Finding("outbound", "off: nothing leaves the house", hint="outbound: on, when you are ready"))
+    ports = [("http", configured.settings.http.listen)]
+    for (name, account), connector in mind.connectors.items():
+        ports.extend((f"{name}/{account}", listen) for listen in getattr(connector.settings, "listen", ()))
+        relay = getattr(connector.settings, "relay", None)
+        if relay is not None:
+            findings.append(await _reaches(f"{name}/{account} relay", relay.host, relay.port))
+    findings.extend([await _port(what, listen) for what, listen in ports])
+    for name, target in targets.items():
+        url = urlsplit(str(getattr(target.settings, "url", "")))
+        if url.hostname:
+            port = url.port or (443 if url.scheme == "https" else 80)
+            findings.append(await _reaches(f"helpdesk {name}", url.hostname, port, tls=url.scheme == "https"))
+    return findings
+
+
+def _rules(mind: Mind) -> Finding:
+    failures = run_tests(mind.ruleset, mind.company)
+    if failures:
+        return Finding(
+            "rules", f"{len(failures)} of their tests fail: {failures[0]}", False, "mend the rule or its test"
+        )
+    return Finding("rules", f"{len(mind.ruleset.rules)} rules, set {mind.ruleset.sha[:12]}, their tests pass")
+
+
+def _disk(configured: Configured) -> Iterator[Finding]:
+    folder = configured.data
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        free = shutil.disk_usage(folder).free
+        took = _sync(folder / ".doctor")
+    except OSError as e:
+        yield Finding("data folder", f"{folder}: {e.strerror}", False, "make it writable, or set data: FOLDER")
+        return
+    yield Finding(
+        "disk room", f"{free / 1024**3:.1f} GB free", free > ROOM_WANTED, "" if free > ROOM_WANTED else "make room"
+    )
+    yield Finding(
+        "disk sync",
+        f"{took * 1000:.1f} ms",
+        took < SLOW_SYNC,
+        "" if took < SLOW_SYNC else "a slow disk slows every answer",
+    )
+
+
+def _sync(file: Path) -> float:
+    """Seconds of one small durable write."""
+    started = time.perf_counter()
+    with file.open("wb") as out:
+        out.write(b"x" * 50_000)
+        out.flush()
+        os.fsync(out.fileno())
+    file.unlink()
+    return time.perf_counter() - started
+
+
+async def _store(configured: Configured) -> Finding:
+    try:
+        store = await wire.open_store(configured)
+    except TicketgateError as e:
+        return Finding("data folder", str(e), False)
+    try:
+        counts = await store.counts()
+    finally:
+        await store.close()
+    said = f"{counts.tickets} tickets, {counts.waiting} waiting, {counts.set_aside} set aside, {counts.outbox_dead} dead letters"
+    return Finding("data folder", said, counts.outbox_dead == 0, "ticketgate outbox list" if counts.outbox_dead else "")
+
+
+def _ways_back(mind: Mind) -> Iterator[Finding]:
+    """Customers of an account without a way back are never acknowledged; say so before they complain."""
+    for (name, account), connector in mind.connectors.items():
+        known = connector.settings
+        if hasattr(known, "answering") and known.answering is None:
+            yield Finding(
+                f"{name}/{account}", "no way back: nobody is acknowledged", hint="reply_by: ACCOUNT of email_smtp"
+            )
+        if hasattr(known, "relay") and known.relay is None:
+            yield Finding(f"{name}/{account}", "no relay: cannot send", hint="relay: {host: ...}")
+
+
+async def _reaches(what: str, host: str, port: int, tls: bool = False) -> Finding:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            _, writer = await asyncio.open_connection(host, port, ssl=ssl.create_default_context() if tls else None)
+        writer.close()
+    except (OSError, TimeoutError) as e:
+        return Finding(
+            what, f"{host}:{port}: {e or type(e).__name__}", False, "is it running, and reachable from here?"
+        )
+    return Finding(what, f"{host}:{port} answers")
+
+
+async def _port(what: str, listen: str) -> Finding:
+    """A port is well if it is free, or ours is already on it."""
+    host, _, port = listen.rpartition(":")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), int(port)))
+        except OSError as e:
+            return Finding(
+                f"{what} {listen}", f"{e.strerror}: a gateway is running here, or something else is", hint=""
+            )
+    return Finding(f"{what} {listen}", "free")

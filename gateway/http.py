@@ -1,0 +1,97 @@
+"""HTTP requests as connectors want them, and our errors as clients want them (RFC 9457)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
+
+import orjson
+import starlette.requests
+import starlette.responses
+
+from connectors.base import Request, Response
+from gateway.settings import Http
+from normalizer.errors import Rejected
+
+KEPT_OF_OVERSIZED = 64 * 1024
+
+
+class Oversized(Rejected):
+    """The body is over the limit; `first` is what was read of it."""
+
+    def __init__(self, limit: int, first: bytes) -> None:
+        super().__init__(f"larger than {limit} bytes", status=413, code="oversized")
+        self.first = first
+
+
+async def whole(asked: starlette.requests.Request, limit: int) -> bytes:
+    """The body. Raises Oversized as soon as it is clear that it is too large."""
+    declared = asked.headers.get("content-length", "")
+    parts: list[bytes] = []
+    size = 0
+    async for part in asked.stream():
+        parts.append(part)
+        size += len(part)
+        if size > limit or (declared.isdigit() and int(declared) > limit and size >= KEPT_OF_OVERSIZED):
+            raise Oversized(limit, b"".join(parts)[:KEPT_OF_OVERSIZED])
+    return b"".join(parts) if len(parts) != 1 else parts[0]
+
+
+def request(asked: starlette.requests.Request, body: bytes, http: Http, now: datetime) -> Request:
+    """The request by its public URL and the client's own address."""
+    base = http.public_url.rstrip("/") or f"{asked.url.scheme}://{asked.headers.get('host', http.listen)}"
+    query = f"?{asked.url.query}" if asked.url.query else ""
+    return Request(
+        method=asked.method,
+        url=base + asked.url.path + query,
+        headers=dict(asked.headers),
+        body=body,
+        query=dict(asked.query_params),
+        remote=remote(asked, http.trusted_proxies),
+        received_at=now,
+    )
+
+
+def remote(asked: starlette.requests.Request, proxies: Sequence[IPv4Network | IPv6Network]) -> str:
+    """The client's address: the last one in X-Forwarded-For that is not a trusted proxy of ours."""
+    address = asked.client.host if asked.client else ""
+    hops = [hop.strip() for hop in asked.headers.get("x-forwarded-for", "").split(",") if hop.strip()]
+    while hops and _trusted(address, proxies):
+        address = hops.pop()
+    return address
+
+
+def is_local(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _trusted(address: str, proxies: Sequence[IPv4Network | IPv6Network]) -> bool:
+    try:
+        return any(ip_address(address) in proxy for proxy in proxies)
+    except ValueError:
+        return False
+
+
+def respond(answer: Response) -> starlette.responses.Response:
+    return starlette.responses.Response(
+        answer.body, answer.status, dict(answer.headers), media_type=answer.media_type if answer.body else None
+    )
+
+
+def problem(
+    status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+) -> starlette.responses.Response:
+    """An error in the form of RFC 9457; `code` is one of canon.REASONS or a word of the API."""
+    body = {
+        "type": f"urn:ticketgate:{code}",
+        "title": code.replace("_", " "),
+        "status": status,
+        "detail": detail,
+        **more,
+    }
+    return starlette.responses.Response(
+        orjson.dumps(body), status, dict(headers or {}), media_type="application/problem+json"
+    )

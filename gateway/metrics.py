@@ -1,0 +1,37 @@
+"""What Prometheus may ask. Names begin with `ticketgate_`; labels are codes, never customers' words."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+registry = CollectorRegistry()
+
+accepted = Counter("ticketgate_envelopes_accepted", "Envelopes journalled", ["connector", "account"], registry=registry)
+redelivered = Counter(
+    "ticketgate_envelopes_redelivered", "Envelopes we had already", ["connector", "account"], registry=registry
+)
+refused = Counter("ticketgate_refused", "Refused at the door", ["connector", "account", "code"], registry=registry)
+processed = Counter(
+    "ticketgate_envelopes_processed", "Envelopes processed", ["connector", "outcome"], registry=registry
+)
+tickets = Counter("ticketgate_tickets_created", "Tickets made", ["channel", "category", "priority"], registry=registry)
+fired = Counter("ticketgate_rules_fired", "Times each rule fired", ["rule"], registry=registry)
+settled = Counter(
+    "ticketgate_outgoing_settled", "What the outbox sent or gave up", ["target", "outcome"], registry=registry
+)
+accept_seconds = Histogram(
+    "ticketgate_accept_seconds", "From whole message to durably ours", registry=registry,
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+)  # fmt: skip
+process_seconds = Histogram(
+    "ticketgate_process_seconds", "From received to decided", registry=registry,
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300),
+)  # fmt: skip
+waiting = Gauge("ticketgate_waiting", "Envelopes journalled and not yet processed", registry=registry)
+oldest_waiting = Gauge("ticketgate_oldest_waiting_seconds", "Age of the oldest of them", registry=registry)
+set_aside = Gauge("ticketgate_set_aside", "Rows in quarantine", registry=registry)
+outbox_waiting = Gauge("ticketgate_outbox_waiting", "Owed to the outside", registry=registry)
+outbox_dead = Gauge("ticketgate_outbox_dead", "Dead letters", registry=registry)
+tickets_stored = Gauge("ticketgate_tickets", "Tickets stored", registry=registry)
+last_accepted = Gauge(
+    "ticketgate_last_accepted_timestamp_seconds", "When an account last brought something", ["connector", "account"],
+    registry=registry,
+)  # fmt: skip

@@ -1,0 +1,297 @@
+"""What waits in the journal becomes tickets.
+
+    claim a lane -> parse -> enrich -> look up -> place -> number -> decide -> commit
+
+A batch holds one envelope of each lane. Reading and deciding run in a thread, since they are work for the processor
+and the door must go on answering; everything below is pure. Each message is committed in one transaction with its
+ticket, decision, outgoing things and timers; it can be killed anywhere and run again.
+
+An envelope with several messages is worked on in rounds, one message a round, so that the second sees what the first
+became. So are two envelopes that turn out to be about one ticket.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from engine.decision import Acknowledge, Case, Decision, HandOver
+from engine.thread import Found, Placed, Wanted, lookups, place
+from gateway import acknowledge, metrics, notice
+from gateway.faults import reach
+from gateway.house import House, Mind
+from gateway.log import log
+from gateway.store.work import Claim, Outcome, Timer
+from normalizer.canon import Envelope, HandoverStep, Kind, Message, Outgoing, Ticket, digest
+from normalizer.errors import Unreadable
+
+BATCH = 64
+ROUNDS_LOST = 8  # how often a lane may lose against another one before it is left to the next claim
+
+# Kept, and added to a ticket they belong to, but nobody asked for anything: no ticket of their own.
+NOT_A_REQUEST = frozenset(
+    {
+        Kind.AUTO_REPLY,
+        Kind.BOUNCE,
+        Kind.FEEDBACK_LOOP,
+        Kind.READ_RECEIPT,
+        Kind.LOOP,
+        Kind.DELIVERY_NOTICE,
+        Kind.REACTION,
+    }
+)
+
+
+@dataclass(slots=True)
+class Reading:
+    """A claimed envelope, read: what is still to be placed, or what went wrong."""
+
+    claim: Claim
+    messages: list[Message]
+    notice: notice.Notice | None = None
+    trouble: Exception | None = None
+    lost: int = 0
+
+    def wanted(self) -> Wanted:
+        return self.notice.wanted() if self.notice else lookups(self.messages[0])
+
+
+async def work(house: House) -> None:
+    """Process what waits, until cancelled."""
+    while True:
+        if not await process(house):
+            await house.work.wait()
+
+
+async def process(house: House, limit: int = BATCH) -> int:
+    """Claim a batch and see it through. Returns how many envelopes were claimed."""
+    claims = await house.store.claim(house.clock.now(), limit)
+    if not claims:
+        return 0
+    readings = await asyncio.to_thread(lambda: [read(house.mind, claim) for claim in claims])
+    reach("process.after_read")
+    for reading in readings:
+        if reading.trouble:
+            await put_aside(house, reading)
+    todo = [reading for reading in readings if not reading.trouble]
+    while todo:
+        todo = await one_round(house, todo)
+    house.owed.ring()
+    return len(claims)
+
+
+def read(mind: Mind, claim: Claim) -> Reading:
+    """Parse and enrich one envelope. Trouble with one is kept beside it and stops no other."""
+    envelope = claim.envelope
+    try:
+        if told := notice.read(envelope):
+            return Reading(claim, [], told)
+        return Reading(claim, parse(mind, envelope))
+    except Exception as e:
+        return Reading(claim, [], trouble=e)
+
+
+def parse(mind: Mind, envelope: Envelope) -> list[Message]:
+    """The messages of an envelope, understood. Raises Unreadable."""
+    connector = mind.connectors.get((envelope.connector, envelope.account))
+    if connector is None:
+        raise Unreadable(f"no account {envelope.connector}/{envelope.account} is configured any more")
+    messages = [mind.enricher.enrich(message) for message in connector.parse(envelope)]
+    return [message if mind.way_back(message) else replace(message, answerable=False) for message in messages]
+
+
+async def one_round(house: House, readings: list[Reading]) -> list[Reading]:
+    """Place and decide the next message of each, commit them together; return those with more to do."""
+    now = house.clock.now()
+    empty = [Outcome(reading.claim) for reading in readings if not reading.messages and not reading.notice]
+    readings = [reading for reading in readings if reading.messages or reading.notice]
+    found = await house.store.find([reading.wanted() for reading in readings], now)
+    reach("process.after_find")
+    drafts, waiting = distinct([draft(reading, answer, now) for reading, answer in zip(readings, found, strict=True)])
+    numbers = await house.store.numbers(
+        [(d.placed.ticket.id, local_day(house, d.placed.ticket)) for d in drafts if d.placed and d.placed.is_new]
+    )
+    outcomes = await asyncio.to_thread(lambda: [outcome(house, d, numbers, now) for d in drafts])
+    failed = [(d.reading, made) for d, made in zip(drafts, outcomes, strict=True) if isinstance(made, Exception)]
+    made = [(d.reading, made) for d, made in zip(drafts, outcomes, strict=True) if isinstance(made, Outcome)]
+    committed = await house.store.commit([*empty, *(outcome for _, outcome in made)], now)
+    for reading, error in failed:
+        reading.trouble = error
+        await put_aside(house, reading)
+    again = waiting
+    for (reading, one), done in zip(made, committed[len(empty) :], strict=True):
+        if done:
+            count(one, now)
+            del reading.messages[:1]
+        else:
+            reading.lost += 1
+        if (reading.messages or not done) and reading.lost < ROUNDS_LOST:
+            again.append(reading)
+        elif not done:
+            await house.store.release(reading.claim, "lost against other lanes", now, timedelta(seconds=1))
+    return again
+
+
+@dataclass(slots=True)
+class Draft:
+    """One message in its place (or a notice about a ticket), before deciding. `placed` None: nothing to decide."""
+
+    reading: Reading
+    found: Found
+    placed: Placed | None
+
+    @property
+    def last(self) -> bool:
+        return len(self.reading.messages) <= 1
+
+
+def draft(reading: Reading, found: Found, now: datetime) -> Draft:
+    if reading.notice:
+        return Draft(reading, found, reading.notice.placed(found, now))
+    message = reading.messages[0]
+    if found.placed_before:
+        return Draft(reading, found, None)
+    placed = place(message, found, now)
+    if placed.is_new and message.kind in NOT_A_REQUEST:
+        return Draft(reading, found, None)
+    return Draft(reading, found, placed)
+
+
+def distinct(drafts: Sequence[Draft]) -> tuple[list[Draft], list[Reading]]:
+    """At most one draft a ticket and a contact; the others wait for the next round and see what this one became."""
+    taken: set[str] = set()
+    now: list[Draft] = []
+    later: list[Reading] = []
+    for one in drafts:
+        touches = {one.placed.ticket.id, one.placed.contact.id} if one.placed else {one.reading.wanted().message}
+        if touches & taken:
+            later.append(one.reading)
+        else:
+            now.append(one)
+            taken |= touches
+    return now, later
+
+
+def local_day(house: House, ticket: Ticket) -> str:
+    return ticket.captured_at.astimezone(house.configured.settings.zone).strftime("%Y%m%d")
+
+
+def outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime) -> Outcome | Exception:
+    """Everything that is committed for one draft; an exception is an answer, so that one cannot spoil a batch."""
+    try:
+        return _outcome(house, draft, numbers, now)
+    except Exception as e:
+        return e
+
+
+def _outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime) -> Outcome:
+    reading = draft.reading
+    message = reading.messages[0] if reading.messages else None
+    if draft.placed is None:
+        kept = ((message, ""),) if message and not draft.found.placed_before else ()
+        return Outcome(reading.claim, messages=kept, done=draft.last)
+    placed = draft.placed
+    if placed.is_new:
+        placed = replace(placed, ticket=replace(placed.ticket, number=numbers[placed.ticket.id]))
+    if not placed.trigger:  # news that changes the ticket, and nothing to decide
+        return Outcome(reading.claim, tickets=(raised(placed.ticket),), done=True)
+    made = house.mind.decide(case(placed, message, draft.found, now))
+    ticket = raised(made.ticket)
+    return Outcome(
+        reading.claim,
+        messages=((message, ticket.id),) if message else (),
+        contacts=(placed.contact,),
+        tickets=(ticket,),
+        decisions=(made,),
+        outgoing=outgoing(house, made, ticket, now),
+        timers=timers(ticket) if placed.is_new else (),
+        done=draft.last,
+        hold=not house.outbound,
+    )
+
+
+def case(placed: Placed, message: Message | None, found: Found, now: datetime) -> Case:
+    """What the decision may look at, recorded with it."""
+    return Case(
+        trigger=placed.trigger,
+        now=now,
+        ticket=placed.ticket,
+        contact=placed.contact,
+        message=message,
+        proven=message.proven if message else False,
+        history=found.history,
+        load=found.load,
+        previous=found.previous.get(placed.ticket.id, ""),
+    )
+
+
+def raised(ticket: Ticket) -> Ticket:
+    return replace(ticket, version=ticket.version + 1)
+
+
+def outgoing(house: House, made: Decision, ticket: Ticket, now: datetime) -> tuple[Outgoing, ...]:
+    """The decision's effects that leave the house, as things owed. Their ids make each of them happen once."""
+    owed: list[Outgoing] = []
+    for effect in made.effects:
+        match effect:
+            case Acknowledge(template) if made.case.message:
+                if via := house.mind.way_back(made.case.message):
+                    words = house.mind.words(template, ticket, made.case.contact)
+                    reply = acknowledge.reply(words, ticket, made.case.message, *via)
+                    owed.append(Outgoing(reply.id, "reply", "/".join(via[0]), ticket.id, now, reply))
+            case HandOver(targets):
+                for target in targets if "all" not in targets else tuple(house.helpdesks):
+                    step = handover(target, made, ticket)
+                    owed.append(Outgoing(step.id, "handover", target, ticket.id, now, step))
+            case _:
+                pass
+    return tuple(owed)
+
+
+def handover(target: str, made: Decision, ticket: Ticket) -> HandoverStep:
+    """Create the ticket over there, or add what was said since, or tell its new fields."""
+    message = made.case.message
+    if made.case.trigger == "ticket.created":
+        return HandoverStep(digest("create", target, ticket.id), target, "create", ticket, made.case.contact, message)
+    if message:
+        return HandoverStep(digest("append", target, message.id), target, "append", ticket, made.case.contact, message)
+    return HandoverStep(
+        digest("update", target, ticket.id, ticket.version), target, "update", ticket, made.case.contact
+    )
+
+
+def timers(ticket: Ticket) -> tuple[Timer, ...]:
+    """One for each promise, at the moment it would be broken."""
+    milestones = ticket.sla.milestones.items() if ticket.sla else ()
+    return tuple(
+        Timer(digest("timer", ticket.id, f"{name}.missed"), f"{name}.missed", ticket.id, milestone.due)
+        for name, milestone in milestones
+    )
+
+
+async def put_aside(house: House, reading: Reading) -> None:
+    """Unreadable: aside with its reason. Anything else: again a little later, until its attempts are used up."""
+    envelope, now = reading.claim.envelope, house.clock.now()
+    match reading.trouble:
+        case Unreadable() as e:
+            metrics.processed.labels(envelope.connector, "set_aside").inc()
+            log.warning("set aside", envelope=envelope.id, connector=envelope.connector, code=e.code)
+            await house.store.set_aside(reading.claim, e.code, e.reason, now)
+        case error:
+            metrics.processed.labels(envelope.connector, "failed").inc()
+            log.error("processing failed", envelope=envelope.id, attempts=reading.claim.attempts, exc_info=error)
+            reason = f"{type(error).__name__}: {error}"
+            await house.store.release(reading.claim, reason, now, timedelta(seconds=2**reading.claim.attempts))
+
+
+def count(one: Outcome, now: datetime) -> None:
+    envelope = one.claim.envelope
+    metrics.processed.labels(envelope.connector, "done").inc()
+    metrics.process_seconds.observe((now - envelope.received_at).total_seconds())
+    for made in one.decisions:
+        for rule in made.fired:
+            metrics.fired.labels(rule.rule).inc()
+        if made.case.trigger == "ticket.created":
+            ticket = made.ticket
+            category = ticket.category.value if ticket.category else "none"
+            metrics.tickets.labels(ticket.source.channel, category, ticket.priority.value).inc()

@@ -1,0 +1,171 @@
+"""Running a house: its roles as tasks of one process, started together and stopped in order.
+
+    accept     listeners and the HTTP door
+    process    what waits becomes tickets
+    dispatch   what is owed goes out
+    console    the pages for people
+
+Stopping: doors close first, what is under way is finished or left in the journal, the store is closed last.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Coroutine, Iterator
+from datetime import timedelta
+from typing import Any
+
+import uvicorn
+
+from connectors.base import Closable
+from connectors.registry import Listening
+from gateway import clock as clocks
+from gateway import wire
+from gateway.accept import Door
+from gateway.app import build
+from gateway.dispatch import dispatch
+from gateway.house import House
+from gateway.log import log
+from gateway.process import work
+from gateway.settings import Configured
+from normalizer.errors import ConfigError, Unavailable, Where
+
+ROLES = ("accept", "process", "dispatch", "console")
+PAUSE_AFTER_TROUBLE = 1.0
+
+
+async def serve(configured: Configured, roles: frozenset[str], *, ready: asyncio.Event | None = None) -> None:
+    """Run until SIGINT or SIGTERM. Raises ConfigError if it cannot start."""
+    house = await wire.house(configured)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    try:
+        await run(house, roles, stop, ready or asyncio.Event())
+    finally:
+        await house.store.close()
+
+
+async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: asyncio.Event) -> None:
+    """The tasks of these roles, until `stop`; a task that ends in trouble is started again, and said so."""
+    app = build(house, roles)
+    app.state.ready = ready
+    server = _server(house, app)
+    door = Door(house)
+    tasks = [asyncio.create_task(server.serve(sockets=[_bound(house.configured)]))]
+    if "accept" in roles:
+        tasks.extend(asyncio.create_task(_listen(listener, door)) for listener in wire.listeners(house))
+    if "process" in roles:
+        tasks.append(asyncio.create_task(_again("process", lambda: work(house))))
+        tasks.append(asyncio.create_task(_again("timers", lambda: ring(house))))
+    if "dispatch" in roles and house.outbound:
+        tasks.append(asyncio.create_task(_again("dispatch", lambda: dispatch(house))))
+    stopping = asyncio.create_task(stop.wait())
+    while not server.started and not stop.is_set():
+        await asyncio.sleep(0.01)
+        _raise_first(tasks)
+    ready.set()
+    log.info("serving", role=",".join(sorted(roles)), host=house.configured.settings.http.listen,
+             ruleset=house.mind.ruleset.sha[:12], rules=len(house.mind.ruleset.rules))  # fmt: skip
+    await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    ready.clear()
+    server.should_exit = True
+    for task in [stopping, *tasks[1:]]:
+        task.cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+    for holder in [*house.mind.connectors.values(), *house.helpdesks.values()]:
+        if isinstance(holder, Closable):
+            await holder.close()
+    log.info("stopped")
+
+
+async def ring(house: House) -> None:
+    """Timers whose moment has come enter by the journal. A clock that jumped holds them until it is settled."""
+    held = False
+    while True:
+        jumped = abs(house.clock.jumped()) > clocks.JUMP
+        if jumped and not held:
+            log.warning("the clock jumped; timers are held until it is back or the gateway is restarted",
+                        seconds=int(house.clock.jumped() / timedelta(seconds=1)))  # fmt: skip
+        held = jumped
+        if not held and await house.store.ring(house.clock.now(), 500):
+            house.work.ring()
+        await asyncio.sleep(1)
+
+
+async def _listen(listener: Listening, door: Door) -> None:
+    """A port that cannot be had is a matter of configuration."""
+    try:
+        await listener.listen(door.accept, door.refuse, door.house.clock.now)
+    except OSError as e:
+        name = getattr(listener, "name", type(listener).__name__)
+        raise ConfigError(
+            Where(name), f"cannot listen: {e.strerror or e}", "is another gateway running? choose another port"
+        ) from e
+
+
+async def _again(role: str, start: Any) -> None:
+    """Keep a worker running. A store that is unavailable (disk full) is waited for."""
+    while True:
+        try:
+            await start()
+        except Unavailable as e:
+            log.error("waiting for the store", role=role, hint=e.reason)
+        except Exception as e:
+            log.error("worker failed; starting it again", role=role, exc_info=e)
+        await asyncio.sleep(PAUSE_AFTER_TROUBLE)
+
+
+def _raise_first(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()):
+            raise error
+
+
+def _server(house: House, app: Any) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", server_header=False, date_header=True,
+        timeout_graceful_shutdown=5, timeout_keep_alive=30, h11_max_incomplete_event_size=64 * 1024,
+    )  # fmt: skip
+    return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers of its own: the whole house stops together."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _bound(configured: Configured) -> socket.socket:
+    """The HTTP socket, bound before anything starts, so that a taken port is a clear error."""
+    http = configured.settings.http
+    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((http.host, http.port))
+    except OSError as e:
+        made.close()
+        raise ConfigError(
+            configured.document.where("http", "listen"), f"cannot listen on {http.listen}: {e.strerror}",
+            "is another gateway running? choose another port",
+        ) from e  # fmt: skip
+    return made
+
+
+def start(main: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine on the fastest loop there is."""
+    try:
+        import uvloop
+    except ImportError:  # no uvloop on Windows
+        asyncio.run(main)
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main)

@@ -1,0 +1,238 @@
+"""Settings: config/ticketgate.yaml, environment variables over it, secrets only by environment or file reference.
+
+    http:
+      listen: 127.0.0.1:8025          TICKETGATE_HTTP__LISTEN=0.0.0.0:8025 wins over the file
+    connectors:
+      - {connector: webhook, account: shop, auth: {bearer: {env: SHOP_TOKEN}}}
+
+Relative paths are relative to the settings file. What stands beside it (taxonomy.yaml, people.yaml, ...) is used;
+what does not is taken from the set that comes with Ticketgate.
+"""
+
+import os
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from normalizer import marked
+from normalizer.errors import ConfigError, Where
+
+
+class Http(BaseModel):
+    """The HTTP door. `public_url` is how others reach it: signatures of URLs and links depend on it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listen: str = "127.0.0.1:8025"
+    public_url: str = ""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    max_body: int = Field(default=25 * 1024 * 1024, gt=0)
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError("must be HOST:PORT, such as 127.0.0.1:8025")
+        return value
+
+
+class Settings(BaseSettings):
+    """Everything a deployment chooses."""
+
+    model_config = SettingsConfigDict(env_prefix="TICKETGATE_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    company: str = "Ticketgate"
+    time_zone: str = "Asia/Shanghai"
+    language: Literal["zh", "en"] = "zh"  # where the customer's own is neither
+    data: Path = Path("../data")
+    rules: Path | None = None
+    outbound: bool = True
+    http: Http = Http()
+    master_key: SecretStr | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    connectors: tuple[dict[str, Any], ...] = ()
+    helpdesks: tuple[dict[str, Any], ...] = ()
+    attempts: int = Field(default=3, ge=1, le=10)
+    outgoing_attempts: int = Field(default=24, ge=1, le=100)
+    review_below: float = Field(default=0.4, ge=0, le=1)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as e:
+            raise ValueError(f"no time zone is called {value!r}; write one such as Asia/Shanghai") from e
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """The settings, where each came from, and the folder they stand in."""
+
+    settings: Settings
+    document: marked.Document
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        return self.folder / self.settings.data
+
+    def beside(self, name: str) -> Path:
+        """A file of operators' data: the one beside the settings, else the one that comes with Ticketgate."""
+        own = self.folder / name
+        return own if own.exists() else shipped() / "config" / name
+
+    @property
+    def rules(self) -> Path:
+        return self.folder / self.settings.rules if self.settings.rules else shipped() / "rules"
+
+
+def shipped() -> Path:
+    """The folder with the `rules/` and `config/` that come with Ticketgate: the checkout's, or the wheel's."""
+    checkout = Path(__file__).resolve().parent.parent
+    if (checkout / "rules").is_dir():
+        return checkout
+    return Path(sysconfig.get_path("data")) / "share" / "ticketgate"
+
+
+def find(path: Path | None = None) -> Path:
+    """The settings file: the one named, TICKETGATE_CONFIG, ./config/ticketgate.yaml, or the shipped one."""
+    if path is not None:
+        return path
+    if named := os.environ.get("TICKETGATE_CONFIG"):
+        return Path(named)
+    local = Path("config/ticketgate.yaml")
+    return local if local.exists() else shipped() / "config" / "ticketgate.yaml"
+
+
+def read(path: Path | None = None) -> Configured:
+    """The settings of this deployment. Raises ConfigError at file:line:column."""
+    file = find(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise ConfigError(Where(str(file)), f"cannot be read: {type(e).__name__}", "name it by --config FILE") from e
+    document = marked.read(text, str(file))
+    value = document.value if document.value is not None else {}
+    if not isinstance(value, dict):
+        raise ConfigError(document.where(), "settings are a mapping", "company: ...")
+    folder = file.resolve().parent
+    value = {name: _top(name, part, document, folder) for name, part in value.items()}
+    try:
+        settings = Settings(**value)
+    except ValidationError as e:
+        raise _fault(document, e, (), Settings) from e
+    return Configured(settings, document, folder)
+
+
+def account(
+    configured: Configured, kind: type[BaseModel], section: Literal["connectors", "helpdesks"], index: int
+) -> BaseModel:
+    """One account's settings by its connector's own model, secrets resolved. Raises ConfigError at its place."""
+    raw = getattr(configured.settings, section)[index]
+    _refuse_plain_secrets(kind, raw, configured.document, (section, index))
+    try:
+        return kind.model_validate(resolve(raw, configured.document, configured.folder, (section, index)))
+    except ValidationError as e:
+        raise _fault(configured.document, e, (section, index), kind) from e
+
+
+def resolve(value: Any, document: marked.Document, folder: Path, path: marked.Path) -> Any:
+    """The value with each `{env: NAME}` and `{file: PATH}` replaced by what it names."""
+    if isinstance(value, dict):
+        if len(value) == 1 and (only := next(iter(value))) in ("env", "file") and isinstance(value[only], str):
+            return _secret(only, value[only], document.where(*path), folder)
+        return {name: resolve(part, document, folder, (*path, name)) for name, part in value.items()}
+    if isinstance(value, list):
+        return [resolve(part, document, folder, (*path, n)) for n, part in enumerate(value)]
+    return value
+
+
+def _top(name: str, part: Any, document: marked.Document, folder: Path) -> Any:
+    if name in ("connectors", "helpdesks"):  # resolved one account at a time, by its own model
+        return part
+    if name == "master_key" and isinstance(part, str):
+        raise ConfigError(document.where(name), "a secret stands here in clear", "{env: NAME} or {file: PATH}")
+    return resolve(part, document, folder, (name,))
+
+
+def _secret(how: str, name: str, where: Where, folder: Path) -> str:
+    if how == "env":
+        if name not in os.environ:
+            raise ConfigError(where, f"environment variable {name} is not set", "set it, or use {file: PATH}")
+        return os.environ[name]
+    try:
+        return (folder / name).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as e:
+        raise ConfigError(
+            where, f"file {name} cannot be read: {type(e).__name__}", "make it, or use {env: NAME}"
+        ) from e
+
+
+def _refuse_plain_secrets(annotation: Any, raw: Any, document: marked.Document, path: marked.Path) -> None:
+    """Secrets stand in the environment or in files of their own, never in the settings file."""
+    if annotation is SecretStr:
+        if isinstance(raw, str):
+            raise ConfigError(document.where(*path), "a secret stands here in clear", "{env: NAME} or {file: PATH}")
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel) and isinstance(raw, dict):
+        for name, field in annotation.model_fields.items():
+            if name in raw:
+                _refuse_plain_secrets(field.annotation, raw[name], document, (*path, name))
+    elif isinstance(raw, list):
+        for n, part in enumerate(raw):
+            for inner in get_args(annotation):
+                _refuse_plain_secrets(inner, part, document, (*path, n))
+    elif isinstance(raw, dict) and get_args(annotation) and _is_mapping(annotation):
+        for name, part in raw.items():
+            _refuse_plain_secrets(get_args(annotation)[-1], part, document, (*path, name))
+    else:
+        for inner in get_args(annotation):
+            _refuse_plain_secrets(inner, raw, document, path)
+
+
+def _is_mapping(annotation: Any) -> bool:
+    origin = getattr(annotation, "__origin__", None)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+def _fault(document: marked.Document, e: ValidationError, path: marked.Path, kind: type[BaseModel]) -> ConfigError:
+    first = e.errors(include_url=False)[0]
+    inner = tuple(first["loc"])
+    name = ".".join(str(part) for part in inner) or "these settings"
+    hint = "known: " + ", ".join(kind.model_fields) if first["type"] == "extra_forbidden" and len(inner) == 1 else ""
+    where = document.where(*path, *inner)
+    if where.line == 0 and inner:  # not in the file: it came from the environment
+        where = Where("environment TICKETGATE_" + "__".join(str(part) for part in inner).upper())
+    return ConfigError(where, f"{name}: {first['msg']}", hint)

@@ -1,0 +1,140 @@
+"""Mail and webhooks pour in, each sent until it is accepted; the gateway is killed again and again; then we count.
+
+A sender here is like every sender outside: it repeats what was not answered, and forgets what was.
+"""
+
+import itertools
+import json
+import random
+import smtplib
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from http.client import HTTPConnection, HTTPException
+
+from serving import Gateway, sign
+
+FAULTS = (
+    "journal.before_commit", "journal.after_commit", "blob.before_sync", "blob.before_rename", "blob.after_rename",
+    "blob.after_sync", "claim.before_commit", "claim.after_commit", "process.after_read", "process.after_find",
+    "number.before_commit", "number.after_commit", "commit.before_commit", "commit.after_commit", "due.before_commit",
+    "due.after_commit", "settle.before_commit", "settle.after_commit",
+)  # fmt: skip
+WORDS = (
+    "订单号{n}，物流显示已签收但未收到货",
+    "要求退款，订单号 {n}，质量太差",
+    "Where is my order #{n}? It is late.",
+    "请问发票怎么开？{n}",
+)
+
+
+@dataclass
+class Sender:
+    """Sends one thing after another, each until it is accepted. `accepted` is what the gateway promised to keep."""
+
+    gateway: Gateway
+    send: Callable[[Gateway, str, int], bool]
+    name: str
+    accepted: list[str] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        for n in itertools.count():
+            identity = f"{self.name}-{n}"
+            while not self._sent(identity, n):
+                if self.stop.is_set():
+                    return
+                time.sleep(0.02)
+            self.accepted.append(identity)
+            if self.stop.is_set():
+                return
+
+    def _sent(self, identity: str, n: int) -> bool:
+        try:
+            return self.send(self.gateway, identity, n)
+        except (OSError, smtplib.SMTPException, HTTPException):
+            return False
+
+
+def mail(gateway: Gateway, identity: str, n: int) -> bool:
+    """One mail, every tenth with 300 KB of attachment so that blob files are written too."""
+    made = EmailMessage()
+    made["From"] = f"客户 {identity} <{identity}@example.cn>"
+    made["To"] = "support@example.com"
+    made["Subject"] = f"问题 {n}"
+    made["Message-ID"] = f"<{identity}@example.cn>"
+    made.set_content(WORDS[n % len(WORDS)].format(n=n))
+    if n % 10 == 9:
+        made.add_attachment(
+            random.Random(identity).randbytes(300_000), maintype="image", subtype="jpeg", filename="照片.jpg"
+        )
+    gateway.mail(made.as_bytes(), sender=f"{identity}@example.cn")
+    return True
+
+
+def chat(gateway: Gateway, identity: str, n: int) -> bool:
+    """A webhook with one new message, and the one before it again, as channels do that retry in other batches."""
+    prefix = identity.rpartition("-")[0]
+    numbers = [n - 1, n] if n % 3 == 2 else [n]
+    said = [
+        {
+            "id": f"{prefix}-{k}",
+            "text": WORDS[k % len(WORDS)].format(n=k),
+            "from": f"{prefix}-{k}@example.cn",
+            "name": "客户",
+        }
+        for k in numbers
+    ]
+    body = json.dumps({"messages": said}, ensure_ascii=False).encode()
+    connection = HTTPConnection("127.0.0.1", gateway.http, timeout=10)
+    try:
+        connection.request("POST", "/in/webhook/shop", body, sign(gateway.shop_secret, f"hook-{identity}", body))
+        return connection.getresponse().status < 300
+    finally:
+        connection.close()
+
+
+@dataclass
+class Storm:
+    """What was accepted over all lives of the gateway, and how often it died."""
+
+    kills: int = 0
+    points: Counter[str] = field(default_factory=Counter)
+    accepted: set[str] = field(default_factory=set)
+
+
+def storm(gateway: Gateway, kills: int, *, seed: int = 1, command: tuple[str, ...] = (), senders: int = 2) -> Storm:
+    """Kill the gateway `kills` times, every other time at a fault point, while senders pour in; leave it stopped."""
+    dice = random.Random(seed)
+    seen = Storm()
+    pouring = [
+        Sender(gateway, send, f"{send.__name__}{seed}x{n}") for n in range(senders) for send in (mail, chat)
+    ]  # fmt: skip
+    threads = [threading.Thread(target=sender.run, daemon=True) for sender in pouring]
+    for thread in threads:
+        thread.start()
+    try:
+        for n in range(kills):
+            point = FAULTS[(n // 2) % len(FAULTS)] if n % 2 == 0 else ""
+            fault = {"TICKETGATE_FAULT": f"{point}:{dice.randint(1, 4)}"} if point else {}
+            gateway.start(command=command, wait=False, environment=fault)
+            assert gateway.process
+            try:
+                gateway.process.wait(dice.uniform(4, 6) if point else dice.uniform(0.6, 2.5))
+                seen.points[point] += 1
+            except Exception:
+                gateway.kill()
+                seen.points["at random"] += 1
+            seen.kills += 1
+    finally:
+        for sender in pouring:
+            sender.stop.set()
+        gateway.start(command=command)
+        for thread in threads:
+            thread.join(30)
+    for sender in pouring:
+        seen.accepted.update(sender.accepted)
+    return seen

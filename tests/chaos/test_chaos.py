@@ -1,0 +1,136 @@
+"""Kill -9 wherever it hurts. Accepted and lost 0, duplicate tickets 0, numbers unique, rules skipped 0."""
+
+import asyncio
+import re
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from serving import Desk, Gateway, MailSink
+from storm import FAULTS, Storm, storm
+
+from gateway import settings, wire
+
+HERE = Path(__file__).parent
+
+
+@dataclass
+class Ledger:
+    """What the store holds in the end."""
+
+    messages: Counter[str]  # external id to number of messages on tickets
+    tickets: int
+    numbers: list[str]
+    undecided: list[str]  # tickets without a decision, or whose rules did not run
+    unacknowledged: list[str]
+
+
+def test_nothing_accepted_is_lost_or_doubled_however_often_it_is_killed(tmp_path: Path, kills: int) -> None:
+    with MailSink() as sink, Desk() as desk:
+        gateway = Gateway(tmp_path, mail_sink=sink.port, desk=desk.port)
+        seen = storm(gateway, kills)
+        gateway.settle(120)
+        gateway.stop()
+        ledger = asyncio.run(count(gateway))
+
+        assert len(seen.accepted) > kills  # there was a storm
+        assert not lost(seen, ledger)
+        assert [external for external, times in ledger.messages.items() if times > 1] == []
+        assert ledger.tickets == len(ledger.messages)  # every one of them is a request of its own
+        assert len(set(ledger.numbers)) == len(ledger.numbers) == ledger.tickets
+        assert ledger.undecided == []
+        assert ledger.unacknowledged == []
+        acknowledged = Counter(re.findall(rb"(?im)^message-id: *(\S+)", b"\n".join(sink.mails)))
+        assert len(acknowledged) == ledger.tickets
+        assert sum(acknowledged.values()) - len(acknowledged) <= seen.kills  # at most one twice for each kill
+        assert len({one["data"]["ticket"]["id"] for one in desk.received}) == ledger.tickets
+        if kills >= 2 * len(FAULTS):
+            assert set(FAULTS) <= set(seen.points)
+
+
+def test_the_storm_catches_a_gateway_that_answers_before_the_commit(tmp_path: Path) -> None:
+    with MailSink() as sink, Desk() as desk:
+        gateway = Gateway(tmp_path, mail_sink=sink.port, desk=desk.port)
+        seen = storm(gateway, 6, command=(sys.executable, str(HERE / "answers_too_early.py")))
+        gateway.stop()
+        assert lost(seen, asyncio.run(count(gateway)))
+
+
+def lost(seen: Storm, ledger: Ledger) -> set[str]:
+    """What a sender was told is ours, and is nowhere. (A chat's batch is accepted under the id of its newest message.)"""
+    return {
+        identity
+        for identity in seen.accepted
+        if f"{identity}@example.cn" not in ledger.messages and identity not in ledger.messages
+    }
+
+
+async def count(gateway: Gateway) -> Ledger:
+    configured = settings.read(gateway.config)
+    store = await wire.open_store(configured)
+    messages: Counter[str] = Counter()
+    numbers, undecided, unacknowledged = [], [], []
+    try:
+        after = ""
+        while page := await store.tickets(after=after, limit=200):
+            for ticket, _ in page:
+                numbers.append(ticket.number)
+                messages.update(message.external_id for message in await store.messages(ticket.id))
+                decisions = await store.decisions(ticket.id)
+                if not decisions or not decisions[0].fired:
+                    undecided.append(ticket.number)
+                if ticket.acked_at is None:
+                    unacknowledged.append(ticket.number)
+            after = page[-1][0].number
+    finally:
+        await store.close()
+    return Ledger(messages, len(numbers), numbers, undecided, unacknowledged)
+
+
+def test_a_sync_of_the_journal_precedes_every_answer(tmp_path: Path) -> None:
+    """kill -9 cannot see a missing fsync, so the system calls are looked at themselves."""
+    trace = tmp_path / "strace"
+    gateway = Gateway(tmp_path, outbound="off")
+    calls = "trace=fsync,fdatasync,sendto,sendmsg,write,writev"
+    gateway.start(command=("strace", "-f", "-s", "64", "-e", calls, "-o", str(trace)), roles="accept")
+    try:
+        for n in range(10):
+            gateway.mail(b"From: a%d@example.cn\r\nTo: support@example.com\r\n\r\nhello %d\r\n" % (n, n))
+            assert (
+                gateway.webhook(
+                    b'{"messages": [{"id": "%d", "text": "hello", "from": "a@example.cn"}]}' % n, identity=f"h{n}"
+                )
+                == 204
+            )
+    finally:
+        gateway.stop()
+    answers, unsynced = answers_without_sync(trace.read_text(errors="replace"))
+    assert answers == 20
+    assert unsynced == []
+
+
+def answers_without_sync(trace: str) -> tuple[int, list[str]]:
+    """How many answers promised something, and those that no finished sync preceded since the one before."""
+    answers, unsynced, synced = 0, [], False
+    for line in trace.splitlines():
+        if re.search(r"f(data)?sync(\(\d+\)| resumed>\)) += 0", line):
+            synced = True
+        elif re.search(r'"(250 2\.0\.0|250 OK|HTTP/1\.1 20[0-9])', line) and "readyz" not in line:
+            answers += 1
+            if not synced:
+                unsynced.append(line)
+            synced = False
+    return answers, unsynced
+
+
+def test_the_trace_reader_sees_a_missing_sync() -> None:
+    good = '1 fdatasync(9) = 0\n2 sendto(5, "250 OK\\r\\n", 8) = 8\n'
+    assert answers_without_sync(good) == (1, [])
+    assert answers_without_sync(good + '2 sendto(5, "250 OK\\r\\n", 8) = 8\n')[1]
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("--kills"))

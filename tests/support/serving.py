@@ -1,0 +1,272 @@
+"""A real gateway as a process of its own, and the people it talks with: a mail sink, a helpdesk, two senders."""
+
+import json
+import os
+import secrets
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from standardwebhooks.webhooks import Webhook
+
+START_WITHIN = 30.0
+CONFIG = """\
+company: 测试公司
+time_zone: Asia/Shanghai
+data: ./data
+outbound: {outbound}
+http: {{listen: "127.0.0.1:{http}"}}
+connectors:
+  - connector: email_smtp
+    account: support
+    addresses: [support@example.com]
+    door: {{listen: ["127.0.0.1:{smtp}"]}}
+    trusted_relays: [127.0.0.0/8]
+    relay: {{host: 127.0.0.1, port: {mail_sink}, tls: none}}
+  - connector: webform
+    account: contact
+    reply_by: support
+  - connector: webhook
+    account: shop
+    auth: {{standard_webhooks: [{{env: TEST_SHOP_SECRET}}]}}
+    reply_by: support
+    channel: chat
+    map:
+      each: messages
+      external_id: id
+      text: text
+      sender: {{email: from, name: name}}
+      thread_key: thread
+helpdesks:
+  - {{helpdesk: webhook, name: desk, url: "http://127.0.0.1:{desk}/tickets", secret: {{env: TEST_DESK_SECRET}}, allow_private: true}}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def secret() -> str:
+    return "whsec_" + b64encode(secrets.token_bytes(24)).decode()
+
+
+@dataclass
+class Gateway:
+    """`ticketgate serve` on free ports with a data folder of its own. `mail_sink` and `desk` are ports to send to."""
+
+    folder: Path
+    mail_sink: int = 1
+    desk: int = 1
+    outbound: str = "on"
+    smtp: int = field(default_factory=free_port)
+    http: int = field(default_factory=free_port)
+    shop_secret: str = field(default_factory=secret)
+    desk_secret: str = field(default_factory=secret)
+    process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.config.parent.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(
+            CONFIG.format(
+                outbound=self.outbound, http=self.http, smtp=self.smtp, mail_sink=self.mail_sink, desk=self.desk
+            )
+        )
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "ticketgate.yaml"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "serve.log"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"TEST_SHOP_SECRET": self.shop_secret, "TEST_DESK_SECRET": self.desk_secret, "PYTHONUNBUFFERED": "1"}
+
+    def start(
+        self, *, command: tuple[str, ...] = (), wait: bool = True, roles: str = "", environment: Mapping[str, str] = {}
+    ) -> "Gateway":
+        """Start it; `command` stands before it (strace) or replaces its entry point (a broken variant)."""
+        entry = command if command and command[-1].endswith(".py") else (*command, sys.executable, "-m", "gateway")
+        role = ("--role", roles) if roles else ()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*entry, "serve", "--config", str(self.config), *role],
+                env={**os.environ, **self.environment, **environment}, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self) -> None:
+        deadline = time.monotonic() + START_WITHIN
+        while time.monotonic() < deadline:
+            if self.process and self.process.poll() is not None:
+                break
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/readyz", timeout=1):
+                    return
+            except OSError:
+                time.sleep(0.02)
+        raise AssertionError(f"the gateway did not start:\n{self.log.read_text()[-4000:]}")
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, and its exit code."""
+        assert self.process
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    def __enter__(self) -> "Gateway":
+        return self if self.process else self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def metric(self, name: str) -> float:
+        lines = [line for line in self.get("/metrics").splitlines() if line.startswith(name + " ")]
+        return float(lines[0].rpartition(" ")[2]) if lines else 0.0
+
+    def settle(self, seconds: float = 60) -> None:
+        """Wait until nothing waits, neither in the journal nor in the outbox."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if not self.metric("ticketgate_waiting") and not self.metric("ticketgate_outbox_waiting"):
+                time.sleep(0.1)  # outcomes of sending come back by the journal
+                if not self.metric("ticketgate_waiting"):
+                    return
+            time.sleep(0.1)
+        raise AssertionError(f"still waiting after {seconds} s:\n{self.log.read_text()[-4000:]}")
+
+    def cli(self, *arguments: str, stdin: bytes = b"", check: bool = True) -> str:
+        """Output of `ticketgate ARGUMENTS --config ...`."""
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", *arguments, "--config", str(self.config)], input=stdin,
+            env={**os.environ, **self.environment}, capture_output=True, check=False,
+        )  # fmt: skip
+        if check and done.returncode:
+            raise AssertionError(f"{arguments}: {done.stderr.decode()}")
+        return done.stdout.decode()
+
+    def json(self, *arguments: str, stdin: bytes = b"") -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.cli(*arguments, stdin=stdin).splitlines() if line.strip()]
+
+    def mail(self, raw: bytes, *, sender: str = "li@example.cn", to: str = "support@example.com") -> None:
+        """One mail over real SMTP. Raises smtplib.SMTPException or OSError unless it was accepted."""
+        with smtplib.SMTP("127.0.0.1", self.smtp, timeout=10) as client:
+            client.sendmail(sender, [to], raw)
+
+    def webhook(self, body: bytes, *, identity: str, signed: str | None = None) -> int:
+        """POST to /in/webhook/shop as Standard Webhooks demand; the status."""
+        headers = sign(signed or self.shop_secret, identity, body)
+        return post(f"http://127.0.0.1:{self.http}/in/webhook/shop", body, headers)
+
+
+def sign(key: str, identity: str, body: bytes) -> dict[str, str]:
+    now = datetime.now(UTC)
+    return {
+        "webhook-id": identity, "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(key).sign(identity, now, body.decode()), "content-type": "application/json",
+    }  # fmt: skip
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    asked = urllib.request.Request(url, body, dict(headers), method="POST")
+    try:
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as e:
+        return e.code
+
+
+class MailSink:
+    """Where acknowledgements arrive: a real SMTP server that keeps every mail."""
+
+    def __init__(self) -> None:
+        self.mails: list[bytes] = []
+        self.refusing = ""
+        self.port = free_port()
+        self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.refusing:
+            return self.refusing
+        self.mails.append(envelope.content)
+        return "250 ok"
+
+    def __enter__(self) -> "MailSink":
+        self._controller.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._controller.stop()
+
+
+class Desk:
+    """A helpdesk that takes signed webhooks, keeps what it was sent, and can be told to fail."""
+
+    def __init__(self) -> None:
+        self.received: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.answers: list[tuple[int, dict[str, str]]] = []  # given first, one a request
+        self.attempts: Counter[str] = Counter()
+        desk = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                desk.attempts[self.headers["webhook-id"]] += 1
+                status, headers = desk.answers.pop(0) if desk.answers else (201, {})
+                if status < 300:
+                    desk.received.append(json.loads(body))
+                    desk.headers.append(
+                        {name.lower(): value for name, value in self.headers.items()} | {"body": body.decode()}
+                    )
+                answer = json.dumps({"id": f"D-{len(desk.received)}"}).encode()
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_port
+
+    def __enter__(self) -> "Desk":
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
