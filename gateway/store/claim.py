@@ -11,8 +11,8 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from gateway.crypto import Vault
 from gateway.store import quarantine
-from gateway.store.dialect import Record, chunks, insert_new, one_of
-from gateway.store.tables import ASIDE, DONE, LONG_AGO, WAITING, counters, envelopes, lanes, seen, work
+from gateway.store.dialect import Record, chunks, one_of
+from gateway.store.tables import ASIDE, DONE, LONG_AGO, WAITING, counters, envelopes, lanes, work
 from gateway.store.work import Claim, Limits
 
 _ready = (
@@ -46,7 +46,6 @@ _next = (
 _advance = update(lanes).where(one_of(lanes.c.lane)).values(head=func.coalesce(_next, 0), ready_at=LONG_AGO, fence=0)
 _forget = delete(lanes).where(one_of(lanes.c.lane), lanes.c.head == 0)
 _held = select(lanes.c.lane, lanes.c.fence).where(one_of(lanes.c.lane)).with_for_update()
-_seq_of = select(envelopes.c.id, envelopes.c.seq).where(one_of(envelopes.c.id))
 
 
 def claim(
@@ -91,14 +90,11 @@ def held(connection: Connection, leases: Sequence[tuple[str, int]]) -> list[bool
     return [fence.get(lane) == of_lease for lane, of_lease in leases]
 
 
-def finish(connection: Connection, claims: Sequence[Claim], now: datetime, until: datetime) -> None:
-    """Done: never again, even after the journal is pruned; their lanes go on."""
-    if not claims:
-        return
-    seqs = _seqs(connection, claims)
-    connection.execute(_finish, [{"of": seq, "as_state": DONE, "at": now} for seq in seqs.values()])
-    insert_new(connection, seen, [{"digest": identity, "until": until} for identity in seqs])
-    advance(connection, [claim.lane for claim in claims])
+def finish(connection: Connection, claims: Sequence[Claim], now: datetime) -> None:
+    """Done; their lanes go on."""
+    if claims:
+        connection.execute(_finish, [{"of": claim.seq, "as_state": DONE, "at": now} for claim in claims])
+        advance(connection, [claim.lane for claim in claims])
 
 
 def extend(connection: Connection, claims: Sequence[Claim], until: datetime) -> None:
@@ -119,19 +115,19 @@ def release(connection: Connection, vault: Vault, claim: Claim, reason: str, now
     if not all(held(connection, [(claim.lane, claim.fence)])):
         return False
     connection.execute(_lease, [{"of": claim.lane, "until": now + wait, "with_fence": 0}])
-    quarantine.remember(connection, vault, claim.envelope.id, reason)
+    quarantine.remember(connection, vault, claim, reason)
     return True
 
 
 def set_aside(
-    connection: Connection, vault: Vault, envelope: str, lease: tuple[str, int], code: str, reason: str, now: datetime
+    connection: Connection, vault: Vault, seq: int, lease: tuple[str, int], code: str, reason: str, now: datetime
 ) -> bool:
     """It is ours, but no message can be made of it: a person looks, its lane goes on."""
     if not all(held(connection, [lease])):
         return False
-    row = connection.execute(_whole.where(envelopes.c.id == envelope)).one()
+    row = connection.execute(_whole.where(envelopes.c.seq == seq)).one()
     quarantine.keep_journalled(connection, vault, row, code, reason, now)
-    connection.execute(_finish, [{"of": row.seq, "as_state": ASIDE, "at": now}])
+    connection.execute(_finish, [{"of": seq, "as_state": ASIDE, "at": now}])
     advance(connection, [lease[0]])
     return True
 
@@ -140,10 +136,3 @@ _whole = select(
     envelopes.c.seq, envelopes.c.id, envelopes.c.connector, envelopes.c.account, envelopes.c.received_at,
     envelopes.c.size, work.c.attempts,
 ).join(work, work.c.seq == envelopes.c.seq)  # fmt: skip
-
-
-def _seqs(connection: Connection, claims: Sequence[Claim]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for these in chunks(claim.envelope.id for claim in claims):
-        found.update(connection.execute(_seq_of, {"these": these}).tuples().all())
-    return found

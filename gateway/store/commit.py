@@ -4,17 +4,17 @@ All that fit are written together, one statement a table. Should another process
 PostgreSQL lets it), each is tried alone behind a savepoint, so that only the one that lost stays behind.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, update
+from sqlalchemy import Connection, Table, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.crypto import Vault
 from gateway.store import claim as leases
 from gateway.store import outbox
-from gateway.store.dialect import insert, insert_new
+from gateway.store.dialect import chunks, insert, insert_new, one_of
 from gateway.store.standing import Standing
 from gateway.store.tables import (
     contacts,
@@ -22,6 +22,7 @@ from gateway.store.tables import (
     identities,
     loads,
     messages,
+    numbers,
     participants,
     threads,
     tickets,
@@ -58,7 +59,7 @@ def _together(
     fit = [standing.admits(outcome) for outcome in outcomes]
     _Writing(connection, standing, [o for o, fits in zip(outcomes, fit, strict=True) if fits], now).write()
     done = [o.claim for o, fits in zip(outcomes, fit, strict=True) if fits and o.done]
-    leases.finish(connection, done, now, now + limits.seen_for)
+    leases.finish(connection, done, now)
     going_on = [o.claim for o, fits in zip(outcomes, fit, strict=True) if fits and not o.done]
     leases.extend(connection, going_on, now + limits.lease)
     return fit
@@ -81,51 +82,84 @@ class _Writing:
         self._timers()
         outbox.owe(self.connection, self.keys, self.standing, self.outcomes)
 
-    def _contacts_named(self) -> list[str | None]:
-        standing = self.standing
-        return [
-            *(contact.id for outcome in self.outcomes for contact in outcome.contacts),
-            *(stand.contact for stand in standing.tickets.values()),
-            *(standing.speaker(o, message, ticket) for o in self.outcomes for message, ticket in o.messages),
-        ]
+    def _contacts_named(self) -> Iterator[str]:
+        for outcome in self.outcomes:
+            yield from (contact.id for contact in outcome.contacts)
+        for stand in self.standing.tickets.values():
+            yield stand.contact
+        yield from (speaker for *_, speaker in self._said() if speaker)
+
+    def _said(self) -> Iterator[tuple[Outcome, Message, str, str | None]]:
+        """Every message with its outcome, its ticket's id and its speaker's."""
+        for outcome in self.outcomes:
+            for message, ticket in outcome.messages:
+                yield outcome, message, ticket, self.standing.speaker(outcome, message, ticket)
 
     def _contacts(self) -> None:
         latest = {contact.id: contact for outcome in self.outcomes for contact in outcome.contacts}
-        new = [identity for identity in latest if identity not in self.keys.wrapped]
-        for identity in new:
-            self.keys.make(identity)
-        rows = {
-            identity: {
-                "id": identity,
-                "changed_at": self.now,
-                "wrapped_key": self.keys.wrapped[identity],
-                "sealed": self.keys.seal(identity, contact, contact_place(identity)),
-            }
-            for identity, contact in latest.items()
+        words = {identity: dump(contact) for identity, contact in latest.items()}
+        self._new_contacts({i: w for i, w in words.items() if i not in self.keys.seq_of})
+        self._changed_contacts({i: w for i, w in words.items() if i in self.keys.seq_of})
+        named = [
+            {"digest": self.standing.digest(identity), "contact": self.keys.seq_of[contact.id]}
+            for contact in latest.values()
+            for identity in contact.identities
+        ]
+        insert_new(self.connection, identities, named)
+
+    def _new_contacts(self, words: dict[str, bytes]) -> None:
+        rows = [
+            {"id": identity, "wrapped_key": self.keys.make(identity), **self._contact(identity, said)}
+            for identity, said in words.items()
+        ]
+        for identity, seq in self._placed(contacts, rows):
+            self.keys.place(identity, seq)
+
+    def _changed_contacts(self, words: dict[str, bytes]) -> None:
+        before: dict[str, str] = {}
+        for these in chunks(words):
+            before.update(self.connection.execute(_digests, {"these": these}).tuples().all())
+        rows = [
+            {"of": self.keys.seq_of[identity], **self._contact(identity, said)}
+            for identity, said in words.items()
+            if before[identity] != self._digest(identity, said)
+        ]
+        self._run(_changed_contact, rows)
+
+    def _contact(self, identity: str, words: bytes) -> dict[str, Any]:
+        return {
+            "changed_at": self.now,
+            "digest": self._digest(identity, words),
+            "sealed": self.keys.of(identity).seal(words, contact_place(identity)),
         }
-        self._run(contacts.insert(), [rows[identity] for identity in new])
-        self._run(_changed_contact, [_changed(row) for identity, row in rows.items() if identity not in new])
-        insert_new(
-            self.connection,
-            identities,
-            [
-                {"digest": self.standing.digest(identity), "contact": contact.id}
-                for contact in latest.values()
-                for identity in contact.identities
-            ],
-        )
+
+    def _digest(self, identity: str, words: bytes) -> str:
+        return self.standing.vault.digest("contact", identity, words)
 
     def _tickets(self) -> None:
         written = [ticket for outcome in self.outcomes for ticket in outcome.tickets]
-        self._run(tickets.insert(), [self._ticket(ticket) for ticket in written if ticket.version == 1])
-        self._run(_changed_ticket, [_changed(self._ticket(ticket)) for ticket in written if ticket.version > 1])
+        new = [{"id": ticket.id, **self._ticket(ticket)} for ticket in written if ticket.version == 1]
+        for identity, seq in self._placed(tickets, new):
+            self.standing.tickets[identity].seq = seq
+        self._run(delete(numbers).where(numbers.c.ticket == bindparam("of")), [{"of": row["id"]} for row in new])
+        changed = [ticket for ticket in written if ticket.version > 1]
+        self._run(_changed_ticket, [{"of": self._seq(ticket.id), **self._ticket(ticket)} for ticket in changed])
+
+    def _seq(self, ticket: str) -> int:
+        return self.standing.tickets[ticket].seq
+
+    def _placed(self, table: Table, rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
+        """Insert; the ids with the places they got."""
+        if not rows:
+            return []
+        statement = table.insert().returning(table.c.id, table.c.seq)
+        return [(row.id, row.seq) for row in self.connection.execute(statement, rows)]
 
     def _ticket(self, ticket: Ticket) -> dict[str, Any]:
         return {
-            "id": ticket.id,
             "number": ticket.number,
             "version": ticket.version,
-            "contact": ticket.contact,
+            "contact": self.keys.seq_of[ticket.contact],
             "channel": ticket.source.channel,
             "status": ticket.status.value,
             "priority": ticket.priority.value,
@@ -140,37 +174,39 @@ class _Writing:
         }
 
     def _messages(self) -> None:
-        rows, followed, took_part = [], {}, []
-        for outcome in self.outcomes:
-            for message, ticket in outcome.messages:
-                speaker = self.standing.speaker(outcome, message, ticket)
-                rows.append(self._message(outcome, message, ticket, speaker))
-                if ticket and message.thread_key:
-                    followed[thread(self.standing.vault, message)] = ticket
-                if ticket and speaker and message.direction == "in":
-                    took_part.append({"ticket": ticket, "contact": speaker})
-        self._run(messages.insert(), rows)
-        insert_new(self.connection, participants, took_part)
+        said = list(self._said())
+        self._run(messages.insert(), [self._message(*one) for one in said])
+        took_part = {
+            (self._seq(ticket), self.keys.seq_of[speaker])
+            for _, message, ticket, speaker in said
+            if ticket and speaker and message.direction == "in"
+        }
+        insert_new(self.connection, participants, [{"ticket": t, "contact": c} for t, c in sorted(took_part)])
+        followed = {
+            thread(self.standing.vault, message): self._seq(ticket)
+            for _, message, ticket, _ in said
+            if ticket and message.thread_key
+        }
         statement = insert(self.connection, threads)
         latest = statement.on_conflict_do_update(index_elements=["digest"], set_={"ticket": statement.excluded.ticket})
         self._run(latest, [{"digest": digest, "ticket": ticket} for digest, ticket in followed.items()])
 
     def _message(self, outcome: Outcome, message: Message, ticket: str, speaker: str | None) -> dict[str, Any]:
-        wrapped = None
+        identity, wrapped = self.standing.ids[id(message)], None
         if speaker:
             key = self.keys.of(speaker)
         else:
-            key, wrapped = self.keys.vault.ring.new_data_key(message_key_place(message.id))
+            key, wrapped = self.keys.vault.ring.new_data_key(message_key_place(identity))
         return {
-            "id": message.id,
-            "envelope": outcome.claim.envelope.id,
-            "ticket": ticket or None,
-            "contact": speaker,
+            "id": identity,
+            "envelope": outcome.claim.seq,
+            "ticket": self._seq(ticket) if ticket else None,
+            "contact": self.keys.seq_of[speaker] if speaker else None,
             "external": external(self.standing.vault, message.external_id),
             "direction": message.direction,
             "received_at": message.received_at,
             "wrapped_key": wrapped,
-            "sealed": key.seal(dump(message), message_place(message.id)),
+            "sealed": key.seal(dump(message), message_place(identity)),
         }
 
     def _decisions(self) -> None:
@@ -179,8 +215,8 @@ class _Writing:
             {
                 "hash": decision.hash,
                 "previous": decision.case.previous,
-                "ticket": decision.ticket.id,
-                "contact": decision.ticket.contact,
+                "ticket": self._seq(decision.ticket.id),
+                "contact": self.keys.seq_of[decision.ticket.contact],
                 "trigger": decision.case.trigger,
                 "at": decision.case.now,
                 "ruleset": decision.ruleset,
@@ -201,11 +237,19 @@ class _Writing:
         )
 
     def _timers(self) -> None:
-        set_ = [timer for outcome in self.outcomes for timer in outcome.timers]
-        rows = [{"id": t.id, "name": t.name, "ticket": t.ticket, "due_at": t.due_at} for t in set_]
+        rows = [
+            {"id": timer.id, "name": timer.name, "ticket": self._seq(timer.ticket), "due_at": timer.due_at}
+            for outcome in self.outcomes
+            for timer in outcome.timers
+        ]
         insert_new(self.connection, timers, rows)
-        cancelled = [{"of": timer} for outcome in self.outcomes for timer in outcome.cancelled_timers]
-        self._run(delete(timers).where(timers.c.id == bindparam("of")), cancelled)
+        cancelled = [
+            {"of": self._seq(ticket.id), "cancelled": timer}
+            for outcome in self.outcomes
+            for ticket in outcome.tickets
+            for timer in outcome.cancelled_timers
+        ]
+        self._run(_cancel, cancelled)
 
     def _run(self, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
         if rows:
@@ -213,13 +257,10 @@ class _Writing:
 
 
 # The columns to set are those of the rows given.
-_changed_contact = update(contacts).where(contacts.c.id == bindparam("of"))
-_changed_ticket = update(tickets).where(tickets.c.id == bindparam("of"))
-FOR_GOOD = frozenset({"wrapped_key", "number", "created_at"})
-
-
-def _changed(row: dict[str, Any]) -> dict[str, Any]:
-    return {"of": row.pop("id"), **{name: value for name, value in row.items() if name not in FOR_GOOD}}
+_changed_contact = update(contacts).where(contacts.c.seq == bindparam("of"))
+_changed_ticket = update(tickets).where(tickets.c.seq == bindparam("of"))
+_cancel = delete(timers).where(timers.c.ticket == bindparam("of"), timers.c.id == bindparam("cancelled"))
+_digests = select(contacts.c.id, contacts.c.digest).where(one_of(contacts.c.id))
 
 
 def thread(vault: Vault, message: Message) -> str:

@@ -8,14 +8,14 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, Table, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, select, update
 
 from gateway.crypto import Vault
 from gateway.store import redact
 from gateway.store.blobs import Blobs
-from gateway.store.dialect import chunks, one_of
+from gateway.store.dialect import Record, chunks, one_of
 from gateway.store.tables import (
     DEAD,
     HELD,
@@ -41,29 +41,24 @@ def erase(connection: Connection, vault: Vault, contact: str, now: datetime) -> 
     row = connection.execute(select(contacts).where(contacts.c.id == contact).with_for_update()).first()
     if row is None:
         return None
-    erasing = _Erasing(connection, vault, contact, now)
+    erasing = _Erasing(connection, vault, row, now)
     erasing.rewrite(row)
-    connection.execute(delete(identities).where(identities.c.contact == contact))
+    connection.execute(delete(identities).where(identities.c.contact == row.seq))
     return erasing.destroy_envelopes()
 
 
 class _Erasing:
-    def __init__(self, connection: Connection, vault: Vault, contact: str, now: datetime) -> None:
-        self.connection, self.contact, self.now = connection, contact, now
-        self.old, self.new = Keys(vault).fetch(connection, [contact]), Keys(vault)
-        self.new.make(contact)
-        self.envelopes: set[str] = set()
+    def __init__(self, connection: Connection, vault: Vault, row: Record, now: datetime) -> None:
+        self.connection, self.contact, self.seq, self.now = connection, row.id, row.seq, now
+        self.old, self.new = Keys(vault).fetch(connection, [row.id]), Keys(vault)
+        self.wrapped = self.new.make(row.id)
+        self.envelopes: set[int] = set()
 
-    def rewrite(self, row: Any) -> None:
+    def rewrite(self, row: Record) -> None:
         left = redact.contact(self.old.contact(row))
-        self.connection.execute(
-            update(contacts).where(contacts.c.id == self.contact),
-            {
-                "changed_at": self.now,
-                "wrapped_key": self.new.wrapped[self.contact],
-                "sealed": self.new.seal(self.contact, left, contact_place(self.contact)),
-            },
-        )
+        sealed = self.new.seal(self.contact, left, contact_place(self.contact))
+        fresh = {"changed_at": self.now, "digest": "", "wrapped_key": self.wrapped, "sealed": sealed}
+        self._update(contacts, [{"of": row.seq, **fresh}])
         self._tickets()
         self._messages()
         self._decisions()
@@ -71,16 +66,16 @@ class _Erasing:
 
     def _tickets(self) -> None:
         fresh = []
-        for row in self._rows(tickets, tickets.c.contact == self.contact):
+        for row in self._rows(tickets, tickets.c.contact == self.seq):
             left = redact.ticket(self.old.ticket(row))
             left = replace(left, version=left.version + 1)  # whoever works on the old one has lost
-            fresh.append({"of": row.seq, "version": left.version, "changed_at": self.now,
-                          "sealed": self.new.seal(self.contact, left, ticket_place(row.id))})  # fmt: skip
+            sealed = self.new.seal(self.contact, left, ticket_place(row.id))
+            fresh.append({"of": row.seq, "version": left.version, "changed_at": self.now, "sealed": sealed})
         self._update(tickets, fresh)
 
     def _messages(self) -> None:
         fresh = []
-        for row in self._rows(messages, messages.c.contact == self.contact):
+        for row in self._rows(messages, messages.c.contact == self.seq):
             left = redact.message(self.old.message(row))
             self.envelopes.add(row.envelope)
             fresh.append({"of": row.seq, "sealed": self.new.seal(self.contact, left, message_place(row.id))})
@@ -90,65 +85,68 @@ class _Erasing:
         """Those sealed under its key, and those about its messages in other people's tickets."""
         fresh = []
         for row in self._rows(decisions, self._concerns(decisions)):
-            whole = self._keys(row).decision(row)
-            if row.contact == self.contact or whole.case.contact.id == self.contact:
-                fresh.append(
-                    {"of": row.seq, "sealed": self._seal(row, redact.decision(whole), decision_place(row.hash))}
-                )
+            whole = self.old.decision(row)
+            if row.contact == self.seq or whole.case.contact.id == self.contact:
+                left = redact.decision(whole)
+                fresh.append({"of": row.seq, "sealed": self._seal(row, left, decision_place(row.hash))})
         self._update(decisions, fresh)
 
     def _outgoing(self) -> None:
         fresh = []
         for row in self._rows(outgoing, self._concerns(outgoing)):
-            whole = self._keys(row).outgoing(row)
-            if row.contact == self.contact or _about(whole, self.contact):
+            whole = self.old.outgoing(row)
+            if row.contact == self.seq or _about(whole, self.contact):
                 state = DEAD if row.state in (WAITING, QUEUED, HELD) else row.state
-                fresh.append({"of": row.seq, "state": state, "settlement": None,
-                              "sealed": self._seal(row, redact.outgoing(whole), outgoing_place(row.id))})  # fmt: skip
-                self.envelopes.update(_told_of(row))
+                sealed = self._seal(row, redact.outgoing(whole), outgoing_place(row.id))
+                fresh.append({"of": row.seq, "state": state, "settlement": None, "sealed": sealed})
+                self.envelopes.update(self._told_of(row))
         self._update(outgoing, fresh)
 
-    def _concerns(self, table: Table) -> Any:
-        others = select(participants.c.ticket).where(participants.c.contact == self.contact)
-        own = select(tickets.c.id).where(tickets.c.contact == self.contact)
-        return table.c.ticket.in_(others.union(own))
+    def _told_of(self, row: Record) -> Sequence[int]:
+        """The envelopes that told what became of it: what the other side answered may quote an address."""
+        ids = {"these": list(_news_of(row))}
+        return self.connection.scalars(_seqs, ids).all() if ids["these"] else ()
 
-    def _keys(self, row: Any) -> Keys:
-        return self.old.fetch(self.connection, [row.contact] if row.contact != self.contact else ())
+    def _concerns(self, table: Table) -> ColumnElement[bool]:
+        others = select(participants.c.ticket).where(participants.c.contact == self.seq)
+        own = select(tickets.c.seq).where(tickets.c.contact == self.seq)
+        return cast("ColumnElement[bool]", table.c.ticket.in_(others.union(own)))
 
-    def _seal(self, row: Any, left: Any, place: str) -> bytes:
-        keys = self.new if row.contact == self.contact else self.old
-        return keys.seal(row.contact, left, place)
+    def _seal(self, row: Record, left: Any, place: str) -> bytes:
+        keys, contact = (self.new, self.contact) if row.contact == self.seq else (self.old, self.old.id_of[row.contact])
+        return keys.seal(contact, left, place)
 
     def destroy_envelopes(self) -> list[str]:
         blobs = [blob for some in chunks(self.envelopes) for blob in self._destroy(some) if blob]
         return [blob for blob in dict.fromkeys(blobs) if not self._spoken_of(blob)]
 
-    def _destroy(self, these: list[str]) -> list[str | None]:
+    def _destroy(self, these: list[int]) -> list[str | None]:
         given = {"these": these}
-        rows = self.connection.execute(
-            select(envelopes.c.seq, envelopes.c.blob).where(one_of(envelopes.c.id)), given
-        ).all()
-        gone = update(envelopes).where(one_of(envelopes.c.id)).values(wrapped_key=None, sealed=None, blob=None)
-        self.connection.execute(gone, given)
-        seqs = {"these": [row.seq for row in rows]}
-        self.connection.execute(update(work).where(one_of(work.c.seq)).values(trouble=None), seqs)
-        self.connection.execute(delete(quarantine).where(one_of(quarantine.c.id)), given)
+        rows = self.connection.execute(_blobs, given).all()
+        self.connection.execute(_gone, given)
+        self.connection.execute(update(work).where(one_of(work.c.seq)).values(trouble=None), given)
+        self.connection.execute(delete(quarantine).where(one_of(quarantine.c.id)), {"these": [row.id for row in rows]})
         return [row.blob for row in rows]
 
     def _spoken_of(self, blob: str) -> bool:
         return self.connection.scalar(select(envelopes.c.seq).where(envelopes.c.blob == blob).limit(1)) is not None
 
-    def _rows(self, table: Table, which: Any) -> Sequence[Any]:
-        return self.connection.execute(select(table).where(which)).all()
+    def _rows(self, table: Table, which: ColumnElement[bool]) -> Sequence[Record]:
+        rows = self.connection.execute(select(table).where(which)).all()
+        self.old.fetch_of(self.connection, rows)
+        return rows
 
     def _update(self, table: Table, rows: list[dict[str, Any]]) -> None:
         if rows:
             self.connection.execute(update(table).where(table.c.seq == bindparam("of")), rows)
 
 
-def _told_of(row: Any) -> Iterable[str]:
-    """Ids of the envelopes that told what became of it: what the other side answered may quote an address."""
+_seqs = select(envelopes.c.seq).where(one_of(envelopes.c.id))
+_blobs = select(envelopes.c.id, envelopes.c.blob).where(one_of(envelopes.c.seq))
+_gone = update(envelopes).where(one_of(envelopes.c.seq)).values(wrapped_key=None, sealed=None, blob=None)
+
+
+def _news_of(row: Record) -> Iterable[str]:
     for tries in range(1, row.tries + 1):
         for outcome in ("sent", "dead"):
             yield Envelope("outbox", row.kind, f"{row.id}:{outcome}:{tries}", "", row.due_at, b"").id

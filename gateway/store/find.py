@@ -31,31 +31,53 @@ PAST_TICKETS = 500  # of one contact; a flood from one sender must not slow ever
 OUR_MESSAGE_ID = re.compile(r"<?([0-9a-f]{32})@")
 
 _placed = select(messages.c.id).where(one_of(messages.c.id))
-_owners = select(identities.c.digest, identities.c.contact).where(one_of(identities.c.digest))
+_owners = (
+    select(identities.c.digest, contacts.c.id)
+    .join(contacts, contacts.c.seq == identities.c.contact)
+    .where(one_of(identities.c.digest))
+)
 _answered = (
-    select(messages.c.external, messages.c.ticket)
-    .where(one_of(messages.c.external), messages.c.ticket.is_not(None))
+    select(messages.c.external, tickets.c.id)
+    .join(tickets, tickets.c.seq == messages.c.ticket)
+    .where(one_of(messages.c.external))
     .order_by(messages.c.seq)
 )
-_replied = select(outgoing.c.id, outgoing.c.ticket).where(one_of(outgoing.c.id), outgoing.c.kind == "reply")
+_replied = (
+    select(outgoing.c.id, tickets.c.id.label("ticket"))
+    .join(tickets, tickets.c.seq == outgoing.c.ticket)
+    .where(one_of(outgoing.c.id), outgoing.c.kind == "reply")
+)
 _numbered = select(tickets.c.number, tickets.c.id).where(one_of(tickets.c.number))
-_threads = select(threads.c.digest, threads.c.ticket).where(one_of(threads.c.digest))
+_threads = (
+    select(threads.c.digest, tickets.c.id)
+    .join(tickets, tickets.c.seq == threads.c.ticket)
+    .where(one_of(threads.c.digest))
+)
 _tickets = select(tickets.c.id, tickets.c.contact, tickets.c.decided, tickets.c.sealed).where(one_of(tickets.c.id))
-_contacts = select(contacts.c.id, contacts.c.wrapped_key, contacts.c.sealed).where(one_of(contacts.c.id))
-_took_part = select(participants.c.ticket, participants.c.contact).where(one_of(participants.c.ticket))
+_contacts = select(contacts.c.seq, contacts.c.id, contacts.c.wrapped_key, contacts.c.sealed).where(
+    one_of(contacts.c.id)
+)
+_took_part = (
+    select(tickets.c.id.label("ticket"), contacts.c.id.label("contact"))
+    .select_from(participants)
+    .join(tickets, tickets.c.seq == participants.c.ticket)
+    .join(contacts, contacts.c.seq == participants.c.contact)
+    .where(one_of(tickets.c.id))
+    .order_by(participants.c.contact)
+)
 _loads = select(loads.c.whose, loads.c.open).where(loads.c.open > 0)
 
 _past = tickets.alias("past")
 _latest = (
     select(_past.c.seq)
-    .where(_past.c.contact == contacts.c.id, _past.c.created_at >= bindparam("since"))
+    .where(_past.c.contact == contacts.c.seq, _past.c.created_at >= bindparam("since"))
     .order_by(_past.c.created_at.desc())
     .limit(PAST_TICKETS)
     .correlate(contacts)
 )
 _history = (
     select(
-        tickets.c.contact, tickets.c.id, tickets.c.created_at, tickets.c.category, tickets.c.subcategory,
+        contacts.c.id.label("contact"), tickets.c.id, tickets.c.created_at, tickets.c.category, tickets.c.subcategory,
         tickets.c.priority, tickets.c.status,
     )
     .select_from(contacts.join(tickets, tickets.c.seq.in_(_latest)))
@@ -128,7 +150,7 @@ class _Search:
     def _tickets(self, asked: set[str]) -> None:
         named = {*self.answered.values(), *self.numbered.values(), *self.threads.values(), *asked}
         rows = self._all(_tickets, named)
-        self.keys.fetch(self.connection, (row.contact for row in rows))
+        self.keys.fetch_of(self.connection, rows)
         self.tickets: dict[str, Ticket] = {row.id: self.keys.ticket(row) for row in rows}
         self.decided = {row.id: row.decided for row in rows}
 
@@ -137,7 +159,7 @@ class _Search:
             self.part[row.ticket].append(row.contact)
         named = {contact for part in self.part.values() for contact in part}
         rows = self._all(_contacts, {*self.owners.values(), *named, *(t.contact for t in self.tickets.values())})
-        self.keys.wrapped.update({row.id: row.wrapped_key for row in rows})
+        self.keys.learn(rows)
         self.contacts: dict[str, Contact] = {row.id: self.keys.contact(row) for row in rows}
 
     def _history(self, wanted: Sequence[Wanted], since: datetime) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select, update
 
 from gateway.store.dialect import chunks, insert_new, one_of
-from gateway.store.tables import counters, numbers
+from gateway.store.tables import counters, numbers, tickets
 
 _given = select(numbers.c.ticket, numbers.c.number).where(one_of(numbers.c.ticket))
+_committed = select(tickets.c.id, tickets.c.number).where(one_of(tickets.c.id))
 
 
 def number(connection: Connection, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -19,13 +20,14 @@ def number(connection: Connection, wanted: Sequence[tuple[str, str]]) -> dict[st
     given: dict[str, str] = {}
     for these in chunks(ticket for ticket, _ in wanted):
         given.update(connection.execute(_given, {"these": these}).tuples().all())
+        given.update(connection.execute(_committed, {"these": these}).tuples().all())
     days: dict[str, list[str]] = {}
     for ticket, day in dict(wanted).items():
         if ticket not in given:
             days.setdefault(day, []).append(ticket)
-    for day, tickets in days.items():
-        first = _serials(connection, day, len(tickets))
-        fresh = {ticket: f"{day}{first + n:03d}" for n, ticket in enumerate(tickets)}
+    for day, unnumbered in days.items():
+        first = _serials(connection, day, len(unnumbered))
+        fresh = {ticket: f"{day}{first + n:03d}" for n, ticket in enumerate(unnumbered)}
         connection.execute(numbers.insert(), [{"ticket": t, "number": number} for t, number in fresh.items()])
         given.update(fresh)
     return given

@@ -21,7 +21,7 @@ from gateway.store import journal
 from gateway.store.blobs import Blobs
 from gateway.store.claim import fences
 from gateway.store.dialect import Record, chunks, insert, insert_new, one_of
-from gateway.store.standing import Standing
+from gateway.store.standing import Stand, Standing
 from gateway.store.tables import DEAD, HELD, LONG_AGO, QUEUED, SENT, WAITING, known, meta, outgoing
 from gateway.store.words import Keys, outgoing_place, settlement_place
 from gateway.store.work import Later, Limits, Never, Outcome, Owed, Settlement
@@ -31,7 +31,7 @@ from normalizer.canon import Envelope, HandoverStep, Outgoing, Sent, dump, load
 def owe(connection: Connection, keys: Keys, standing: Standing, outcomes: Sequence[Outcome]) -> None:
     """Add what these outcomes owe; what is there already is left as it is."""
     rows = [
-        _row(keys, one, standing.tickets[one.ticket].contact, HELD if outcome.hold else QUEUED)
+        _row(keys, one, standing.tickets[one.ticket], HELD if outcome.hold else QUEUED)
         for outcome in outcomes
         for one in outcome.outgoing
     ]
@@ -39,21 +39,21 @@ def owe(connection: Connection, keys: Keys, standing: Standing, outcomes: Sequen
     _go_on(connection, (row["ticket"] for row in rows))
 
 
-def _row(keys: Keys, one: Outgoing, contact: str, state: str) -> dict[str, Any]:
+def _row(keys: Keys, one: Outgoing, stand: Stand, state: str) -> dict[str, Any]:
     return {
         "id": one.id,
         "kind": one.kind,
         "step": one.content.kind if isinstance(one.content, HandoverStep) else "reply",
         "target": one.target,
-        "ticket": one.ticket,
-        "contact": contact,
+        "ticket": stand.seq,
+        "contact": keys.seq_of[stand.contact],
         "state": state,
         "due_at": one.due_at,
         "leased_until": LONG_AGO,
         "fence": 0,
         "attempts": 0,
         "tries": 0,
-        "sealed": keys.seal(contact, one, outgoing_place(one.id)),
+        "sealed": keys.seal(stand.contact, one, outgoing_place(one.id)),
     }
 
 
@@ -69,9 +69,9 @@ _first_of_each = (
 _promote = update(outgoing).where(outgoing.c.seq.in_(_first_of_each), ~_under_way, ~_kept_back).values(state=WAITING)
 
 
-def _go_on(connection: Connection, tickets: Iterable[str]) -> None:
+def _go_on(connection: Connection, of_tickets: Iterable[int]) -> None:
     """In each target of these tickets the first that is queued is next, unless something stands before it."""
-    for these in chunks(tickets):
+    for these in chunks(of_tickets):
         connection.execute(_promote, {"these": these})
 
 
@@ -114,12 +114,12 @@ def due(connection: Connection, limits: Limits, now: datetime, limit: int) -> li
 
 def owed(vault: Vault, keys: Keys, row: Record, fence: int) -> Owed:
     one = keys.outgoing(row)
-    called = load(Sent, vault.house.open(row.known_as, known_place(row.target, row.ticket))) if row.known_as else Sent()
+    called = load(Sent, vault.house.open(row.known_as, known_place(row.target, one.ticket))) if row.known_as else Sent()
     counted = Outgoing(one.id, one.kind, one.target, one.ticket, row.due_at, one.content, row.attempts + 1)
     return Owed(counted, fence, called.external_id, called.url)
 
 
-_leased = select(outgoing.c.tries).where(
+_leased = select(outgoing.c.tries, outgoing.c.ticket).where(
     outgoing.c.id == bindparam("of"), outgoing.c.fence == bindparam("with_fence"), outgoing.c.state == WAITING
 )
 _settle = update(outgoing).where(outgoing.c.id == bindparam("of"))
@@ -136,8 +136,8 @@ def _settle_one(
     connection: Connection, vault: Vault, blobs: Blobs, owed: Owed, settlement: Settlement, now: datetime
 ) -> bool:
     one = owed.outgoing
-    tries = connection.scalar(_leased, {"of": one.id, "with_fence": owed.fence})
-    if tries is None:
+    row = connection.execute(_leased, {"of": one.id, "with_fence": owed.fence}).first()
+    if row is None:
         return False
     sealed = vault.house.seal(dump(_told(settlement)), settlement_place(one.id))
     changed: dict[str, Any] = {"leased_until": LONG_AGO, "fence": 0, "settlement": sealed}
@@ -147,11 +147,11 @@ def _settle_one(
             return True
         case Sent():
             connection.execute(_settle, {"of": one.id, "state": SENT, "settled_at": now, **changed})
-            _remember(connection, vault, one, settlement)
+            _remember(connection, vault, one, row.ticket, settlement)
         case Never():
             connection.execute(_settle, {"of": one.id, "state": DEAD, "settled_at": now, **changed})
-    _go_on(connection, [one.ticket])
-    journal.enqueue(connection, vault, blobs, [news(one, settlement, tries, now)])
+    _go_on(connection, [row.ticket])
+    journal.enqueue(connection, vault, blobs, [news(one, settlement, row.tries, now)])
     return True
 
 
@@ -159,15 +159,15 @@ def _told(settlement: Settlement) -> Sent | Never:
     return Never(settlement.reason) if isinstance(settlement, Later) else settlement
 
 
-def _remember(connection: Connection, vault: Vault, one: Outgoing, sent: Sent) -> None:
+def _remember(connection: Connection, vault: Vault, one: Outgoing, ticket: int, sent: Sent) -> None:
     if one.kind == "handover" and sent.external_id:
         sealed = vault.house.seal(dump(sent), known_place(one.target, one.ticket))
         statement = insert(connection, known)
         connection.execute(
             statement.on_conflict_do_update(
-                index_elements=["target", "ticket"], set_={"sealed": statement.excluded.sealed}
+                index_elements=["ticket", "target"], set_={"sealed": statement.excluded.sealed}
             ),
-            {"target": one.target, "ticket": one.ticket, "sealed": sealed},
+            {"target": one.target, "ticket": ticket, "sealed": sealed},
         )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from gateway.crypto import Vault
 from gateway.store.dialect import Record, chunks, insert, one_of
 from gateway.store.tables import LONG_AGO, WAITING, envelopes, lanes, quarantine, refusals, work
-from gateway.store.work import Limits, SetAside
+from gateway.store.work import Claim, Limits, SetAside
 from normalizer.errors import Rejected
 
 HOUR = 3600
@@ -79,11 +79,10 @@ def keep_journalled(connection: Connection, vault: Vault, row: Record, code: str
     )  # fmt: skip
 
 
-def remember(connection: Connection, vault: Vault, envelope: str, reason: str) -> None:
+def remember(connection: Connection, vault: Vault, claim: Claim, reason: str) -> None:
     """Why the latest attempt failed, for the day it is set aside."""
-    seq = select(envelopes.c.seq).where(envelopes.c.id == envelope).scalar_subquery()
-    sealed = vault.house.seal(reason.encode("utf-8", "replace"), f"work.trouble:{envelope}")
-    connection.execute(update(work).where(work.c.seq == seq).values(trouble=sealed))
+    sealed = vault.house.seal(reason.encode("utf-8", "replace"), f"work.trouble:{claim.envelope.id}")
+    connection.execute(update(work).where(work.c.seq == claim.seq).values(trouble=sealed))
 
 
 def trouble(vault: Vault, row: Record) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, ScalarSelect, Select, Table, func, select
+from sqlalchemy import Column, ColumnElement, Connection, ScalarSelect, Select, Table, func, select
 
 from engine.decision import Decision
 from gateway.crypto import Vault
@@ -52,41 +52,54 @@ def list_tickets(
     for name, value in filters.items():
         if name not in FILTERS:
             raise ValueError(f"tickets cannot be chosen by {name!r}; by {', '.join(FILTERS)}")
-        statement = statement.where(tickets.c[name] == value) if value else statement
+        statement = statement.where(_chosen(name, value)) if value else statement
     rows = connection.execute(statement).all()
-    whose = {row.contact: None for row in rows}
-    keys = Keys(vault).fetch(connection, whose)
-    known = {
-        row.id: keys.contact(row) for some in chunks(whose) for row in connection.execute(_contacts, {"these": some})
-    }
+    keys = Keys(vault)
+    known: dict[int, Contact] = {}
+    for some in chunks(row.contact for row in rows):
+        found = connection.execute(_contacts, {"these": some}).all()
+        keys.learn(found)
+        known.update((row.seq, keys.contact(row)) for row in found)
     return [(keys.ticket(row), known[row.contact]) for row in rows]
 
 
-_contacts = select(contacts).where(one_of(contacts.c.id))
+_contacts = select(contacts).where(one_of(contacts.c.seq))
+
+
+def _chosen(name: str, value: str) -> ColumnElement[bool]:
+    if name == "contact":
+        return tickets.c.contact == _seq_of(contacts, value)
+    return tickets.c[name] == value
+
+
+def _seq_of(table: Table, identity: str) -> ScalarSelect[Any]:
+    return select(table.c.seq).where(table.c.id == identity).scalar_subquery()
 
 
 def ticket(connection: Connection, vault: Vault, name: str) -> Ticket | None:
     """By id or number."""
     row = connection.execute(select(tickets).where((tickets.c.id == name) | (tickets.c.number == name))).first()
-    return Keys(vault).fetch(connection, [row.contact]).ticket(row) if row else None
+    return Keys(vault).fetch_of(connection, [row]).ticket(row) if row else None
 
 
 def contact(connection: Connection, vault: Vault, identity: str) -> Contact | None:
-    row = connection.execute(_contacts, {"these": [identity]}).first()
+    row = connection.execute(select(contacts).where(contacts.c.id == identity)).first()
     return Keys(vault).fetch(connection, [identity]).contact(row) if row else None
 
 
 def messages_of(connection: Connection, vault: Vault, ticket_id: str, after: str, limit: int) -> list[Message]:
-    statement = _oldest(messages, messages.c.id, after, limit).where(messages.c.ticket == ticket_id)
+    statement = _oldest(messages, messages.c.id, after, limit).where(messages.c.ticket == _seq_of(tickets, ticket_id))
     rows = connection.execute(statement).all()
-    keys = Keys(vault).fetch(connection, (row.contact for row in rows))
+    keys = Keys(vault).fetch_of(connection, rows)
     return [keys.message(row) for row in rows]
 
 
 def decisions_of(connection: Connection, vault: Vault, ticket_id: str, after: str, limit: int) -> list[Decision]:
-    statement = _oldest(decisions, decisions.c.hash, after, limit).where(decisions.c.ticket == ticket_id)
+    statement = _oldest(decisions, decisions.c.hash, after, limit).where(
+        decisions.c.ticket == _seq_of(tickets, ticket_id)
+    )
     rows = connection.execute(statement).all()
-    keys = Keys(vault).fetch(connection, (row.contact for row in rows))
+    keys = Keys(vault).fetch_of(connection, rows)
     return [keys.decision(row) for row in rows]
 
 
@@ -95,13 +108,13 @@ def list_outgoing(
 ) -> list[Posted]:
     """In one state; without, whatever is not sent. With a ticket's id, its own."""
     statement = _newest(outgoing, outgoing.c.id, after, limit).add_columns(tickets.c.number)
-    statement = statement.join(tickets, tickets.c.id == outgoing.c.ticket)
+    statement = statement.join(tickets, tickets.c.seq == outgoing.c.ticket)
     if ticket_id:
-        statement = statement.where(outgoing.c.ticket == ticket_id)
+        statement = statement.where(outgoing.c.ticket == _seq_of(tickets, ticket_id))
     if state or not ticket_id:
         statement = statement.where(outgoing.c.state == state if state else outgoing.c.state != SENT)
     rows = connection.execute(statement).all()
-    keys = Keys(vault).fetch(connection, (row.contact for row in rows))
+    keys = Keys(vault).fetch_of(connection, rows)
     return [_posted(vault, keys, row) for row in rows]
 
 
@@ -132,18 +145,18 @@ def envelope_row(connection: Connection, identity: str) -> Any:
 
 def progress(connection: Connection, identity: str) -> Progress | None:
     """How far an envelope has come, and the tickets its messages are in."""
-    state = select(work.c.state).join(envelopes, envelopes.c.seq == work.c.seq).where(envelopes.c.id == identity)
-    found = connection.scalar(state)
+    state = select(work.c.seq, work.c.state).join(envelopes, envelopes.c.seq == work.c.seq)
+    found = connection.execute(state.where(envelopes.c.id == identity)).first()
     if found is None:
         return None
     in_tickets = (
         select(tickets.c.number)
-        .join(messages, messages.c.ticket == tickets.c.id)
-        .where(messages.c.envelope == identity)
+        .join(messages, messages.c.ticket == tickets.c.seq)
+        .where(messages.c.envelope == found.seq)
         .order_by(tickets.c.seq)
         .distinct()
     )
-    return Progress("set_aside" if found == ASIDE else found, tuple(connection.scalars(in_tickets)))
+    return Progress("set_aside" if found.state == ASIDE else found.state, tuple(connection.scalars(in_tickets)))
 
 
 def cursor(connection: Connection, name: str) -> str | None:
@@ -172,8 +185,8 @@ def counts(connection: Connection) -> Counts:
     oldest = connection.scalar(
         select(envelopes.c.received_at).where(envelopes.c.seq == select(func.min(lanes.c.head)).scalar_subquery())
     )
-    by_state = connection.execute(select(outgoing.c.state, func.count()).group_by(outgoing.c.state)).tuples()
-    owed: dict[str, int] = dict(by_state.all())
+    unsent = select(outgoing.c.state, func.count()).where(outgoing.c.state != SENT).group_by(outgoing.c.state)
+    owed: dict[str, int] = dict(connection.execute(unsent).tuples().all())
     return Counts(
         waiting=_count(connection, select(func.count()).select_from(work).where(work.c.state == WAITING)),
         oldest_waiting=oldest,

@@ -19,19 +19,28 @@ from normalizer.canon import Contact, Identity, Message, Ticket
 
 OPEN = frozenset({"new", "open", "waiting_customer", "waiting_third"})
 
-_tickets = select(
-    tickets.c.id, tickets.c.version, tickets.c.decided, tickets.c.contact,
-    tickets.c.status, tickets.c.group, tickets.c.assignee,
-).where(one_of(tickets.c.id))  # fmt: skip
+_tickets = (
+    select(
+        tickets.c.seq, tickets.c.id, tickets.c.version, tickets.c.decided, contacts.c.id.label("contact"),
+        tickets.c.status, tickets.c.group, tickets.c.assignee,
+    )
+    .join(contacts, contacts.c.seq == tickets.c.contact)
+    .where(one_of(tickets.c.id))
+)  # fmt: skip
 _messages = select(messages.c.id).where(one_of(messages.c.id))
 _contacts = select(contacts.c.id).where(one_of(contacts.c.id))
-_owners = select(identities.c.digest, identities.c.contact).where(one_of(identities.c.digest))
+_owners = (
+    select(identities.c.digest, contacts.c.id)
+    .join(contacts, contacts.c.seq == identities.c.contact)
+    .where(one_of(identities.c.digest))
+)
 
 
 @dataclass(slots=True)
 class Stand:
     """A ticket as far as commits must know it."""
 
+    seq: int  # 0: not there yet
     version: int
     decided: str
     contact: str
@@ -46,18 +55,20 @@ class Standing:
     messages: set[str]
     contacts: set[str]
     owners: dict[str, str]  # contact by digest of identity
+    ids: dict[int, str]  # of messages, by id() of the message: each is a digest, made once here
     loads: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def read(cls, connection: Connection, vault: Vault, outcomes: Sequence[Outcome]) -> "Standing":
-        made = cls(vault, {}, {}, set(), set(), {})
+        ids = {id(message): message.id for outcome in outcomes for message, _ in outcome.messages}
+        made = cls(vault, {}, {}, set(), set(), {}, ids)
         leases = held(connection, [(outcome.claim.lane, outcome.claim.fence) for outcome in outcomes])
         made.held = {id(outcome): ours for outcome, ours in zip(outcomes, leases, strict=True)}
         for these in chunks(ticket for outcome in outcomes for ticket in _spoken_of(outcome)):
             for row in connection.execute(_tickets, {"these": these}):
                 carried = carriers(row.status, row.group, row.assignee)
-                made.tickets[row.id] = Stand(row.version, row.decided, row.contact, carried)
-        for these in chunks(message.id for outcome in outcomes for message, _ in outcome.messages):
+                made.tickets[row.id] = Stand(row.seq, row.version, row.decided, row.contact, carried)
+        for these in chunks(ids.values()):
             made.messages.update(connection.scalars(_messages, {"these": these}))
         for these in chunks(contact.id for outcome in outcomes for contact in outcome.contacts):
             made.contacts.update(connection.scalars(_contacts, {"these": these}))
@@ -72,7 +83,7 @@ class Standing:
         """Whether it fits; if so, the ones after it are measured against what it leaves behind."""
         fits = (
             self.held[id(outcome)]
-            and all(message.id not in self.messages for message, _ in outcome.messages)
+            and all(self.ids[id(message)] not in self.messages for message, _ in outcome.messages)
             and all(self._version(ticket.id) == ticket.version - 1 for ticket in outcome.tickets)
             and self._follows(outcome)
             and all(self._is_new(contact) for contact in outcome.contacts if contact.id not in self.contacts)
@@ -102,7 +113,7 @@ class Standing:
         return all(self.digest(identity) not in self.owners for identity in contact.identities)
 
     def _take(self, outcome: Outcome) -> None:
-        self.messages.update(message.id for message, _ in outcome.messages)
+        self.messages.update(self.ids[id(message)] for message, _ in outcome.messages)
         for contact in outcome.contacts:
             self.contacts.add(contact.id)
             for identity in contact.identities:
@@ -118,12 +129,13 @@ class Standing:
         carried = carriers(ticket.status.value, group.value if group else "", assignee.value if assignee else "")
         self.loads.update(carried)
         self.loads.subtract(before.carried_by if before else ())
-        self.tickets[ticket.id] = Stand(ticket.version, before.decided if before else "", ticket.contact, carried)
+        seq, decided = (before.seq, before.decided) if before else (0, "")
+        self.tickets[ticket.id] = Stand(seq, ticket.version, decided, ticket.contact, carried)
 
     def speaker(self, outcome: Outcome, message: Message, ticket: str) -> str | None:
         """The contact a message is of: the decision's, the ticket's, or whoever has the sender's identity."""
         for decision in outcome.decisions:
-            if decision.case.message and decision.case.message.id == message.id:
+            if decision.case.message == message:
                 return decision.case.contact.id
         if ticket:
             return self.tickets[ticket].contact

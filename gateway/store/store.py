@@ -131,9 +131,9 @@ class Store:
         claims = []
         for (row, fence, attempts), (envelope, trouble) in zip(leased, opened, strict=True):
             if trouble:
-                await self._put_aside(row.id, (row.lane, fence), "unreadable", trouble, now)
+                await self._put_aside(row.seq, (row.lane, fence), "unreadable", trouble, now)
             else:
-                claims.append(Claim(envelope, row.lane, fence, attempts))
+                claims.append(Claim(envelope, row.lane, fence, attempts, row.seq))
         return claims
 
     async def release(self, claim: Claim, reason: str, now: datetime, wait: timedelta) -> bool:
@@ -144,14 +144,12 @@ class Store:
 
     async def set_aside(self, claim: Claim, code: str, reason: str, now: datetime) -> bool:
         """No message can be made of it. False if the lease is not ours any more."""
-        return await self._put_aside(claim.envelope.id, (claim.lane, claim.fence), code, reason, now)
+        return await self._put_aside(claim.seq, (claim.lane, claim.fence), code, reason, now)
 
-    async def _put_aside(self, envelope: str, lease: tuple[str, int], code: str, reason: str, now: datetime) -> bool:
+    async def _put_aside(self, seq: int, lease: tuple[str, int], code: str, reason: str, now: datetime) -> bool:
         return await self.database.write(
             "set_aside",
-            partial(
-                leases.set_aside, vault=self.vault, envelope=envelope, lease=lease, code=code, reason=reason, now=now
-            ),
+            partial(leases.set_aside, vault=self.vault, seq=seq, lease=lease, code=code, reason=reason, now=now),
         )
 
     async def find(self, wanted: Sequence[Wanted], now: datetime) -> list[Found]:
@@ -178,7 +176,7 @@ class Store:
         return await self.database.read(partial(self._owed, leased=leased)) if leased else []
 
     def _owed(self, connection: Any, leased: Sequence[tuple[Record, int]]) -> list[Owed]:
-        keys = Keys(self.vault).fetch(connection, (row.contact for row, _ in leased))
+        keys = Keys(self.vault).fetch_of(connection, [row for row, _ in leased])
         return [outbox.owed(self.vault, keys, row, fence) for row, fence in leased]
 
     async def settle(self, owed: Owed, settlement: Settlement, now: datetime) -> bool:

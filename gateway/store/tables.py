@@ -2,6 +2,9 @@
 
 Words, names, addresses and foreign ids are inside `sealed` columns, or are keyed digests to look things up by
 (`gateway/crypto.py`). Which data key opens a sealed column: the row's own `wrapped_key`; else its contact's.
+
+Ids are digests, so an index over them is written all over the place, and each page written is synced. Rows therefore
+know each other by `seq`, which grows; an id stands in one index only, that of its own table.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -51,6 +54,10 @@ def _id() -> Column[str]:
 
 def _seq() -> Column[int]:
     return Column("seq", Sequence, primary_key=True, autoincrement=True)
+
+
+def _ref(name: str, to: str, *, nullable: bool = False, primary_key: bool = False) -> Column[int]:
+    return Column(name, BigInteger, ForeignKey(f"{to}.seq"), nullable=nullable, primary_key=primary_key)
 
 
 def _looked_up(name: str, *columns: Column[Any]) -> Table:
@@ -105,6 +112,7 @@ lanes = _looked_up(
 )
 Index("lanes_by_head", lanes.c.head)
 
+# Ids of envelopes that were pruned.
 seen = _looked_up("seen", Column("digest", Text, primary_key=True), Column("until", Instant, nullable=False))
 
 cursors = _looked_up("cursors", Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
@@ -141,25 +149,22 @@ refusals = _looked_up(
 # ---- what became of it -----------------------------------------------------------------------------------------------
 
 contacts = Table(
-    "contacts", metadata,
-    Column("id", Text, primary_key=True),
+    "contacts", metadata, _seq(), _id(),
     Column("changed_at", Instant, nullable=False),
+    Column("digest", Text, nullable=False),  # of what is sealed: a contact that is the same is not written again
     Column("wrapped_key", LargeBinary, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
 )  # fmt: skip
 
-identities = _looked_up(
-    "identities",
-    Column("digest", Text, primary_key=True),
-    Column("contact", Text, ForeignKey("contacts.id"), nullable=False),
-)
+identities = _looked_up("identities", Column("digest", Text, primary_key=True), _ref("contact", "contacts"))
 Index("identities_by_contact", identities.c.contact)
 
 tickets = Table(
     "tickets", metadata, _seq(), _id(),
     Column("number", Text, nullable=False, unique=True),
     Column("version", Integer, nullable=False),
-    Column("contact", Text, ForeignKey("contacts.id"), nullable=False),
+    _ref("contact", "contacts"),
     Column("channel", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("priority", Text, nullable=False),
@@ -175,17 +180,16 @@ tickets = Table(
     sqlite_autoincrement=True,
 )  # fmt: skip
 
-numbers = _looked_up(
-    "numbers", Column("ticket", Text, primary_key=True), Column("number", Text, nullable=False, unique=True)
-)
+# Numbers given to tickets that are not committed yet.
+numbers = _looked_up("numbers", Column("ticket", Text, primary_key=True), Column("number", Text, nullable=False))
 
 loads = _looked_up("loads", Column("whose", Text, primary_key=True), Column("open", BigInteger, nullable=False))
 
 messages = Table(
     "messages", metadata, _seq(), _id(),
-    Column("envelope", Text, nullable=False),
-    Column("ticket", Text, ForeignKey("tickets.id")),
-    Column("contact", Text, ForeignKey("contacts.id")),
+    Column("envelope", BigInteger, nullable=False),  # its seq; the journal may be pruned before
+    _ref("ticket", "tickets", nullable=True),
+    _ref("contact", "contacts", nullable=True),
     Column("external", Text, nullable=False),  # keyed digest of the channel's id
     Column("direction", Text, nullable=False),
     Column("received_at", Instant, nullable=False),
@@ -198,21 +202,19 @@ messages = Table(
     sqlite_autoincrement=True,
 )  # fmt: skip
 
-threads = _looked_up("threads", Column("digest", Text, primary_key=True), Column("ticket", Text, nullable=False))
+threads = _looked_up("threads", Column("digest", Text, primary_key=True), _ref("ticket", "tickets"))
 
 participants = _looked_up(
-    "participants",
-    Column("ticket", Text, ForeignKey("tickets.id"), primary_key=True),
-    Column("contact", Text, ForeignKey("contacts.id"), primary_key=True),
+    "participants", _ref("ticket", "tickets", primary_key=True), _ref("contact", "contacts", primary_key=True)
 )
 Index("participants_by_contact", participants.c.contact)
 
 decisions = Table(
     "decisions", metadata, _seq(),
-    Column("hash", Text, nullable=False, unique=True),
+    Column("hash", Text, nullable=False),
     Column("previous", Text, nullable=False),
-    Column("ticket", Text, ForeignKey("tickets.id"), nullable=False),
-    Column("contact", Text, ForeignKey("contacts.id"), nullable=False),
+    _ref("ticket", "tickets"),
+    _ref("contact", "contacts"),
     Column("trigger", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Column("ruleset", Text, nullable=False),
@@ -236,8 +238,8 @@ outgoing = Table(
     Column("kind", Text, nullable=False),
     Column("step", Text, nullable=False),  # create, append, update; reply
     Column("target", Text, nullable=False),
-    Column("ticket", Text, ForeignKey("tickets.id"), nullable=False),
-    Column("contact", Text, ForeignKey("contacts.id"), nullable=False),
+    _ref("ticket", "tickets"),
+    _ref("contact", "contacts"),
     Column("state", Text, nullable=False),
     Column("due_at", Instant, nullable=False),
     Column("leased_until", Instant, nullable=False),
@@ -249,26 +251,25 @@ outgoing = Table(
     Column("settlement", LargeBinary),  # sealed: the latest reason, or what the other side called it
     _partial("outgoing_due", "due_at", where="state = 'waiting'"),
     Index("outgoing_by_ticket", "ticket", "target", "seq"),
-    Index("outgoing_by_state", "state", "seq"),
-    Index("outgoing_by_contact", "contact"),
+    _partial("outgoing_unsent", "state", "seq", where="state <> 'sent'"),
     sqlite_autoincrement=True,
 )  # fmt: skip
 
 known = _looked_up(
     "known",
+    _ref("ticket", "tickets", primary_key=True),
     Column("target", Text, primary_key=True),
-    Column("ticket", Text, ForeignKey("tickets.id"), primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
 )
 
-timers = Table(
-    "timers", metadata,
+timers = _looked_up(
+    "timers",
+    _ref("ticket", "tickets", primary_key=True),
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
-    Column("ticket", Text, ForeignKey("tickets.id"), nullable=False),
     Column("due_at", Instant, nullable=False),
-    Index("timers_due", "due_at"),
-)  # fmt: skip
+)
+Index("timers_due", timers.c.due_at)
 
 # ---- who may call ----------------------------------------------------------------------------------------------------
 

@@ -3,29 +3,32 @@
 from datetime import datetime
 
 import orjson
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from gateway.crypto import Vault
 from gateway.store import journal
 from gateway.store.blobs import Blobs
-from gateway.store.dialect import one_of
-from gateway.store.tables import timers
+from gateway.store.tables import tickets, timers
 from gateway.store.work import Timer
 from normalizer.canon import Envelope
+
+_due = (
+    select(timers.c.ticket, timers.c.id, timers.c.name, timers.c.due_at, tickets.c.id.label("about"))
+    .join(tickets, tickets.c.seq == timers.c.ticket)
+    .where(timers.c.due_at <= bindparam("now"))
+    .order_by(timers.c.due_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True, of=timers)
+)
+_gone = delete(timers).where(timers.c.ticket == bindparam("of"), timers.c.id == bindparam("rung"))
 
 
 def ring(connection: Connection, vault: Vault, blobs: Blobs, now: datetime, limit: int) -> int:
     """How many rang."""
-    rows = connection.execute(
-        select(timers)
-        .where(timers.c.due_at <= now)
-        .order_by(timers.c.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
+    rows = connection.execute(_due, {"now": now, "most": limit}).all()
     if rows:
-        rung = [Timer(row.id, row.name, row.ticket, row.due_at) for row in rows]
-        connection.execute(delete(timers).where(one_of(timers.c.id)), {"these": [timer.id for timer in rung]})
+        connection.execute(_gone, [{"of": row.ticket, "rung": row.id} for row in rows])
+        rung = [Timer(row.id, row.name, row.about, row.due_at) for row in rows]
         journal.enqueue(connection, vault, blobs, [envelope(timer, now) for timer in rung])
     return len(rows)
 

@@ -16,50 +16,67 @@ from normalizer.canon import Contact, Message, Outgoing, Ticket, dump, load
 
 T = TypeVar("T")
 
-_keys = select(contacts.c.id, contacts.c.wrapped_key).where(one_of(contacts.c.id))
+_by_id = select(contacts.c.seq, contacts.c.id, contacts.c.wrapped_key).where(one_of(contacts.c.id))
+_by_seq = select(contacts.c.seq, contacts.c.id, contacts.c.wrapped_key).where(one_of(contacts.c.seq))
 
 
 class Keys:
-    """Data keys by contact."""
+    """Data keys by contact's id. Rows name their contact by seq; `id_of` and `seq_of` tell the one from the other."""
 
     def __init__(self, vault: Vault) -> None:
         self.vault = vault
-        self.wrapped: dict[str, bytes] = {}
+        self.id_of: dict[int, str] = {}
+        self.seq_of: dict[str, int] = {}
+        self._wrapped: dict[str, bytes] = {}
         self._keys: dict[str, DataKey] = {}
 
-    def fetch(self, connection: Connection, ids: Iterable[str | None]) -> "Keys":
+    def fetch(self, connection: Connection, ids: Iterable[str]) -> "Keys":
         """Learn the keys of these contacts, as far as they exist."""
-        for these in chunks(identity for identity in ids if identity and identity not in self.wrapped):
-            self.wrapped.update(connection.execute(_keys, {"these": these}).tuples().all())
+        for these in chunks(identity for identity in ids if identity not in self._wrapped):
+            self.learn(connection.execute(_by_id, {"these": these}))
         return self
 
-    def make(self, contact: str) -> DataKey:
-        """A new contact's key; any older one is forgotten."""
-        self._keys[contact], self.wrapped[contact] = self.vault.ring.new_data_key(contact_key_place(contact))
-        return self._keys[contact]
+    def fetch_of(self, connection: Connection, rows: Iterable[Record]) -> "Keys":
+        """Learn those of the contacts these rows belong to."""
+        for these in chunks(row.contact for row in rows if row.contact and row.contact not in self.id_of):
+            self.learn(connection.execute(_by_seq, {"these": these}))
+        return self
+
+    def learn(self, rows: Iterable[Record]) -> None:
+        for row in rows:
+            self.place(row.id, row.seq)
+            self._wrapped[row.id] = row.wrapped_key
+
+    def place(self, identity: str, seq: int) -> None:
+        self.id_of[seq], self.seq_of[identity] = identity, seq
+
+    def make(self, contact: str) -> bytes:
+        """A new key, wrapped for its row; any older one of this contact is forgotten."""
+        self._keys[contact], self._wrapped[contact] = self.vault.ring.new_data_key(contact_key_place(contact))
+        return self._wrapped[contact]
 
     def of(self, contact: str) -> DataKey:
         """Raises SealedError if there is none."""
         if contact not in self._keys:
-            if contact not in self.wrapped:
+            if contact not in self._wrapped:
                 raise SealedError(contact_key_place(contact))
-            self._keys[contact] = self.vault.ring.data_key(self.wrapped[contact], contact_key_place(contact))
+            self._keys[contact] = self.vault.ring.data_key(self._wrapped[contact], contact_key_place(contact))
         return self._keys[contact]
 
     def seal(self, contact: str, value: Any, place: str) -> bytes:
         return self.of(contact).seal(dump(value), place)
 
-    def open(self, contact: str, kind: type[T], sealed: bytes, place: str) -> T:
-        return load(kind, self.of(contact).open(sealed, place))
+    def open(self, contact: int, kind: type[T], sealed: bytes, place: str) -> T:
+        return load(kind, self.of(self.id_of[contact]).open(sealed, place))
 
     def contact(self, row: Record) -> Contact:
-        return self.open(row.id, Contact, row.sealed, contact_place(row.id))
+        return load(Contact, self.of(row.id).open(row.sealed, contact_place(row.id)))
 
     def ticket(self, row: Record) -> Ticket:
         return self.open(row.contact, Ticket, row.sealed, ticket_place(row.id))
 
     def message(self, row: Record) -> Message:
-        key = self.of(row.contact) if row.contact else self.own(row)
+        key = self.of(self.id_of[row.contact]) if row.contact else self.own(row)
         return load(Message, key.open(row.sealed, message_place(row.id)))
 
     def own(self, row: Record) -> DataKey:

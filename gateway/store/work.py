@@ -16,6 +16,7 @@ class Claim:
     lane: str  # the lane's keyed digest
     fence: int  # grows with every lease of the lane; commit refuses an older one
     attempts: int  # this one included
+    seq: int = 0  # the envelope's place in the journal
 
 
 @dataclass(frozen=True, slots=True)
