@@ -23,6 +23,7 @@ from normalizer.errors import ConfigError, Refused, Unavailable, Where
 LOOP = "X-Ticketgate-Loop"
 
 _ID = re.compile(r"<[!-;=?-~]{1,900}>")  # printable ASCII without spaces: nothing else can be a Message-ID
+_PLAIN = re.compile(r"[^\s@<>()\[\]\\,;:\"]{1,128}@[^\s@<>()\[\]\\,;:\"]{1,255}")  # quoted local parts: nobody has one
 _ANYBODY = re.compile(r"[^\s<>]+@[^\s<>]+")
 
 
@@ -74,9 +75,9 @@ def compose(reply: Reply, sender: str, sender_name: str, now: datetime) -> Email
 
 
 def _address(address: str, name: str) -> Address:
-    local, at, domain = address.rpartition("@")
-    if not (local and at and domain):
+    if not _PLAIN.fullmatch(address):
         raise ValueError(address)
+    local, _, domain = address.rpartition("@")
     ascii_domain = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
     return Address(" ".join(name.split()), local, ascii_domain)
 

@@ -17,7 +17,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session
@@ -181,9 +181,7 @@ class Conversation(SMTP):
         if upgraded or self.door.enter(self, _remote(transport)):
             super().connection_made(transport)
         else:
-            assert isinstance(transport, asyncio.WriteTransport)
-            transport.write(b"421 4.7.0 Too many connections, try again later\r\n")
-            transport.close()
+            _hang_up(transport, b"421 4.7.0 Too many connections, try again later\r\n")
 
     def connection_lost(self, error: Exception | None) -> None:
         if self in self.door.talking:
@@ -195,9 +193,8 @@ class Conversation(SMTP):
 
     def dismiss(self) -> None:
         """Hang up; what was not answered will be sent again."""
-        if isinstance(self.transport, asyncio.WriteTransport):
-            self.transport.write(b"421 4.3.2 Closing down, try again later\r\n")
-            self.transport.close()
+        if self.transport is not None:
+            _hang_up(self.transport, b"421 4.3.2 Closing down, try again later\r\n")
 
     async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802
         if self.door.terms.tls_required and not self._tls_protocol:
@@ -314,6 +311,11 @@ async def _piece(reader: asyncio.StreamReader) -> tuple[bytes, bool]:
     except asyncio.LimitOverrunError as over:
         # What cannot hold the end; its first octets, if they are there, stay behind.
         return await reader.readexactly(over.consumed), False
+
+
+def _hang_up(transport: asyncio.BaseTransport, last_words: bytes) -> None:
+    cast(asyncio.WriteTransport, transport).write(last_words)  # uvloop's are none by name
+    transport.close()
 
 
 def _remote(transport: asyncio.BaseTransport | None) -> str:

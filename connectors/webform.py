@@ -216,16 +216,18 @@ class Webform:
     def page(self, request: Request, submission: str, problems: Mapping[str, str] | None = None) -> dict[str, Any]:
         """What form.html is drawn with. `submission` is fresh for every page; a form to be mended keeps its values."""
         language = self.language(request)
+        fields = [name for name in self.settings.fields if self._offered(name)]
+        values = self._posted(request).values if problems else {}
         return {
             **self._frame(language),
             "submission": submission,
-            "fields": [name for name in self.settings.fields if self._offered(name)],
+            "fields": fields,
             "required": self._marked(),
             "types": [(code, label[language]) for code, label in self.settings.types.items()],
             "files": self.settings.attachments,
             "megabytes": self.settings.size_limit // (1024 * 1024),
-            "longest": LONGEST,
-            "values": self._posted(request).values if problems else {},
+            "longest": {name: LONGEST.get(name, 1000) for name in fields},
+            "values": {name: values.get(name, "") for name in fields},
             "problems": problems or {},
         }
 

@@ -68,19 +68,24 @@ def mailbox(**more: Any) -> EmailSmtp:
 
 
 @asynccontextmanager
-async def opened(accounts: Sequence[EmailSmtp]) -> AsyncIterator[Open]:
+async def _opened(accounts: Sequence[EmailSmtp]) -> AsyncIterator[Open]:
     gateway = Gateway()
     (mailroom,) = EmailSmtp.doors(accounts)
     task = asyncio.create_task(mailroom.listen(gateway.accept, gateway.refuse, lambda: NOW))
-    while not mailroom.bound:
-        if task.done():
-            await task
+    while not mailroom.bound and not task.done():  # noqa: ASYNC110
         await asyncio.sleep(0.001)
+    if task.done():
+        await task
     try:
         yield Open(int(mailroom.bound[0].rpartition(":")[2]), gateway, mailroom)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def opened() -> Callable[..., Any]:
+    return _opened
 
 
 @pytest.fixture
@@ -90,7 +95,7 @@ async def door() -> AsyncIterator[Callable[..., Any]]:
 
         async def open_door(accounts: Sequence[EmailSmtp] | None = None, **terms: Any) -> Open:
             entrance = {"listen": ["127.0.0.1:0"], **terms}
-            return await stack.enter_async_context(opened(accounts or [mailbox(door=entrance)]))
+            return await stack.enter_async_context(_opened(accounts or [mailbox(door=entrance)]))
 
         yield open_door
 
@@ -182,17 +187,17 @@ class RelayServer:
             server.transport.abort()
         return answer
 
-    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:  # noqa: N802
         envelope.mail_from = address
         return await self._scripted(server, "MAIL") or "250 OK"
 
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:  # noqa: N802
         if answer := await self._scripted(server, "RCPT"):
             return answer
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         if answer := await self._scripted(server, "DATA"):
             return answer
         self.mails.append((envelope.mail_from, envelope.rcpt_tos, envelope.content))

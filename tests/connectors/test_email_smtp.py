@@ -13,14 +13,25 @@ from typing import Any
 
 import aiosmtplib
 import pytest
+import uvloop
 
 from connectors.email_smtp import EmailSmtp, scan
 from connectors.smtp import KEPT
 from normalizer.canon import Envelope, Kind
 from normalizer.errors import ConfigError, Unavailable
 
-MAIL = "From: 李雷 <Li@Example.NET>\r\nTo: support@example.com\r\nSubject: 发票\r\nMessage-ID: <m1@example.net>\r\n\r\n你好\r\n".encode()
+MAIL = (
+    "From: 李雷 <Li@Example.NET>\r\nTo: support@example.com\r\nSubject: 发票\r\n"
+    "Message-ID: <m1@example.net>\r\n\r\n你好\r\n"
+).encode()
 Opener = Callable[..., Any]
+
+
+@pytest.fixture(
+    scope="module", params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy], ids=["asyncio", "uvloop"]
+)
+def event_loop_policy(request: pytest.FixtureRequest) -> Any:
+    return request.param()
 
 
 async def deliver(line: Any, mail: bytes = MAIL, **who: Any) -> str:
@@ -223,7 +234,7 @@ async def test_an_account_knows_its_addresses_in_every_form(
     addresses = ["support@example.com", "*@shop.example", "支持@例子.cn"]
     open_door = await door([account(addresses=addresses, door={"listen": ["127.0.0.1:0"]})])
 
-    answer = await deliver(await dial(open_door.port), sender="li@example.net", **{})
+    answer = await deliver(await dial(open_door.port))
     assert answer.startswith("250")
     line = await dial(open_door.port)
     await line.say("EHLO x")
@@ -374,9 +385,11 @@ async def test_what_was_said_before_tls_is_forgotten(
                 wrapped.sendall(b"EHLO y\r\n")
                 return wrapped.recv(1000)
 
-    with pytest.raises((ssl.SSLError, OSError)):  # the plain text breaks the handshake, or was thrown away
-        assert (await asyncio.to_thread(inject)).startswith(b"250-")
-        raise OSError
+    try:
+        first = await asyncio.to_thread(inject)
+    except OSError:
+        return  # the plain words broke the handshake: as good
+    assert first.startswith(b"250-"), "the answer to EHLO y, not to what came before"
 
 
 @pytest.mark.parametrize("method", ["plain", "login"])
@@ -425,14 +438,10 @@ async def test_silence_ends_a_conversation(door: Opener, dial: Opener) -> None:
         assert await line.reader.read() == b""
 
 
-async def test_closing_the_door_says_so(door: Opener, dial: Opener, account: Opener) -> None:
+async def test_closing_the_door_says_so(opened: Opener, dial: Opener, account: Opener) -> None:
     room = account(door={"listen": ["127.0.0.1:0"]})
-    (mailroom,) = EmailSmtp.doors([room])
-    task = asyncio.create_task(mailroom.listen(None, None, None))
-    while not mailroom.bound:
-        await asyncio.sleep(0.01)
-    line = await dial(int(mailroom.bound[0].rpartition(":")[2]))
-    task.cancel()
+    async with opened([room]) as open_door:
+        line = await dial(open_door.port)
 
     assert (await line.answer()).startswith("421")
 
