@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from gateway.crypto import Vault
 from gateway.store import quarantine
-from gateway.store.dialect import Record, chunks, one_of
+from gateway.store.dialect import Many, Record, chunks, one_of
 from gateway.store.tables import ASIDE, DONE, LONG_AGO, WAITING, counters, envelopes, lanes, work
 from gateway.store.work import Claim, Limits
 
@@ -28,13 +28,13 @@ _ready = (
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True, of=lanes)
 )  # fmt: skip
-_count = update(work).where(work.c.seq == bindparam("of")).values(attempts=work.c.attempts + 1)
-_lease = (
+_count = Many(update(work).where(work.c.seq == bindparam("of")).values(attempts=work.c.attempts + 1))
+_lease = Many(
     update(lanes)
     .where(lanes.c.lane == bindparam("of"))
     .values(ready_at=bindparam("until"), fence=bindparam("with_fence"))
 )
-_finish = (
+_finish = Many(
     update(work).where(work.c.seq == bindparam("of")).values(state=bindparam("as_state"), finished_at=bindparam("at"))
 )
 _next = (
@@ -60,7 +60,7 @@ def claim(
         for row in poison:
             reason = f"{row.attempts} attempts: {quarantine.trouble(vault, row) or 'the process died each time'}"
             quarantine.keep_journalled(connection, vault, row, "poison", reason, now)
-        connection.execute(_finish, [{"of": row.seq, "as_state": ASIDE, "at": now} for row in poison])
+        _finish.run(connection, [{"of": row.seq, "as_state": ASIDE, "at": now} for row in poison])
         advance(connection, [row.lane for row in poison])
 
 
@@ -68,10 +68,8 @@ def _lease_all(connection: Connection, rows: Sequence[Record], until: datetime) 
     if not rows:
         return []
     first = fences(connection, len(rows))
-    connection.execute(_count, [{"of": row.seq} for row in rows])
-    connection.execute(
-        _lease, [{"of": row.lane, "until": until, "with_fence": first + n} for n, row in enumerate(rows)]
-    )
+    _count.run(connection, [{"of": row.seq} for row in rows])
+    _lease.run(connection, [{"of": row.lane, "until": until, "with_fence": first + n} for n, row in enumerate(rows)])
     return [(row, first + n, row.attempts + 1) for n, row in enumerate(rows)]
 
 
@@ -93,14 +91,14 @@ def held(connection: Connection, leases: Sequence[tuple[str, int]]) -> list[bool
 def finish(connection: Connection, claims: Sequence[Claim], now: datetime) -> None:
     """Done; their lanes go on."""
     if claims:
-        connection.execute(_finish, [{"of": claim.seq, "as_state": DONE, "at": now} for claim in claims])
+        _finish.run(connection, [{"of": claim.seq, "as_state": DONE, "at": now} for claim in claims])
         advance(connection, [claim.lane for claim in claims])
 
 
 def extend(connection: Connection, claims: Sequence[Claim], until: datetime) -> None:
     """More to do on these: their leases begin anew."""
     if claims:
-        connection.execute(_lease, [{"of": c.lane, "until": until, "with_fence": c.fence} for c in claims])
+        _lease.run(connection, [{"of": c.lane, "until": until, "with_fence": c.fence} for c in claims])
 
 
 def advance(connection: Connection, of_lanes: Sequence[str]) -> None:
@@ -114,7 +112,7 @@ def release(connection: Connection, vault: Vault, claim: Claim, reason: str, now
     """A failed attempt: the lane is free again, but not before `wait` is over."""
     if not all(held(connection, [(claim.lane, claim.fence)])):
         return False
-    connection.execute(_lease, [{"of": claim.lane, "until": now + wait, "with_fence": 0}])
+    _lease.run(connection, [{"of": claim.lane, "until": now + wait, "with_fence": 0}])
     quarantine.remember(connection, vault, claim, reason)
     return True
 
@@ -127,7 +125,7 @@ def set_aside(
         return False
     row = connection.execute(_whole.where(envelopes.c.seq == seq)).one()
     quarantine.keep_journalled(connection, vault, row, code, reason, now)
-    connection.execute(_finish, [{"of": seq, "as_state": ASIDE, "at": now}])
+    _finish.run(connection, [{"of": seq, "as_state": ASIDE, "at": now}])
     advance(connection, [lease[0]])
     return True
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from gateway.crypto import Vault
 from gateway.store import claim as leases
 from gateway.store import outbox
-from gateway.store.dialect import chunks, insert, insert_new, one_of
+from gateway.store.dialect import Insert, Many, chunks, insert, insert_new, one_of
 from gateway.store.standing import Standing
 from gateway.store.tables import (
     contacts,
@@ -105,7 +105,7 @@ class _Writing:
             for contact in latest.values()
             for identity in contact.identities
         ]
-        insert_new(self.connection, identities, named)
+        _identities.run(self.connection, named)
 
     def _new_contacts(self, words: dict[str, bytes]) -> None:
         rows = [
@@ -124,7 +124,7 @@ class _Writing:
             for identity, said in words.items()
             if before[identity] != self._digest(identity, said)
         ]
-        self._run(_changed_contact, rows)
+        _changed_contact.run(self.connection, rows)
 
     def _contact(self, identity: str, words: bytes) -> dict[str, Any]:
         return {
@@ -141,9 +141,11 @@ class _Writing:
         new = [{"id": ticket.id, **self._ticket(ticket)} for ticket in written if ticket.version == 1]
         for identity, seq in self._placed(tickets, new):
             self.standing.tickets[identity].seq = seq
-        self._run(delete(numbers).where(numbers.c.ticket == bindparam("of")), [{"of": row["id"]} for row in new])
+        _numbered.run(self.connection, [{"of": row["id"]} for row in new])
         changed = [ticket for ticket in written if ticket.version > 1]
-        self._run(_changed_ticket, [{"of": self._seq(ticket.id), **self._ticket(ticket)} for ticket in changed])
+        _changed_ticket.run(
+            self.connection, [{"of": self._seq(ticket.id), **self._ticket(ticket)} for ticket in changed]
+        )
 
     def _seq(self, ticket: str) -> int:
         return self.standing.tickets[ticket].seq
@@ -175,21 +177,19 @@ class _Writing:
 
     def _messages(self) -> None:
         said = list(self._said())
-        self._run(messages.insert(), [self._message(*one) for one in said])
+        _messages.run(self.connection, [self._message(*one) for one in said])
         took_part = {
             (self._seq(ticket), self.keys.seq_of[speaker])
             for _, message, ticket, speaker in said
             if ticket and speaker and message.direction == "in"
         }
-        insert_new(self.connection, participants, [{"ticket": t, "contact": c} for t, c in sorted(took_part)])
+        _participants.run(self.connection, [{"ticket": t, "contact": c} for t, c in sorted(took_part)])
         followed = {
             thread(self.standing.vault, message): self._seq(ticket)
             for _, message, ticket, _ in said
             if ticket and message.thread_key
         }
-        statement = insert(self.connection, threads)
-        latest = statement.on_conflict_do_update(index_elements=["digest"], set_={"ticket": statement.excluded.ticket})
-        self._run(latest, [{"digest": digest, "ticket": ticket} for digest, ticket in followed.items()])
+        _threads.run(self.connection, [{"digest": digest, "ticket": ticket} for digest, ticket in followed.items()])
 
     def _message(self, outcome: Outcome, message: Message, ticket: str, speaker: str | None) -> dict[str, Any]:
         identity, wrapped = self.standing.ids[id(message)], None
@@ -224,17 +224,11 @@ class _Writing:
             }
             for decision in made
         ]
-        self._run(decisions.insert(), rows)
+        _decisions.run(self.connection, rows)
 
     def _loads(self) -> None:
         moved = [{"whose": whose, "open": by} for whose, by in sorted(self.standing.loads.items()) if by]
-        statement = insert(self.connection, loads)
-        self._run(
-            statement.on_conflict_do_update(
-                index_elements=["whose"], set_={"open": loads.c.open + statement.excluded.open}
-            ),
-            moved,
-        )
+        _loads.run(self.connection, moved)
 
     def _timers(self) -> None:
         rows = [
@@ -242,24 +236,35 @@ class _Writing:
             for outcome in self.outcomes
             for timer in outcome.timers
         ]
-        insert_new(self.connection, timers, rows)
+        _timers.run(self.connection, rows)
         cancelled = [
             {"of": self._seq(ticket.id), "cancelled": timer}
             for outcome in self.outcomes
             for ticket in outcome.tickets
             for timer in outcome.cancelled_timers
         ]
-        self._run(_cancel, cancelled)
-
-    def _run(self, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
-        if rows:
-            self.connection.execute(statement, rows)
+        _cancel.run(self.connection, cancelled)
 
 
+def _follow(connection: Connection) -> Insert:
+    statement = insert(connection, threads)
+    return statement.on_conflict_do_update(index_elements=["digest"], set_={"ticket": statement.excluded.ticket})
+
+
+def _shift(connection: Connection) -> Insert:
+    statement = insert(connection, loads)
+    more = loads.c.open + statement.excluded.open
+    return statement.on_conflict_do_update(index_elements=["whose"], set_={"open": more})
+
+
+_messages, _decisions = Many(messages.insert()), Many(decisions.insert())
+_identities, _participants, _timers = insert_new(identities), insert_new(participants), insert_new(timers)
+_threads, _loads = Many(_follow), Many(_shift)
 # The columns to set are those of the rows given.
-_changed_contact = update(contacts).where(contacts.c.seq == bindparam("of"))
-_changed_ticket = update(tickets).where(tickets.c.seq == bindparam("of"))
-_cancel = delete(timers).where(timers.c.ticket == bindparam("of"), timers.c.id == bindparam("cancelled"))
+_changed_contact = Many(update(contacts).where(contacts.c.seq == bindparam("of")))
+_changed_ticket = Many(update(tickets).where(tickets.c.seq == bindparam("of")))
+_numbered = Many(delete(numbers).where(numbers.c.ticket == bindparam("of")))
+_cancel = Many(delete(timers).where(timers.c.ticket == bindparam("of"), timers.c.id == bindparam("cancelled")))
 _digests = select(contacts.c.id, contacts.c.digest).where(one_of(contacts.c.id))
 
 

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import orjson
+
 from gateway.crypto import KeyRing, SealedError, Vault
 from gateway.store.blobs import Blobs
 from gateway.store.dialect import Record
@@ -11,15 +13,13 @@ from normalizer.canon import Envelope
 ERASED = "erased"
 
 
-def sealed_row(vault: Vault, envelope: Envelope, blob: tuple[str, bytes] | None) -> dict[str, Any]:
+def sealed_row(vault: Vault, envelope: Envelope, identity: str, blob: tuple[str, bytes] | None) -> dict[str, Any]:
     """The row of `envelopes`. `blob` is the file's name and the content's hash, if the body lies in a file."""
-    identity = envelope.id
     key, wrapped = vault.ring.new_data_key(key_place(identity))
     head = {"key": envelope.key, "lane": envelope.lane, "transport": dict(envelope.transport)}
     if blob:
         head["content"] = blob[1].hex()
-    # Not orjson: what a channel sent may hold lone surrogates, and the bytes must be kept all the same.
-    words = json.dumps(head).encode() + b"\n" + (b"" if blob else envelope.body)
+    words = _json(head) + b"\n" + (b"" if blob else envelope.body)
     return {
         "id": identity,
         "connector": envelope.connector,
@@ -44,6 +44,13 @@ def opened(ring: KeyRing, blobs: Blobs, row: Record) -> Envelope:
     if row.blob:
         body = blobs.read(row.blob, bytes.fromhex(head["content"]))
     return Envelope(row.connector, row.account, head["key"], head["lane"], row.received_at, body, head["transport"])
+
+
+def _json(head: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(head)
+    except TypeError:  # a lone surrogate: what a channel sent must be kept all the same
+        return json.dumps(head).encode()
 
 
 def key_place(identity: str) -> str:

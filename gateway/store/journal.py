@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from connectors.base import Cursor
 from gateway.crypto import Vault
 from gateway.store.blobs import Blobs
-from gateway.store.dialect import chunks, insert, insert_new, one_of
+from gateway.store.dialect import Many, chunks, insert, insert_new, one_of
 from gateway.store.enclosed import sealed_row
 from gateway.store.tables import LONG_AGO, WAITING, cursors, envelopes, idempotency, lanes, seen, work
 from gateway.store.work import Idempotency
@@ -34,11 +34,12 @@ class Arrival:
 
 _known = select(envelopes.c.id).where(one_of(envelopes.c.id))
 _pruned = select(seen.c.digest).where(one_of(seen.c.digest))
-_redelivered = (
+_redelivered = Many(
     update(work)
     .where(work.c.seq == select(envelopes.c.seq).where(envelopes.c.id == bindparam("redelivered")).scalar_subquery())
     .values(redeliveries=work.c.redeliveries + 1)
 )
+_queue, _line_up = Many(work.insert()), insert_new(lanes)
 
 
 def journal(
@@ -75,8 +76,7 @@ def _keep(connection: Connection, vault: Vault, blobs: Blobs, arrivals: Sequence
                 again.append(identity)
         answers.append(answer)
     _insert(connection, vault, blobs, fresh)
-    if again:
-        connection.execute(_redelivered, [{"redelivered": identity} for identity in again])
+    _redelivered.run(connection, [{"redelivered": identity} for identity in again])
     return answers
 
 
@@ -96,14 +96,14 @@ def _insert(connection: Connection, vault: Vault, blobs: Blobs, fresh: dict[str,
         blob = arrival.blobs.get(identity)
         if blob and not blobs.has(blob[0]):  # erased with another envelope since it was written for this one
             blobs.write(*blob, envelope.body)
-        rows.append(sealed_row(vault, envelope, blob))
+        rows.append(sealed_row(vault, envelope, identity, blob))
     statement = insert(connection, envelopes).returning(envelopes.c.id, envelopes.c.seq)
     seqs = sorted((seq, identity) for identity, seq in connection.execute(statement, rows).tuples())
     lane_of = {identity: vault.digest("lane", envelope.lane) for identity, (envelope, _) in fresh.items()}
     queued = [{"seq": seq, "lane": lane_of[identity]} for seq, identity in seqs]
-    connection.execute(work.insert(), [{**row, "state": WAITING, "attempts": 0, "redeliveries": 0} for row in queued])
+    _queue.run(connection, [{**row, "state": WAITING, "attempts": 0, "redeliveries": 0} for row in queued])
     heads = [{"lane": row["lane"], "head": row["seq"], "ready_at": LONG_AGO, "fence": 0} for row in queued]
-    insert_new(connection, lanes, heads)
+    _line_up.run(connection, heads)
 
 
 def _conflict(connection: Connection, vault: Vault, arrival: Arrival) -> Rejected | None:

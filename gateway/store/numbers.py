@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select, update
 
-from gateway.store.dialect import chunks, insert_new, one_of
+from gateway.store.dialect import Many, chunks, insert_new, one_of
 from gateway.store.tables import counters, numbers, tickets
 
 _given = select(numbers.c.ticket, numbers.c.number).where(one_of(numbers.c.ticket))
 _committed = select(tickets.c.id, tickets.c.number).where(one_of(tickets.c.id))
+
+_begin, _give = insert_new(counters), Many(numbers.insert())
 
 
 def number(connection: Connection, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -28,7 +30,7 @@ def number(connection: Connection, wanted: Sequence[tuple[str, str]]) -> dict[st
     for day, unnumbered in days.items():
         first = _serials(connection, day, len(unnumbered))
         fresh = {ticket: f"{day}{first + n:03d}" for n, ticket in enumerate(unnumbered)}
-        connection.execute(numbers.insert(), [{"ticket": t, "number": number} for t, number in fresh.items()])
+        _give.run(connection, [{"ticket": t, "number": number} for t, number in fresh.items()])
         given.update(fresh)
     return given
 
@@ -36,7 +38,7 @@ def number(connection: Connection, wanted: Sequence[tuple[str, str]]) -> dict[st
 def _serials(connection: Connection, day: str, many: int) -> int:
     """The first of `many` serials of that day."""
     name = f"serial:{day}"
-    insert_new(connection, counters, [{"name": name, "value": 0}])
+    _begin.run(connection, [{"name": name, "value": 0}])
     taken = (
         update(counters)
         .where(counters.c.name == name)

@@ -20,7 +20,7 @@ from gateway.crypto import Vault
 from gateway.store import journal
 from gateway.store.blobs import Blobs
 from gateway.store.claim import fences
-from gateway.store.dialect import Record, chunks, insert, insert_new, one_of
+from gateway.store.dialect import Many, Record, chunks, insert, insert_new, one_of
 from gateway.store.standing import Stand, Standing
 from gateway.store.tables import DEAD, HELD, LONG_AGO, QUEUED, SENT, WAITING, known, meta, outgoing
 from gateway.store.words import Keys, outgoing_place, settlement_place
@@ -35,8 +35,11 @@ def owe(connection: Connection, keys: Keys, standing: Standing, outcomes: Sequen
         for outcome in outcomes
         for one in outcome.outgoing
     ]
-    insert_new(connection, outgoing, rows)
+    _owe.run(connection, rows)
     _go_on(connection, (row["ticket"] for row in rows))
+
+
+_owe = insert_new(outgoing)
 
 
 def _row(keys: Keys, one: Outgoing, stand: Stand, state: str) -> dict[str, Any]:
@@ -87,7 +90,7 @@ _due = (
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True, of=outgoing)
 )  # fmt: skip
-_lease = (
+_lease = Many(
     update(outgoing)
     .where(outgoing.c.seq == bindparam("of"))
     .values(
@@ -108,7 +111,7 @@ def due(connection: Connection, limits: Limits, now: datetime, limit: int) -> li
         return []
     first = fences(connection, len(rows))
     until = now + limits.outgoing_lease
-    connection.execute(_lease, [{"of": row.seq, "until": until, "with_fence": first + n} for n, row in enumerate(rows)])
+    _lease.run(connection, [{"of": row.seq, "until": until, "with_fence": first + n} for n, row in enumerate(rows)])
     return [(row, first + n) for n, row in enumerate(rows)]
 
 
@@ -190,7 +193,7 @@ def news(one: Outgoing, settlement: Sent | Never, tries: int, now: datetime) -> 
 
 
 _dead = select(outgoing.c.id, outgoing.c.ticket).where(outgoing.c.state.in_((DEAD, HELD)))
-_again = update(outgoing).where(outgoing.c.id == bindparam("of"))
+_again = Many(update(outgoing).where(outgoing.c.id == bindparam("of")))
 
 
 def retry(connection: Connection, ids: Sequence[str] | Literal["all dead"], now: datetime) -> int:
@@ -202,7 +205,7 @@ def retry(connection: Connection, ids: Sequence[str] | Literal["all dead"], now:
         rows = [row for these in chunks(ids) for row in connection.execute(named, {"these": these})]
     if rows:
         fresh = {"state": QUEUED, "due_at": now, "attempts": 0, "settled_at": None}
-        connection.execute(_again, [{"of": row.id, **fresh} for row in rows])
+        _again.run(connection, [{"of": row.id, **fresh} for row in rows])
         _go_on(connection, [row.ticket for row in rows])
     return len(rows)
 
@@ -210,7 +213,7 @@ def retry(connection: Connection, ids: Sequence[str] | Literal["all dead"], now:
 def hold(connection: Connection, held: bool) -> None:
     """Hold everything back, or let it go again: a restored backup must not send what was sent since."""
     if held:
-        insert_new(connection, meta, [{"name": "outbox_held", "value": b"1"}])
+        insert_new(meta).run(connection, [{"name": "outbox_held", "value": b"1"}])
     else:
         connection.execute(meta.delete().where(meta.c.name == "outbox_held"))
 

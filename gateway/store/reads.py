@@ -200,7 +200,7 @@ def counts(connection: Connection) -> Counts:
 
 def keep_ruleset(connection: Connection, sha: str, files: Mapping[str, str]) -> None:
     packed = zlib.compress(json.dumps(dict(files)).encode())
-    insert_new(connection, rulesets, [{"sha": sha, "files": packed}])
+    insert_new(rulesets).run(connection, [{"sha": sha, "files": packed}])
 
 
 def ruleset(connection: Connection, sha: str) -> dict[str, str] | None:

@@ -57,6 +57,7 @@ class Standing:
     owners: dict[str, str]  # contact by digest of identity
     ids: dict[int, str]  # of messages, by id() of the message: each is a digest, made once here
     loads: Counter[str] = field(default_factory=Counter)
+    digests: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, connection: Connection, vault: Vault, outcomes: Sequence[Outcome]) -> "Standing":
@@ -77,7 +78,10 @@ class Standing:
         return made
 
     def digest(self, identity: Identity) -> str:
-        return self.vault.digest("identity", identity.kind, identity.value)
+        name = identity.kind, identity.value
+        if name not in self.digests:
+            self.digests[name] = self.vault.digest("identity", *name)
+        return self.digests[name]
 
     def admits(self, outcome: Outcome) -> bool:
         """Whether it fits; if so, the ones after it are measured against what it leaves behind."""

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, select
 from gateway.crypto import Vault
 from gateway.store import journal
 from gateway.store.blobs import Blobs
+from gateway.store.dialect import Many
 from gateway.store.tables import tickets, timers
 from gateway.store.work import Timer
 from normalizer.canon import Envelope
@@ -20,14 +21,14 @@ _due = (
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True, of=timers)
 )
-_gone = delete(timers).where(timers.c.ticket == bindparam("of"), timers.c.id == bindparam("rung"))
+_gone = Many(delete(timers).where(timers.c.ticket == bindparam("of"), timers.c.id == bindparam("rung")))
 
 
 def ring(connection: Connection, vault: Vault, blobs: Blobs, now: datetime, limit: int) -> int:
     """How many rang."""
     rows = connection.execute(_due, {"now": now, "most": limit}).all()
     if rows:
-        connection.execute(_gone, [{"of": row.ticket, "rung": row.id} for row in rows])
+        _gone.run(connection, [{"of": row.ticket, "rung": row.id} for row in rows])
         rung = [Timer(row.id, row.name, row.about, row.due_at) for row in rows]
         journal.enqueue(connection, vault, blobs, [envelope(timer, now) for timer in rung])
     return len(rows)
