@@ -150,6 +150,18 @@ class Company:
         return contact.tier
 
     @cached_property
+    def lengths(self) -> Mapping[tuple[str, str], Mapping[str, timedelta]]:
+        """What a policy promises at a priority: (policy, priority) -> milestone -> open time."""
+        return {
+            (name, priority): {
+                milestone: duration(given if isinstance(given, str) else given[priority]) or timedelta()  # type: ignore[index]
+                for milestone, given in policy.milestones.items()
+            }
+            for name, policy in self.policies.items()
+            for priority in PRIORITIES
+        }
+
+    @cached_property
     def members(self) -> Mapping[str, tuple[str, ...]]:
         """Agents of each group, by name."""
         return {

@@ -5,7 +5,7 @@ case), a list is one of. Each operator fits some kinds of fields, and is checked
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any as Anything
 
 import re2  # type: ignore[import-untyped]
@@ -62,6 +62,7 @@ OPERATORS: Mapping[str, Operator] = {
 }
 SAYS = ("says", "says_all", "says_none")
 NESTS: Mapping[str, Callable[[tuple[Condition, ...]], Condition]] = {"any": Any, "all": All, "none": Nothing}
+_SHOWN_WORDS, _SHOWN_CHARACTERS = 12, 160  # of one condition in a trace
 LATER = ("changed", "since", "during", "denied")
 
 
@@ -231,7 +232,7 @@ def _history(reading: Reading, at: Place) -> list[Condition]:
 
 
 def _windowed(part: Test, window: Window) -> Test:
-    return Test(part.field, part.kind, part.operator, part.wanted, window.slots, part.holds, window)
+    return replace(part, reads=window.slots, window=window)
 
 
 def _within(reading: Reading, at: Place) -> int:
@@ -253,9 +254,26 @@ def _codes(reading: Reading, at: Place, choice: str) -> tuple[str, ...]:
 
 def test(field: Field, operator: str, wanted: Fact) -> Test:
     """The typed test of an operator on a field."""
+    names = {folded(word): word for word in wanted} if field.kind == "words" and isinstance(wanted, tuple) else {}
     return Test(
-        field.name, field.kind, operator, wanted, _reads(field, operator, wanted), check(field.kind, operator, wanted)
+        field.name,
+        field.kind,
+        operator,
+        wanted,
+        _reads(field, operator, wanted),
+        check(field.kind, operator, wanted),
+        shown=short(wanted),
+        names=names,
     )
+
+
+def short(value: Fact) -> Fact:
+    """A value as a trace shows it: the first of many words, the beginning of a long text."""
+    if isinstance(value, tuple) and len(value) > _SHOWN_WORDS:
+        return (*value[:_SHOWN_WORDS], f"+{len(value) - _SHOWN_WORDS}")
+    if isinstance(value, str) and len(value) > _SHOWN_CHARACTERS:
+        return value[:_SHOWN_CHARACTERS] + "…"
+    return value
 
 
 def _reads(field: Field, operator: str, wanted: Fact) -> frozenset[str]:
@@ -320,7 +338,8 @@ def order(kind: Kind, value: Value) -> float | None:
 def _compares(kind: Kind, operator: str, wanted: Fact) -> Check:
     if operator == "between":
         low, high = (order(kind, w) for w in wanted)  # type: ignore[union-attr]
-        assert low is not None and high is not None
+        assert low is not None
+        assert high is not None
         if kind == "time" and low > high:  # 22:00 to 06:00 runs over midnight
             return lambda found: (at := order(kind, found)) is not None and (at >= low or at <= high)
         return lambda found: (at := order(kind, found)) is not None and low <= at <= high

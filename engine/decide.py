@@ -11,21 +11,51 @@ from dataclasses import dataclass, field, replace
 from typing import Any as Anything
 
 from engine.company import Company
+from engine.conditions import short
 from engine.decision import (
-    Acknowledge, AskReview, Case, Decision, Effect, Fact, Fired, HandOver, Route, Seen, Suppress, Tag, Untag, UseSla,
+    AskReview,
+    Case,
+    Decision,
+    Effect,
+    Fact,
+    Fired,
+    Route,
+    Seen,
+    Suppress,
+    Tag,
+    Untag,
+    UseSla,
     Written,
     sealed,
-)  # fmt: skip
+)
 from engine.facts import WORDS, tier
-from engine.merge import Merged, before, merge, who_held, who_suppressed
+from engine.merge import before, merge, who_held, who_suppressed
 from engine.routing import choose
-from engine.ruleset import Any, Condition, Kernel, Nothing, Rule, RuleSet, Stage, Test, Value, Write, holds
+from engine.ruleset import (
+    Any,
+    Condition,
+    Kernel,
+    Merged,
+    Nothing,
+    Rule,
+    RuleSet,
+    Stage,
+    Test,
+    Value,
+    Write,
+    holds,
+    tests,
+)
 from engine.sla import promised
-from engine.words import folded
 from engine.thread import SPEAKING
-from normalizer.canon import Derived, Review, Ticket
+from engine.words import folded
+from normalizer.canon import Derived, Review
 
-_SHOWN_WORDS, _SHOWN_CHARACTERS = 12, 160  # of one condition in a trace
+_FOLLOWING = {
+    "category": "category.confidence",
+    "subcategory": "subcategory.confidence",
+    "review": "review.needed",
+}
 
 
 def decide(ruleset: RuleSet, company: Company, case: Case) -> Decision:
@@ -46,35 +76,41 @@ class _Board:
     writes: dict[str, list[Write]] = field(default_factory=dict)
     merged: dict[str, Merged] = field(default_factory=dict)
     fired: list[Fired] = field(default_factory=list)
+    added: set[str] = field(default_factory=set)  # tags
+    gone: set[str] = field(default_factory=set)  # folded
 
     def write(self, rules: list[Rule]) -> frozenset[str]:
         """Add the writes of rules that fired together; gives the slots they wrote."""
         touched: set[str] = set()
+        tagged = False
         for rule in rules:
             for write in rule.writes:
-                self.writes.setdefault(write.slot, []).append(write)
                 touched.add(write.slot)
+                self.writes.setdefault(write.slot, []).append(write)
+            if rule.tags or rule.untags:
+                tagged = True
+                self.added.update(rule.tags)
+                self.gone.update(map(folded, rule.untags))
         for slot in touched:
             if (merged := merge(slot, self.writes[slot], self.case.ticket)) is not None:
                 self.merged[slot] = merged
-        for slot in touched & self.merged.keys():
-            self._follow(slot)
+                self._follow(slot, merged)
+        if tagged and "tags" in self.values:
+            self.values["tags"] = self.tags()
         return frozenset(touched)
 
-    def _follow(self, slot: str) -> None:
-        merged, values = self.merged[slot], self.values
-        if slot.startswith("tag:"):
-            values["tags"] = self.tags()
-        elif slot == "group":
+    def _follow(self, slot: str, merged: Merged) -> None:
+        """Facts that depend on a slot, as its value now is."""
+        values = self.values
+        if slot == "group":
             assert isinstance(merged.effect, Route)
-            if merged.value or merged.effect.assignee:
+            if merged.effect.group or merged.effect.assignee:
                 values["group"], values["assignee"] = merged.value, merged.effect.assignee or None
-        elif slot == "review":
-            values["review.needed"] = True
-        else:
+            return
+        if slot in values:
             values[slot] = merged.value
-        if slot in ("category", "subcategory"):
-            values[f"{slot}.confidence"] = 1.0
+        if slot in _FOLLOWING:
+            values[_FOLLOWING[slot]] = True if slot == "review" else 1.0
             self._recount(slot)
 
     def _recount(self, slot: str) -> None:
@@ -87,12 +123,8 @@ class _Board:
 
     def tags(self) -> tuple[str, ...]:
         """Before + tags - untags, sorted: the order of writing plays no part."""
-        added = {t for w in self._of_tags() if w.effect.verb == "tag" for t in w.effect.tags}
-        gone = {folded(t) for w in self._of_tags() if w.effect.verb == "untag" for t in w.effect.tags}
-        return tuple(sorted(t for t in {*self.case.ticket.tags, *added} if folded(t) not in gone))
-
-    def _of_tags(self) -> list[Anything]:
-        return [w for slot, writes in self.writes.items() if slot.startswith("tag:") for w in writes]
+        tags = self.added.union(self.case.ticket.tags)
+        return tuple(sorted(tag for tag in tags if folded(tag) not in self.gone) if self.gone else sorted(tags))
 
 
 def _run(board: _Board, stage: Stage, number: int, kernel: Kernel) -> None:
@@ -104,159 +136,133 @@ def _run(board: _Board, stage: Stage, number: int, kernel: Kernel) -> None:
         rules = [rule for unit, rule in true if unit.name not in done]
         if not rules:
             return
-        done.update(unit.name for unit, _ in true)
-        board.fired.extend(_fired(rule, number, turn, board.values) for rule in rules)
+        board.fired.extend([_fired(rule, number, turn, board.values) for rule in rules])
         changed = board.write(rules)
         if not stage.circular:
             return
+        done.update(unit.name for unit, _ in true)
 
 
 def _fired(rule: Rule, stage: int, turn: int, values: Mapping[str, Value]) -> Fired:
-    return Fired(
-        rule.name, rule.rulebook, rule.layer, stage, turn, rule.because, tuple(_seen(rule.when, values)), rule.effects
-    )
+    if rule.flat is not None:
+        seen = [_checked(test, values.get(test.field)) for test in rule.flat]
+    else:
+        seen = _seen(rule.when, values)
+    return Fired(rule.name, rule.rulebook, rule.layer, stage, turn, rule.because, tuple(seen), rule.effects)
 
 
 def _seen(condition: Condition, values: Mapping[str, Value]) -> list[Seen]:
     """The conditions as they were checked; of an `any` those that held."""
-    match condition:
-        case Test():
-            return [_checked(condition, values.get(condition.field))]
-        case Any(parts):
-            return [seen for part in parts if holds(part, values) for seen in _seen(part, values)]
-        case Nothing(parts):
-            return [
-                replace(seen, operator=f"not {seen.operator}") for part in parts for seen in _seen_all(part, values)
-            ]
-        case _:
-            return [seen for part in condition.parts for seen in _seen(part, values)]
-
-
-def _seen_all(condition: Condition, values: Mapping[str, Value]) -> list[Seen]:
     if isinstance(condition, Test):
         return [_checked(condition, values.get(condition.field))]
-    return [seen for part in condition.parts for seen in _seen_all(part, values)]
+    if isinstance(condition, Nothing):
+        return [_checked(test, values.get(test.field), "not ") for test in tests(condition)]
+    parts = condition.parts
+    if isinstance(condition, Any):
+        parts = tuple(part for part in parts if holds(part, values))
+    return [seen for part in parts for seen in _seen(part, values)]
 
 
-def _checked(test: Test, found: Value) -> Seen:
-    wanted = test.wanted
+def _checked(test: Test, found: Value, negated: str = "") -> Seen:
+    operator = negated + test.operator
+    if isinstance(found, frozenset):
+        return Seen(WORDS, operator, test.shown, tuple(sorted([test.names[w] for w in found if w in test.names])))
     if test.kind == "words":
-        wished = wanted if isinstance(wanted, tuple) else ()
-        said = found if isinstance(found, frozenset) else frozenset()
-        return Seen(WORDS, test.operator, _short(wanted), tuple(w for w in wished if folded(w) in said))
-    assert not isinstance(found, frozenset)
-    return Seen(test.field, test.operator, _short(wanted), _short(found))
-
-
-def _short(value: Fact) -> Fact:
-    if isinstance(value, tuple) and len(value) > _SHOWN_WORDS:
-        return (*value[:_SHOWN_WORDS], f"+{len(value) - _SHOWN_WORDS}")
-    if isinstance(value, str) and len(value) > _SHOWN_CHARACTERS:
-        return value[:_SHOWN_CHARACTERS] + "…"
-    return value
+        return Seen(WORDS, operator, test.shown, ())
+    return Seen(test.field, operator, test.shown, short(found))
 
 
 def _outcome(board: _Board, company: Company) -> Decision:
+    before_rules, merged = board.case.ticket, board.merged
     effects, withheld = _effects(board)
-    ticket, assigned, nobody = _routed(board, company, _written_ticket(board, company))
-    chosen = board.merged.get("sla")
-    policy = chosen.effect.policy if chosen and isinstance(chosen.effect, UseSla) else ""
-    ticket = replace(ticket, sla=promised(company, board.case.ticket, ticket, policy))
+    changes: dict[str, Anything] = {"tier": tier(board.case, company), "ruleset": board.ruleset.sha}
+    for slot, at in merged.items():
+        _change(board, changes, slot, at)
+    if board.added or board.gone:
+        changes["tags"] = board.tags()
+    assigned, nobody = _routed(board, company, changes)
+    chosen = merged.get("sla")
+    changes["sla"] = promised(
+        company,
+        before_rules,
+        changes.get("type", before_rules.type),
+        changes["priority"].value if "priority" in changes else before_rules.priority.value,
+        chosen.effect.policy if chosen and isinstance(chosen.effect, UseSla) else "",
+    )
     return Decision(
         case=board.case,
         ruleset=board.ruleset.sha,
         kernel=board.ruleset.kernel.name,
-        fired=tuple(sorted(board.fired, key=lambda f: (f.stage, f.round, f.rule))),
+        fired=tuple(sorted(board.fired, key=_by_place)),
         written=(*_trace(board), *assigned),
         effects=effects,
         withheld=(*withheld, *nobody),
-        ticket=ticket,
+        ticket=replace(before_rules, **changes),
     )
+
+
+def _by_place(fired: Fired) -> tuple[int, int, str]:
+    return (fired.stage, fired.round, fired.rule)
 
 
 def _source(board: _Board, rule: str) -> str:
     return f"rule:{rule}@{board.ruleset.sha[:4]}"
 
 
-def _derived(board: _Board, slot: str, current: Derived | None) -> Derived | None:
-    merged = board.merged.get(slot)
-    if merged is None or not isinstance(merged.value, str):
-        return current
-    return Derived(merged.value, _source(board, merged.rule), contested=merged.contested)
+def _change(board: _Board, changes: dict[str, Anything], slot: str, merged: Merged) -> None:
+    """What a slot's value makes of the ticket; tags and the route are seen to as a whole."""
+    ticket = board.case.ticket
+    match slot:
+        case "category" | "subcategory" | "priority" | "status":
+            changes[slot] = Derived(str(merged.value), _source(board, merged.rule), contested=merged.contested)
+        case "type" | "subject" | "escalation_level":
+            changes[slot] = merged.value
+        case "review":
+            changes[slot] = _reviewed(board, merged, ticket.review)
+        case _ if slot.startswith("mark."):
+            changes["marks"] = {**changes.get("marks", ticket.marks), slot.removeprefix("mark."): str(merged.value)}
+        case _ if slot.startswith("custom."):
+            changes["custom"] = {
+                **changes.get("custom", ticket.custom),
+                slot.removeprefix("custom."): str(merged.value),
+            }
 
 
-def _written_ticket(board: _Board, company: Company) -> Ticket:
-    ticket, merged = board.case.ticket, board.merged
-    priority = _derived(board, "priority", ticket.priority)
-    status = _derived(board, "status", ticket.status)
-    assert priority and status
-    return replace(
-        ticket,
-        category=_derived(board, "category", ticket.category),
-        subcategory=_derived(board, "subcategory", ticket.subcategory),
-        priority=priority,
-        status=status,
-        type=str(board.value("type")),
-        subject=str(board.value("subject")),
-        tags=board.tags() if any(slot.startswith("tag:") for slot in merged) else ticket.tags,
-        marks={**ticket.marks, **_named(board, "mark.")},
-        custom={**ticket.custom, **_named(board, "custom.")},
-        escalation_level=int(str(board.value("escalation_level"))),
-        review=_reviewed(board, ticket.review),
-        tier=tier(board.case, company),
-        ruleset=board.ruleset.sha,
-    )
-
-
-def _named(board: _Board, prefix: str) -> dict[str, str]:
-    return {slot.removeprefix(prefix): str(m.value) for slot, m in board.merged.items() if slot.startswith(prefix)}
-
-
-def _reviewed(board: _Board, current: Review | None) -> Review | None:
-    merged = board.merged.get("review")
-    if merged is None or not isinstance(merged.effect, AskReview):
-        return current
+def _reviewed(board: _Board, merged: Merged, current: Review | None) -> Review:
+    assert isinstance(merged.effect, AskReview)
     asked = {w.effect.reason for w in board.writes["review"] if isinstance(w.effect, AskReview)}
     reasons = tuple(sorted({*asked, *(current.reasons if current else ())}))
     return Review(True, reasons, merged.effect.group, merged.effect.hold)
 
 
-def _routed(board: _Board, company: Company, ticket: Ticket) -> tuple[Ticket, list[Written], list[str]]:
-    """The ticket with its group and agent, who that was, or why nobody."""
+def _routed(board: _Board, company: Company, changes: dict[str, Anything]) -> tuple[list[Written], list[str]]:
+    """Group and agent of the ticket; gives who that was, or why nobody."""
     merged = board.merged.get("group")
     if merged is None or not isinstance(merged.effect, Route):
-        return ticket, [], []
-    route, source = merged.effect, _source(board, merged.rule)
-    skills = tuple(sorted({*ticket.required_skills, *route.skills}))
+        return [], []
+    ticket, route, source = board.case.ticket, merged.effect, _source(board, merged.rule)
+    changes["required_skills"] = tuple(sorted({*ticket.required_skills, *route.skills}))
     if not (route.group or route.assignee):
-        return replace(ticket, required_skills=skills), [], []
+        return [], []
+    if route.group:
+        changes["group"] = Derived(route.group, source, contested=merged.contested)
     current = ticket.assignee.value if ticket.assignee else ""
     chosen = choose(company, route, board.case.load, current)
-    group = Derived(route.group, source, contested=merged.contested) if route.group else ticket.group
-    stays = not route.by and not route.assignee and current in company.members.get(route.group, ())
-    agent = ticket.assignee if stays else Derived(chosen.agent, source) if chosen.agent else None
-    routed = replace(ticket, group=group, assignee=agent, required_skills=skills)
+    if route.by or route.assignee or current not in company.members.get(route.group, ()):
+        changes["assignee"] = Derived(chosen.agent, source) if chosen.agent else None
     told = [Written("assignee", chosen.agent, current or None, merged.rule)] if chosen.agent else []
-    return routed, told, [chosen.nobody] if chosen.nobody else []
+    return told, [chosen.nobody] if chosen.nobody else []
 
 
 def _trace(board: _Board) -> list[Written]:
     """Who wrote each field in the end. Tags are told one by one."""
-    return [
-        Written(
-            "tags" if slot.startswith("tag:") else slot,
-            _told(slot, merged),
-            before(slot, board.case.ticket),
-            merged.rule,
-            merged.over,
-            merged.contested,
-        )
-        for slot, merged in sorted(board.merged.items())
-    ]
-
-
-def _told(slot: str, merged: Merged) -> Fact:
-    return f"{'+' if merged.value else '-'}{slot.removeprefix('tag:')}" if slot.startswith("tag:") else merged.value
+    ticket, told = board.case.ticket, []
+    for slot, merged in sorted(board.merged.items()):
+        field, value = slot, merged.value
+        if slot.startswith("tag:"):
+            field, value = "tags", f"{'+' if merged.value else '-'}{slot.removeprefix('tag:')}"
+        told.append(Written(field, value, before(slot, ticket), merged.rule, merged.over, merged.contested))
+    return told
 
 
 def _effects(board: _Board) -> tuple[tuple[Effect, ...], list[str]]:
@@ -264,12 +270,9 @@ def _effects(board: _Board) -> tuple[tuple[Effect, ...], list[str]]:
     kept: list[Effect] = []
     withheld: list[str] = []
     for slot, merged in sorted(board.merged.items()):
-        if slot.startswith("tag:"):
-            continue
-        reason = _withheld(board, merged.effect)
-        if reason:
-            withheld.append(reason)
-        elif not isinstance(merged.effect, Suppress):
+        if slot in ("acknowledge", "hand_over") and (reason := _withheld(board, slot)):
+            withheld.append(f"{slot}: {reason}")
+        elif slot != "suppress" and not slot.startswith("tag:"):
             kept.append(merged.effect)
     return (*kept, *_tagging(board)), withheld
 
@@ -281,17 +284,15 @@ def _tagging(board: _Board) -> list[Effect]:
     return [*told, Untag(tuple(sorted(had - has)))] if had - has else told
 
 
-def _withheld(board: _Board, effect: Effect) -> str:
-    if not isinstance(effect, Acknowledge | HandOver):
-        return ""
-    what = effect.verb
-    if reason := _unanswerable(board.case) if isinstance(effect, Acknowledge) else "":
-        return f"{what}: {reason}"
+def _withheld(board: _Board, what: str) -> str:
+    """Why this will not happen; empty if it will."""
+    if what == "acknowledge" and (reason := _unanswerable(board.case)):
+        return reason
     suppress, review = board.merged.get("suppress"), board.merged.get("review")
     if suppress and isinstance(suppress.effect, Suppress) and what in suppress.effect.what:
-        return f"{what}: suppressed by rule {who_suppressed(board.writes['suppress'], what)}"
+        return f"suppressed by rule {who_suppressed(board.writes['suppress'], what)}"
     if review and isinstance(review.effect, AskReview) and what in review.effect.hold:
-        return f"{what}: held for review by rule {who_held(board.writes['review'], what)}"
+        return f"held for review by rule {who_held(board.writes['review'], what)}"
     return ""
 
 

@@ -9,7 +9,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from normalizer.canon import Contact, Message, Ticket, dump
 
@@ -179,7 +181,7 @@ class Fired:
     round: int
     because: str
     seen: tuple[Seen, ...]
-    effects: tuple[Effect, ...]
+    effects: tuple[Annotated[Effect, Field(discriminator="verb")], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,8 @@ class Decision:
     kernel: str
     fired: tuple[Fired, ...]
     written: tuple[Written, ...]
-    effects: tuple[Effect, ...]  # merged: at most one acknowledge, one route, one review; what was suppressed is gone
+    # merged: at most one acknowledge, one route, one review; what was suppressed is gone
+    effects: tuple[Annotated[Effect, Field(discriminator="verb")], ...]
     withheld: tuple[str, ...]  # "acknowledge: suppressed by rule automatic-mail", "acknowledge: not answerable", ...
     ticket: Ticket
     hash: str = ""  # of everything above and, by case.previous, of all before it
@@ -215,4 +218,5 @@ class Decision:
 
 def sealed(decision: Decision) -> Decision:
     """The decision with its hash, which chains it to the ticket's previous one."""
-    return replace(decision, hash=hashlib.sha256(dump(replace(decision, hash=""))).hexdigest())
+    bare = replace(decision, hash="") if decision.hash else decision
+    return replace(bare, hash=hashlib.sha256(dump(bare)).hexdigest())

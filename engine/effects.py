@@ -3,12 +3,28 @@
 A slot is a thing that several rules may want to write: `category`, `tag:logistics`, `mark.churn_risk`, `route`, ...
 """
 
+# ruff: noqa: E501
+# Tables read better a row a line.
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from engine.decision import (
-    Acknowledge, AskReview, Effect, Escalate, HandOver, Lower, Mark, Raise, Route, Set, Suppress, Tag, Untag, UseSla,
+    Acknowledge,
+    AskReview,
+    Effect,
+    Escalate,
+    HandOver,
+    Lower,
+    Mark,
+    Raise,
+    Route,
+    Set,
+    Suppress,
+    Tag,
+    Untag,
+    UseSla,
 )  # fmt: skip
 from engine.reading import Place, Reading, suggestion
 from engine.words import folded

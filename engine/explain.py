@@ -1,13 +1,33 @@
 """A decision in plain sentences, Chinese or English: which rules fired and why, what came of it, what was withheld."""
 
+# ruff: noqa: E501
+# Tables read better a row a line.
+
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from engine.company import Company
 from engine.conditions import OPERATORS
 from engine.decision import (
-    Acknowledge, AskReview, Decision, Effect, Escalate, Fact, Fired, HandOver, Lower, Mark, Raise, Route, Seen, Set,
-    Suppress, Tag, Untag, UseSla, Written,
+    Acknowledge,
+    AskReview,
+    Decision,
+    Effect,
+    Escalate,
+    Fact,
+    Fired,
+    HandOver,
+    Lower,
+    Mark,
+    Raise,
+    Route,
+    Seen,
+    Set,
+    Suppress,
+    Tag,
+    Untag,
+    UseSla,
+    Written,
 )  # fmt: skip
 from engine.facts import FIELDS, known
 from engine.sla import promise

@@ -4,6 +4,9 @@ Every field has a kind (which operators fit), perhaps a closed set of codes, and
 write to change it. The loader checks rulebooks against this registry, and docs/rules.md is generated from it.
 """
 
+# ruff: noqa: E501
+# Tables read better a row a line.
+
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta

@@ -6,48 +6,61 @@ reasons of review, targets) is.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from engine.decision import (
-    Acknowledge, AskReview, Effect, Escalate, Fact, HandOver, Lower, Mark, Raise, Route, Set, Suppress, Untag, UseSla,
+    Acknowledge,
+    AskReview,
+    Effect,
+    Escalate,
+    Fact,
+    HandOver,
+    Lower,
+    Mark,
+    Raise,
+    Route,
+    Set,
+    Suppress,
+    Tag,
+    Untag,
+    UseSla,
 )  # fmt: skip
-from engine.ruleset import Write
+from engine.ruleset import Merged, Write
 from normalizer.canon import Derived, Priority, Ticket
 
 T = TypeVar("T", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """The value of a slot, the effect that says it whole, who wrote it and over whom."""
-
-    value: Fact
-    effect: Effect
-    rule: str
-    over: tuple[str, ...] = ()
-    contested: bool = False
-
-
 def before(slot: str, ticket: Ticket) -> Fact:
     """What stood in a slot before any rule."""
+    if reader := _BEFORE.get(slot):
+        return reader(ticket)
     head, _, name = slot.partition(".")
-    match head:
-        case "category" | "subcategory" | "priority" | "status" | "group":
-            derived = getattr(ticket, head)
-            return derived.value if derived else None
-        case "type" | "subject" | "escalation_level":
-            return getattr(ticket, head)  # type: ignore[no-any-return]
-        case "mark":
-            return ticket.marks.get(name)
-        case "custom":
-            return ticket.custom.get(name)
-        case "review":
-            return bool(ticket.review and ticket.review.needed)
-        case "sla":
-            return ticket.sla.policy if ticket.sla else None
-        case _:
-            return None
+    if head == "mark":
+        return ticket.marks.get(name)
+    return ticket.custom.get(name) if head == "custom" else None
+
+
+def _of(derived: Derived | None) -> Fact:
+    return derived.value if derived else None
+
+
+_BEFORE: dict[str, Callable[[Ticket], Fact]] = {
+    "category": lambda t: _of(t.category),
+    "subcategory": lambda t: _of(t.subcategory),
+    "priority": lambda t: t.priority.value,
+    "status": lambda t: t.status.value,
+    "group": lambda t: _of(t.group),
+    "type": lambda t: t.type,
+    "subject": lambda t: t.subject,
+    "escalation_level": lambda t: t.escalation_level,
+    "review": lambda t: bool(t.review and t.review.needed),
+    "sla": lambda t: t.sla.policy if t.sla else None,
+}
+
+
+_PERSONAL = frozenset(("category", "subcategory", "priority", "status", "group"))
 
 
 def set_by_person(slot: str, ticket: Ticket) -> bool:
@@ -67,29 +80,56 @@ def _persons(derived: Derived | None) -> bool:
 
 def merge(slot: str, writes: Sequence[Write], ticket: Ticket) -> Merged | None:
     """The value of a slot after these writes; None if none of them may change it."""
-    if set_by_person(slot, ticket):
+    if slot in _PERSONAL and set_by_person(slot, ticket):
         writes = [write for write in writes if write.override]
-    if not writes:
-        return None
+        if not writes:
+            return None
+    if len(writes) == 1 and (alone := writes[0].alone) is not None:
+        return alone
     head = slot.partition(":")[0].partition(".")[0]
     return _MERGES.get(head, _strongest)(writes, ticket)
 
 
 def _strongest(writes: Sequence[Write], _: Ticket) -> Merged:
-    won, over, contested = winner(writes, lambda write: _value(write.effect))
-    return Merged(_value(won.effect), won.effect, won.rule, over, contested)
+    won, over, contested = winner(writes, lambda write: write.value)
+    return Merged(won.value, won.effect, won.rule, over, contested)
 
 
 def winner(writes: Sequence[Write], value: Callable[[Write], T]) -> tuple[Write, tuple[str, ...], bool]:
     """The write that decides, the rules it beat (those that wanted another value), and whether only its name did."""
-    top = max((write.layer, write.conditions) for write in writes)
-    equals = sorted((w for w in writes if (w.layer, w.conditions) == top), key=lambda w: w.rule)
-    won = equals[0]
-    over = tuple(sorted({w.rule for w in writes if value(w) != value(won)}))
-    return won, over, any(value(w) != value(won) for w in equals)
+    won = strongest(writes)
+    wanted = value(won)
+    beaten = [write for write in writes if value(write) != wanted]
+    if not beaten:
+        return won, (), False
+    contested = any(w.layer == won.layer and w.conditions == won.conditions for w in beaten)
+    return won, tuple(sorted({write.rule for write in beaten})), contested
 
 
-def _value(effect: Effect) -> Fact:
+def strongest(writes: Sequence[Write]) -> Write:
+    """Highest layer, then most conditions, then first by name."""
+    if len(writes) == 1:
+        return writes[0]
+    return min(writes, key=lambda write: (-write.layer, -write.conditions, write.rule))
+
+
+def alone(effect: Effect, rule: str) -> Merged | None:
+    """What a single write comes to, where that does not depend on what stood there."""
+    match effect:
+        case Raise() | Lower() | Escalate() | AskReview():
+            return None
+        case Route():
+            return Merged(effect.group or None, effect, rule) if effect.group or effect.assignee else None
+        case Tag() | Untag():
+            return Merged(effect.verb == "tag", effect, rule)
+        case HandOver() | Suppress():
+            return None
+        case _:
+            return Merged(value_of(effect), effect, rule)
+
+
+def value_of(effect: Effect) -> Fact:
+    """What competing writes of one slot are told apart by."""
     match effect:
         case Set(_, value) | Mark(_, value):
             return value
@@ -109,10 +149,10 @@ def _priority(writes: Sequence[Write], ticket: Ticket) -> Merged:
     base = Priority(ticket.priority.value)
     if not sets:
         return _moved(base, writes, _first(writes))
-    won, over, _ = winner(sets, lambda write: _value(write.effect))
-    top = {_value(w.effect) for w in sets if (w.layer, w.conditions) == (won.layer, won.conditions)}
+    won, over, _ = winner(sets, lambda write: write.value)
+    top = {w.value for w in sets if (w.layer, w.conditions) == (won.layer, won.conditions)}
     ends = {_moved(Priority(str(value)), writes, won.rule).value for value in top}
-    ended = _moved(Priority(str(_value(won.effect))), writes, won.rule)
+    ended = _moved(Priority(str(won.value)), writes, won.rule)
     return replace(ended, over=tuple(sorted({*over, *ended.over})), contested=len(ends) > 1)
 
 
@@ -143,9 +183,9 @@ def _raised(base: Priority, effect: Raise) -> Priority:
 
 def _tag(writes: Sequence[Write], _: Ticket) -> Merged:
     untagging = [write for write in writes if isinstance(write.effect, Untag)]
-    won, _over, _contested = winner(untagging or writes, lambda write: write.effect.verb)
-    over = {write.rule for write in writes if isinstance(write.effect, Untag) != bool(untagging)}
-    return Merged(not untagging, won.effect, won.rule, tuple(sorted(over)))
+    won = strongest(untagging or writes)
+    over = tuple(sorted({w.rule for w in writes if isinstance(w.effect, Tag)})) if untagging else ()
+    return Merged(not untagging, won.effect, won.rule, over)
 
 
 def _escalation(writes: Sequence[Write], ticket: Ticket) -> Merged:

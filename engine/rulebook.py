@@ -20,8 +20,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any as Anything
 
 from engine import conditions, effects, facts
-from engine.decision import Effect
+from engine.decision import Effect, Tag, Untag
 from engine.kernels.native import Native
+from engine.merge import alone, value_of
 from engine.reading import Finding, Place, Reading, suggestion
 from engine.ruleset import All, Condition, Rule, RuleSet, Stage, Test, Unit, Write, tests
 from engine.stages import stages
@@ -270,9 +271,18 @@ def make_rule(
     """A rule with its writes: what each effect wants of which slot, and with what weight."""
     count = sum(1 for _ in tests(when))
     writes = tuple(
-        Write(slot, name, rank, count, override, effect) for effect in made for slot in effects.slots(effect)
+        Write(slot, name, rank, count, override, effect, value_of(effect), alone(effect, name))
+        for effect in made
+        for slot in effects.slots(effect)
     )
-    return Rule(name, rulebook, layer, rank, because, when, made, writes, on, override, at.where)
+    parts = when.parts if isinstance(when, All) else (when,)
+    flat = tuple(part for part in parts if isinstance(part, Test))
+    tags = tuple(tag for effect in made if isinstance(effect, Tag) for tag in effect.tags)
+    untags = tuple(tag for effect in made if isinstance(effect, Untag) for tag in effect.tags)
+    return Rule(
+        name, rulebook, layer, rank, because, when, made, writes, on, override, at.where,
+        flat if len(flat) == len(parts) else None, tags, untags,
+    )  # fmt: skip
 
 
 def make_unit(name: str, rows: Iterable[Rule]) -> Unit:

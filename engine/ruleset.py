@@ -22,7 +22,10 @@ Check = Callable[[Value], bool]
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """One condition on one field. `reads` are the slots it depends on; `holds` is its meaning."""
+    """One condition on one field. `reads` are the slots it depends on; `holds` is its meaning.
+
+    `shown` is `wanted` as a trace shows it, `names` the words of a text test by their folded form.
+    """
 
     field: str
     kind: Kind
@@ -31,6 +34,8 @@ class Test:
     reads: frozenset[str]
     holds: Check = attribute(compare=False, repr=False)
     window: Window | None = None
+    shown: Fact = attribute(default=None, compare=False, repr=False)
+    names: Mapping[str, str] = attribute(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +81,22 @@ def holds(condition: Condition, values: Values) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Merged:
+    """The value of a slot, the effect that says it whole, who wrote it and over whom."""
+
+    value: Fact
+    effect: Effect
+    rule: str
+    over: tuple[str, ...] = ()
+    contested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
-    """One effect of one rule on one slot, with what decides between it and others."""
+    """One effect of one rule on one slot, with what decides between it and others.
+
+    `alone` is what it comes to if nothing else writes the slot; None where that depends on what stood there.
+    """
 
     slot: str
     rule: str
@@ -85,6 +104,8 @@ class Write:
     conditions: int
     override: bool
     effect: Effect
+    value: Fact = None
+    alone: Merged | None = attribute(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +123,9 @@ class Rule:
     on: tuple[Trigger, ...]
     override: bool
     where: Where = attribute(compare=False)
+    flat: tuple[Test, ...] | None = attribute(default=None, compare=False, repr=False)  # all must hold; None: nested
+    tags: tuple[str, ...] = ()
+    untags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

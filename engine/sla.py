@@ -6,43 +6,39 @@ Due times count from the moment the message was captured, in the open hours of t
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from engine.calendar import duration
-from engine.company import Company, Policy
+from engine.company import Company
 from engine.vocabulary import WEEKDAYS
 from normalizer.canon import Milestone, Sla, Ticket
 
 
-def promised(company: Company, before: Ticket, after: Ticket, chosen: str = "") -> Sla | None:
-    """The SLA of a ticket as decided; `before` is how it stood. Kept as it is unless policy, type or priority changed.
+def promised(company: Company, before: Ticket, type: str, priority: str, chosen: str = "") -> Sla | None:
+    """The SLA of a ticket of this type and priority; `before` is how it stood, `chosen` a policy that a rule named.
 
-    What was met stays met with the due time it had. None if the ticket's type names no policy that exists.
+    Kept as it is unless policy, type or priority changed; what was met or missed keeps the due time it had.
     """
-    name = chosen or _standing(company, before, after)
+    name = chosen or _standing(company, before, type)
     policy = company.policies.get(name)
-    if policy is None:
+    if policy is None or (before.sla and before.sla.policy == name and before.priority.value == priority):
         return before.sla
-    if before.sla and before.sla.policy == name and before.priority.value == after.priority.value:
-        return before.sla
-    return Sla(name, policy.calendar, _milestones(company, policy, before, after))
+    return Sla(name, policy.calendar, _milestones(company, name, before, priority))
 
 
-def _standing(company: Company, before: Ticket, after: Ticket) -> str:
+def _standing(company: Company, before: Ticket, type: str) -> str:
     """The policy in force: the one of the ticket, unless its type changed; else its type's."""
-    if before.sla and before.type == after.type:
+    if before.sla and before.type == type:
         return before.sla.policy
-    known = company.types.get(after.type) or company.types.get("request") or next(iter(company.types.values()), None)
+    known = company.types.get(type) or company.types.get("request") or next(iter(company.types.values()), None)
     return known.sla if known else ""
 
 
-def _milestones(company: Company, policy: Policy, before: Ticket, after: Ticket) -> dict[str, Milestone]:
+def _milestones(company: Company, name: str, before: Ticket, priority: str) -> dict[str, Milestone]:
     had = before.sla.milestones if before.sla else {}
+    calendar = company.calendars[company.policies[name].calendar]
     made = {}
-    for name, given in policy.milestones.items():
-        length = duration(given if isinstance(given, str) else given[after.priority.value])  # type: ignore[index]
-        assert length is not None, "checked when the policy was loaded"
-        due = company.calendars[policy.calendar].after(after.captured_at, length)
-        old = had.get(name)
-        made[name] = old if old and (old.met_at or old.missed) else Milestone(due)
+    for milestone, length in company.lengths[name, priority].items():
+        old = had.get(milestone)
+        kept = old and (old.met_at or old.missed)
+        made[milestone] = old if old and kept else Milestone(calendar.after(before.captured_at, length))
     return made
 
 

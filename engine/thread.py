@@ -10,7 +10,17 @@ from datetime import datetime
 
 from engine.decision import Past, Trigger
 from normalizer.canon import (
-    Contact, Derived, Identity, Kind, Message, Related, Source, Status, Ticket, Understanding, digest,
+    Contact,
+    Derived,
+    Identity,
+    Kind,
+    Message,
+    Related,
+    Source,
+    Status,
+    Ticket,
+    Understanding,
+    digest,
 )  # fmt: skip
 from normalizer.identity import identity
 

@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
@@ -18,12 +18,23 @@ from engine.calendar import duration
 from engine.company import Company
 from engine.decide import decide
 from engine.decision import Acknowledge, Case, Decision, HandOver, Past
-from engine.reading import Finding, Place, Reading, suggestion
+from engine.reading import Place, Reading, suggestion
 from engine.ruleset import RuleSet
 from engine.sla import promise
 from engine.vocabulary import TRIGGERS, Vocabulary
 from normalizer.canon import (
-    Address, Attachment, Channel, Contact, Derived, Extracted, Identity, Kind, Message, Source, Ticket, Understanding,
+    Address,
+    Attachment,
+    Channel,
+    Contact,
+    Derived,
+    Extracted,
+    Identity,
+    Kind,
+    Message,
+    Source,
+    Ticket,
+    Understanding,
 )  # fmt: skip
 from normalizer.errors import ConfigError, Where
 from normalizer.marked import read
