@@ -4,7 +4,7 @@ The gateway knows the keys and keeps the answers by Idempotency-Key; here is wha
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -144,7 +144,7 @@ class Api:
                 envelope=envelope.id,
                 sender=self._sender(said),
                 received_at=envelope.received_at,
-                sent_at=said.sent_at,
+                sent_at=said.sent_at.astimezone(UTC) if said.sent_at else None,
                 author=said.author,
                 in_reply_to=said.in_reply_to,
                 thread_key=said.thread_key,

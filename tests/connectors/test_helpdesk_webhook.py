@@ -119,11 +119,22 @@ async def test_every_attempt_is_the_same_but_for_its_moment(
 
 @pytest.mark.parametrize(
     ("status", "headers", "error", "wait"),
-    [(429, {"retry_after": "120"}, Unavailable, 120), (503, {"retry_after": "7"}, Unavailable, 7), (500, {}, Unavailable, None),
-     (502, {}, Unavailable, None), (408, {}, Unavailable, None), (400, {}, Refused, None), (401, {}, Refused, None),
-     (404, {}, Refused, None), (409, {}, Refused, None), (410, {}, Refused, None), (422, {}, Refused, None),
-     (301, {"location": "http://elsewhere/"}, Refused, None), (307, {"location": "http://elsewhere/"}, Refused, None)],
-)  # fmt: skip
+    [
+        (429, {"retry_after": "120"}, Unavailable, 120),
+        (503, {"retry_after": "7"}, Unavailable, 7),
+        (500, {}, Unavailable, None),
+        (502, {}, Unavailable, None),
+        (408, {}, Unavailable, None),
+        (400, {}, Refused, None),
+        (401, {}, Refused, None),
+        (404, {}, Refused, None),
+        (409, {}, Refused, None),
+        (410, {}, Refused, None),
+        (422, {}, Refused, None),
+        (301, {"location": "http://elsewhere/"}, Refused, None),
+        (307, {"location": "http://elsewhere/"}, Refused, None),
+    ],
+)
 async def test_what_an_answer_means(
     crm: Maker, http: Any, step: HandoverStep, now: datetime, answered: Any,
     status: int, headers: dict[str, str], error: type[Exception], wait: int | None,
@@ -209,9 +220,26 @@ async def test_a_name_that_changes_its_address_gains_nothing(
 
 @pytest.mark.parametrize(
     "inside",
-    ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "255.255.255.255",
-     "224.0.0.1", "::1", "::", "fe80::1", "fc00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "ff02::1"],
-)  # fmt: skip
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "255.255.255.255",
+        "224.0.0.1",
+        "::1",
+        "::",
+        "fe80::1",
+        "fc00::1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::a00:1",
+        "2002:a00:1::",
+        "ff02::1",
+    ],
+)
 def test_addresses_of_the_inside_are_known(inside: str) -> None:
     assert not public(ip_address(inside))
 

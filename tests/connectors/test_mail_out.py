@@ -107,9 +107,15 @@ async def test_addresses_in_chinese(sender: Opener, relay: Any, reply: Reply, no
 @pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
 @pytest.mark.parametrize(
     ("answer", "error"),
-    [("451 4.3.0 later", Unavailable), ("450 4.2.1 <zhang@example.net> busy", Unavailable), ("421 4.3.2 bye", Unavailable),
-     ("550 5.1.1 <zhang@example.net> unknown", Refused), ("552 5.2.2 full", Refused), ("DROP", Unavailable)],
-)  # fmt: skip
+    [
+        ("451 4.3.0 later", Unavailable),
+        ("450 4.2.1 <zhang@example.net> busy", Unavailable),
+        ("421 4.3.2 bye", Unavailable),
+        ("550 5.1.1 <zhang@example.net> unknown", Refused),
+        ("552 5.2.2 full", Refused),
+        ("DROP", Unavailable),
+    ],
+)
 async def test_what_a_relays_answer_means(
     sender: Opener, relay: Any, reply: Reply, now: datetime, step: str, answer: str, error: type[Exception]
 ) -> None:

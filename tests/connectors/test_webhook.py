@@ -146,11 +146,13 @@ def test_an_account_without_a_secret_does_not_open(auth: dict[str, Any]) -> None
 
 @pytest.mark.parametrize(
     ("settings", "place"),
-    [({"map": {**MAP, "text": "note["}}, "webhook/shop: map.text"),
-     ({"map": {**MAP, "claims": {"order": "a..b"}}}, "webhook/shop: map.claims.order"),
-     ({"map": {**MAP, "sender": {"email": "!"}}}, "webhook/shop: map.sender.email"),
-     ({"auth": {"standard_webhooks": ["whsec_%%%"]}}, "webhook/shop: auth.standard_webhooks")],
-)  # fmt: skip
+    [
+        ({"map": {**MAP, "text": "note["}}, "webhook/shop: map.text"),
+        ({"map": {**MAP, "claims": {"order": "a..b"}}}, "webhook/shop: map.claims.order"),
+        ({"map": {**MAP, "sender": {"email": "!"}}}, "webhook/shop: map.sender.email"),
+        ({"auth": {"standard_webhooks": ["whsec_%%%"]}}, "webhook/shop: auth.standard_webhooks"),
+    ],
+)
 def test_what_cannot_work_is_said_at_the_start(settings: dict[str, Any], place: str) -> None:
     with pytest.raises(ConfigError) as caught:
         webhook(**settings)
@@ -161,9 +163,21 @@ def test_what_cannot_work_is_said_at_the_start(settings: dict[str, Any], place: 
 
 @pytest.mark.parametrize(
     "said",
-    [{}, [], 5, None, {"note": "x"}, {**SAID, "note": None}, {**SAID, "note": {"a": 1}}, {**SAID, "note": ["x"]},
-     {**SAID, "note": True}, {**SAID, "buyer": "li"}, {**SAID, "buyer": {"mail": 5}, "note": ""}, {**SAID, "note": "   "}],
-)  # fmt: skip
+    [
+        {},
+        [],
+        5,
+        None,
+        {"note": "x"},
+        {**SAID, "note": None},
+        {**SAID, "note": {"a": 1}},
+        {**SAID, "note": ["x"]},
+        {**SAID, "note": True},
+        {**SAID, "buyer": "li"},
+        {**SAID, "buyer": {"mail": 5}, "note": ""},
+        {**SAID, "note": "   "},
+    ],
+)
 def test_what_does_not_fit_is_unreadable(now: datetime, said: Any) -> None:
     with pytest.raises(Unreadable):
         read(webhook(), now, said)
@@ -171,10 +185,19 @@ def test_what_does_not_fit_is_unreadable(now: datetime, said: Any) -> None:
 
 @pytest.mark.parametrize(
     "more",
-    [{"text": "join(',', note)"}, {"text": "sum(note)"}, {"text": "unknown(note)"}, {"text": "length(`5`)"},
-     {"each": "note"}, {"attachments": "note"}, {"attachments": "[note]"}, {"attachments": "[{content: note}]"},
-     {"claims": {"a": "buyer"}}, {"subject": "buyer"}],
-)  # fmt: skip
+    [
+        {"text": "join(',', note)"},
+        {"text": "sum(note)"},
+        {"text": "unknown(note)"},
+        {"text": "length(`5`)"},
+        {"each": "note"},
+        {"attachments": "note"},
+        {"attachments": "[note]"},
+        {"attachments": "[{content: note}]"},
+        {"claims": {"a": "buyer"}},
+        {"subject": "buyer"},
+    ],
+)
 def test_expressions_that_do_not_fit_what_came_are_unreadable(now: datetime, more: dict[str, Any]) -> None:
     try:
         connector = mapped(**more)

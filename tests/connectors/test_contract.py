@@ -1,0 +1,254 @@
+"""What every connector must do, asked of each in the same words.
+
+A folder each: settings.json, arrivals (*.http, *.eml), and beside each arrival a golden *.json of the messages in it,
+rewritten with GOLDEN=1.
+"""
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from connectors.base import Request, enclose
+from connectors.registry import connector
+from connectors.smtp import Arrival
+from normalizer.canon import Envelope, Message, Reply, Sent, public
+from normalizer.errors import Refused, Rejected, Unavailable, Unreadable, Where
+
+HERE = Path(__file__).parent
+MOMENT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)  # the captured signatures are of this minute
+FOLDERS = sorted(path.parent for path in HERE.glob("*/settings.json"))
+ARRIVALS = sorted(path for path in HERE.glob("*/*") if path.suffix in (".http", ".eml"))
+REQUESTS = [path for path in ARRIVALS if path.suffix == ".http" and path.parent.name != "api"]
+SIGNED = [path for path in REQUESTS if path.parent.name == "webhook"]
+
+
+def called(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+def opened(folder: Path) -> Any:
+    kind: Any = connector(folder.name, Where(str(folder)))
+    return kind(kind.Settings.model_validate_json((folder / "settings.json").read_bytes()))
+
+
+def captured(path: Path, at: datetime = MOMENT) -> Request:
+    """A request as written down: first line, headers, an empty line, the body. Multipart bodies have CRLF line ends."""
+    head, _, body = path.read_bytes().partition(b"\n\n")
+    first, *lines = head.decode().splitlines()
+    method, url = first.split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if "multipart" in headers["content-type"]:
+        body = body.replace(b"\n", b"\r\n")
+    return Request(method, url, headers, body, {}, "192.0.2.7", at)
+
+
+def envelope_of(house: Any, path: Path, at: datetime = MOMENT) -> Envelope:
+    made: Envelope
+    if path.suffix == ".eml":
+        route = ("zhang.san@example.net", ("support@example.com",), "mail.example.net", "192.0.2.25", "TLSv1.3", "")
+        arrival = Arrival(path.read_bytes(), *route)
+        made = house.envelope(arrival, at)
+    elif path.parent.name == "api":
+        made = house.enclose(captured(path).body, key="key-1", key_label="shop", received_at=at, remote="192.0.2.7")
+    else:
+        made = enclose(house, captured(path, at))
+    return made
+
+
+@pytest.mark.parametrize("path", ARRIVALS, ids=called)
+def test_nothing_is_lost_against_the_golden(path: Path) -> None:
+    house = opened(path.parent)
+    messages = house.parse(envelope_of(house, path))
+    said = json.dumps([public(message) for message in messages], ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+    golden = path.with_suffix(".json")
+    if os.environ.get("GOLDEN"):
+        golden.write_text(said)
+    assert said == golden.read_text()
+
+
+@pytest.mark.parametrize("path", REQUESTS, ids=called)
+def test_a_captured_request_is_let_in(path: Path) -> None:
+    house, request = opened(path.parent), captured(path)
+    assert house.greet(request) is None
+    house.verify(request)
+    assert house.answer(request).status in (202, 204, 303)
+
+
+@pytest.mark.parametrize("path", SIGNED, ids=called)
+def test_unsigned_and_tampered_requests_are_rejected(path: Path) -> None:
+    house, request = opened(path.parent), captured(path)
+    for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
+        without = {k: v for k, v in request.headers.items() if k != name}
+        for headers in (without, {**request.headers, name: "x" + request.headers[name]}):
+            with pytest.raises(Rejected):
+                house.verify(replace(request, headers=headers))
+    for place in range(0, len(request.body), 7):
+        body = request.body[:place] + bytes([request.body[place] ^ 1]) + request.body[place + 1 :]
+        with pytest.raises(Rejected):
+            house.verify(replace(request, body=body))
+    for late in (timedelta(minutes=6), timedelta(minutes=-6)):
+        with pytest.raises(Rejected):
+            house.verify(replace(request, received_at=MOMENT + late))
+
+
+@pytest.mark.parametrize("path", ARRIVALS, ids=called)
+def test_a_redelivery_is_recognised(path: Path) -> None:
+    house = opened(path.parent)
+    first, again = envelope_of(house, path), envelope_of(house, path, MOMENT + timedelta(hours=2))
+    ids = [[message.id for message in house.parse(envelope)] for envelope in (first, again)]
+
+    assert (first.key, first.lane, first.id) == (again.key, again.lane, again.id)
+    assert ids[0] == ids[1]
+
+
+@pytest.mark.parametrize("path", ARRIVALS, ids=called)
+def test_a_maimed_arrival_is_unreadable_or_a_message_never_a_crash(path: Path) -> None:
+    house = opened(path.parent)
+    whole = envelope_of(house, path)
+    for body in maimed(whole):
+        with suppress(Unreadable):
+            assert all(isinstance(message, Message) for message in house.parse(replace(whole, body=body)))
+    for transport in ({}, dict.fromkeys(whole.transport, "")):
+        with suppress(Unreadable):
+            house.parse(replace(whole, transport=transport))
+
+
+@pytest.mark.parametrize("path", REQUESTS, ids=called)
+def test_a_maimed_request_is_rejected_or_let_in_never_a_crash(path: Path) -> None:
+    house, request = opened(path.parent), captured(path)
+    for body in maimed(enclose(house, request)):
+        with suppress(Rejected):
+            house.verify(replace(request, body=body))
+        with suppress(Rejected):
+            house.key(replace(request, body=body))
+            house.lane(replace(request, body=body))
+
+
+def maimed(envelope: Envelope) -> Iterator[bytes]:
+    """The body cut short, and each field in turn gone, null, and of every wrong kind."""
+    body = envelope.body
+    yield from (body[:cut] for cut in range(0, len(body), max(1, len(body) // 40)))
+    if body.startswith(b"{"):
+        for change in json_changes(orjson.loads(body)):
+            yield orjson.dumps(change)
+    else:
+        lines = body.split(b"\r\n")
+        for n in range(len(lines)):
+            for line in (b"", lines[n][:5], lines[n] + b"\xff\x00\xfe", b"\x80" * 50):
+                yield b"\r\n".join([*lines[:n], line, *lines[n + 1 :]])
+            yield b"\r\n".join(lines[:n] + lines[n + 1 :])
+
+
+WRONG: tuple[Any, ...] = (None, True, -1, 1e308, "", "x" * 300, "\0", [], [[]], {}, {"x": None}, [None], [1])
+
+
+def json_changes(said: Any) -> Iterator[Any]:
+    """Every way to spoil one place in a JSON value."""
+    yield from WRONG
+    places = list(said) if isinstance(said, dict) else range(len(said)) if isinstance(said, list) else ()
+    for place in places:
+        for change in json_changes(said[place]):
+            yield {**said, place: change} if isinstance(said, dict) else [*said[:place], change, *said[place + 1 :]]
+        yield (
+            {k: v for k, v in said.items() if k != place}
+            if isinstance(said, dict)
+            else [*said[:place], *said[place + 1 :]]
+        )
+
+
+# Sending
+
+
+OUTCOMES = {
+    "250 OK": Sent,
+    "550 5.1.1 no": Refused,
+    "451 4.7.1 slow down": Unavailable,
+    "421 4.3.2 bye": Unavailable,
+    "DROP": Unavailable,
+}
+
+
+@pytest.mark.parametrize("said", OUTCOMES)
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+async def test_sending_ends_as_the_other_side_says(
+    folder: Path, said: str, relay: Any, certificate: tuple[Path, Path], reply: Reply, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    kind: Any = connector(folder.name, Where(str(folder)))
+    settings = json.loads((folder / "settings.json").read_text())
+    if "relay" in settings:
+        settings["relay"] |= {"port": relay.port, "ca_file": str(certificate[0]), "password": "open sesame"}
+        relay.answers |= {} if said.startswith("250") else {"RCPT": said}
+    house = kind(kind.Settings.model_validate(settings))
+    wanted = OUTCOMES[said] if "relay" in settings else Refused  # the others have no way back
+    try:
+        outcome: Any = await house.send(reply, MOMENT)
+    except (Refused, Unavailable) as error:
+        outcome = error
+    assert isinstance(outcome, wanted)
+    for secret in secrets(house.settings):
+        assert secret not in caplog.text + str(outcome) + repr(outcome)
+
+
+def secrets(settings: Any) -> Iterator[str]:
+    """Every secret in some settings, however deep."""
+    match settings:
+        case SecretStr():
+            yield settings.get_secret_value()
+        case BaseModel():
+            for name in type(settings).model_fields:
+                yield from secrets(getattr(settings, name))
+        case dict():
+            for value in settings.values():
+                yield from secrets(value)
+        case tuple() | list():
+            for value in settings:
+                yield from secrets(value)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_no_secret_is_shown_by_settings_errors_or_logs(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    house = opened(folder)
+    seen = repr(house.settings) + str(house.settings) + repr(house) + house.settings.model_dump_json()
+    for path in (path for path in REQUESTS if path.parent == folder):
+        request = captured(path)
+        for headers in ({}, {**request.headers, "webhook-signature": "v1,x"}, {"authorization": "Bearer x"}):
+            try:
+                house.verify(replace(request, headers=headers))
+            except Rejected as error:
+                seen += str(error) + repr(error)
+    assert not [secret for secret in secrets(house.settings) if secret in seen + caplog.text]
+
+
+def test_every_connector_of_ours_is_asked() -> None:
+    from connectors.registry import CONNECTORS
+
+    assert {folder.name for folder in FOLDERS} == set(CONNECTORS)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_misspelt_setting_is_an_error(folder: Path) -> None:
+    kind: Any = connector(folder.name, Where(str(folder)))
+    settings = json.loads((folder / "settings.json").read_text())
+    with pytest.raises(ValueError, match="Extra inputs are not permitted"):
+        kind.Settings.model_validate({**settings, "adresses": []})
+
+
+def test_connectors_read_no_clock_and_no_chance() -> None:
+    """The moment is an argument and ids are digests; see connectors/base.py."""
+    forbidden = re.compile(r"datetime\.now|utcnow|time\.time|\brandom\b|\buuid\b|secrets\.token|os\.environ")
+    sources = (Path(__file__).parents[2] / "connectors").rglob("*.py")
+    assert [path.name for path in sources if forbidden.search(path.read_text())] == []
