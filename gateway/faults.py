@@ -21,6 +21,7 @@ POINTS: tuple[str, ...] = (
     "settle.before_commit", "settle.after_commit",
     "ring.before_commit", "ring.after_commit",
     "erase.before_commit", "erase.after_commit",
+    "prune.before_commit", "prune.after_commit",
     "rotate.before_commit", "rotate.after_commit",
     "arrange.before_commit", "arrange.after_commit",
 )  # fmt: skip

@@ -16,6 +16,7 @@ from gateway.crypto import Vault
 from gateway.store import redact
 from gateway.store.blobs import Blobs
 from gateway.store.dialect import Record, chunks, one_of
+from gateway.store.prune import unspoken
 from gateway.store.tables import (
     DEAD,
     HELD,
@@ -118,7 +119,7 @@ class _Erasing:
 
     def destroy_envelopes(self) -> list[str]:
         blobs = [blob for some in chunks(self.envelopes) for blob in self._destroy(some) if blob]
-        return [blob for blob in dict.fromkeys(blobs) if not self._spoken_of(blob)]
+        return unspoken(self.connection, blobs)
 
     def _destroy(self, these: list[int]) -> list[str | None]:
         given = {"these": these}
@@ -127,9 +128,6 @@ class _Erasing:
         self.connection.execute(update(work).where(one_of(work.c.seq)).values(trouble=None), given)
         self.connection.execute(delete(quarantine).where(one_of(quarantine.c.id)), {"these": [row.id for row in rows]})
         return [row.blob for row in rows]
-
-    def _spoken_of(self, blob: str) -> bool:
-        return self.connection.scalar(select(envelopes.c.seq).where(envelopes.c.blob == blob).limit(1)) is not None
 
     def _rows(self, table: Table, which: ColumnElement[bool]) -> Sequence[Record]:
         rows = self.connection.execute(select(table).where(which)).all()

@@ -36,6 +36,7 @@ from gateway.store.database import Database
 from gateway.store.dialect import Record
 from gateway.store.find import find
 from gateway.store.journal import Arrival, journal
+from gateway.store.prune import prune
 from gateway.store.rotate import rotate
 from gateway.store.together import Together
 from gateway.store.words import Keys
@@ -303,6 +304,12 @@ class Store:
         blobs = await self.database.write("erase", partial(erase.erase, vault=self.vault, contact=identity, now=now))
         await self.database.alone(partial(erase.scrub, blobs=self.blobs, names=blobs or ()))
         return blobs is not None
+
+    async def prune(self, before: datetime, now: datetime) -> int:
+        """Forget the bytes of what was done before then, not that it came. Returns how many went; call until 0."""
+        count, blobs = await self.database.write("prune", partial(prune, limits=self.limits, before=before, now=now))
+        await self.database.alone(lambda _: [self.blobs.remove(name) for name in blobs])
+        return count
 
     async def rotate(self, new: KeyRing) -> int:
         """Wrap every key anew by the current master of `new`. Returns how many."""
