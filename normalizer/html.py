@@ -1,0 +1,133 @@
+"""HTML to the text a person sees: one pass over its tags, no tree, linear whatever the nesting.
+
+Quotations (blockquote) become lines that begin with `> `, so that one set of rules finds the visible reply in text
+and HTML alike. Tree builders were measured and left: inscriptis takes thirty times as long, and lexbor 40 s for a
+hundred thousand nested elements.
+"""
+
+import re
+from html import unescape
+from itertools import pairwise
+
+MAX_CHARACTERS = 2_000_000
+MAX_QUOTES = 20
+
+# What stands between tags, and of each tag: end mark, name, attributes. Comments and declarations have no name.
+_TAG = re.compile(r"<!--.*?(?:-->|\Z)|<(/?)([a-zA-Z][^\s>/]*)([^>]*)(?:>|\Z)|<[!?][^>]*(?:>|\Z)", re.S)
+_RAW = frozenset({"style", "script", "title", "template", "noscript", "svg", "select", "textarea"})
+_BREAKING = frozenset(
+    "address article aside body center dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6 header hr html li main"
+    " nav ol p pre section table tbody tfoot thead tr ul blockquote includetail".split()
+)
+_SPACED = frozenset("p h1 h2 h3 h4 h5 h6 ul ol table blockquote pre".split())
+_HIDING = frozenset({"div", "span", "p", "td", "tr", "table", "font"})
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all", re.I)
+_META_CHARSET = re.compile(rb"<meta[^>]{0,500}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_.:-]{2,40})", re.I)
+_NEWLINES = re.compile(r"\n{3,}")
+
+
+def html_to_text(html: str) -> str:
+    """What the page says, its lines as a browser would break them, quotations marked with `> `."""
+    pieces = _TAG.split(html[:MAX_CHARACTERS])
+    writer = _Writer()
+    writer.say(pieces[0])
+    for at in range(1, len(pieces), 4):
+        name = (pieces[at + 1] or "").lower()
+        if name:
+            writer.tag(name, bool(pieces[at]), pieces[at + 2])
+        writer.say(pieces[at + 3])
+    return writer.text()
+
+
+def declared_charset(raw: bytes) -> str:
+    """The charset a page names in its head, or an empty string."""
+    found = _META_CHARSET.search(raw[:4096])
+    return found[1].decode("ascii") if found else ""
+
+
+class _Writer:
+    """Collects text in lines; knows how deep in quotations, preformatted and invisible text it is."""
+
+    __slots__ = ("depth", "line", "lines", "preformatted", "quotes", "unseen")
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.line: list[str] = []
+        self.quotes = self.preformatted = 0
+        self.unseen, self.depth = "", 0  # the element that hides what is in it, and how often it was opened within
+
+    def tag(self, name: str, closing: bool, attributes: str) -> None:
+        if self.unseen:
+            self._unseen(name, closing, attributes)
+        elif name == "br":
+            self._end_line(force=True)
+        elif name in ("td", "th"):
+            self.line.append(" ")
+        elif name in _RAW and not closing and not attributes.endswith("/"):
+            self.unseen, self.depth = name, 1
+        elif name in _BREAKING:
+            self._close(name) if closing else self._open(name)
+        if not closing and not self.unseen and name in _HIDING and "style" in attributes and _HIDDEN.search(attributes):
+            self.unseen, self.depth = name, 1
+
+    def say(self, said: str) -> None:
+        if self.unseen or not said:
+            return
+        if not self.preformatted:
+            self.line.append(said)
+            return
+        lines = said.split("\n")
+        for line, _ in pairwise(lines):
+            self.line.append(line)
+            self._end_line(force=True)
+        self.line.append(lines[-1])
+
+    def text(self) -> str:
+        self._end_line()
+        return _NEWLINES.sub("\n\n", "\n".join(self.lines)).strip("\n")
+
+    def _unseen(self, name: str, closing: bool, attributes: str) -> None:
+        if name != self.unseen:
+            return
+        if closing:
+            self.depth -= 1
+        elif name not in _RAW and not attributes.endswith("/"):
+            self.depth += 1
+        if self.depth == 0:
+            self.unseen = ""
+
+    def _open(self, name: str) -> None:
+        self._end_line()
+        if name in _SPACED:
+            self._gap()
+        match name:
+            case "blockquote":
+                self.quotes += 1
+            case "pre":
+                self.preformatted += 1
+            case "li":
+                self.line.append("- ")
+            case "hr":
+                self.lines.append("-" * 20)
+
+    def _close(self, name: str) -> None:
+        self._end_line()
+        if name == "blockquote":
+            self.quotes = max(0, self.quotes - 1)
+        elif name == "pre":
+            self.preformatted = max(0, self.preformatted - 1)
+        if name in _SPACED:
+            self._gap()
+
+    def _end_line(self, force: bool = False) -> None:
+        line = "".join(self.line)
+        self.line.clear()
+        if "&" in line:
+            line = unescape(line)
+        line = line.rstrip() if self.preformatted else " ".join(line.split())
+        if line or force:
+            self.lines.append(f"{'> ' * min(self.quotes, MAX_QUOTES)}{line}".rstrip() if self.quotes else line)
+
+    def _gap(self) -> None:
+        if self.lines and self.lines[-1].strip("> "):
+            self.lines.append(">" if self.quotes else "")

@@ -1,0 +1,351 @@
+"""A mail's bytes to what it says. Total: whatever the bytes are, a Mail comes out, with a list of what was broken.
+
+    parts.py      where the parts lie             addresses.py  who
+    words.py      what header fields say          automatic.py  person or machine
+    charset.py    bytes to characters             proof.py      whether the sender is proven
+    html.py, text.py                              the words, and which of them are new
+
+Cost is linear in the length; size, nesting, parts and fields are capped (parts.py) and what is beyond is noted.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+
+from normalizer.addresses import address_list
+from normalizer.automatic import Signs, answerable, kind_of
+from normalizer.canon import Address, Attachment, Channel, Kind, Message, digest
+from normalizer.charset import clean, decode
+from normalizer.html import declared_charset, html_to_text
+from normalizer.parts import Part, Parts, file_name
+from normalizer.proof import proven
+from normalizer.text import Split, split_reply
+from normalizer.words import text as header_text
+
+MAX_REFERENCES = 100
+
+_MESSAGE_ID = re.compile(r"<\s*([^<>\s]+(?:\s[^<>\s]+)*?)\s*>")
+_DATE = re.compile(
+    r"\s*(?:[A-Za-z]{3},?\s+)?(\d{1,2})\s+([A-Za-z]{3})\s+(\d{4})\s+(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([+-])(\d{2})(\d{2})(?:\s*\([^)]*\))?\s*"
+)
+_MONTHS = {name: at for at, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_FORWARD = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|i|转发|轉寄|轉發|转寄|vs|vl|doorst)\s*[:：]", re.I)
+_NO_TEXT = re.compile(r"\s*(?:\S+\s+){0,12}\S*\s*(?:html|HTML)\b[^\n]{0,200}\s*")
+_UNSAFE = re.compile(r"[^-\w. ]+")
+_TEXT_TYPES = frozenset({"text/plain", "text/html", "text/enriched", "text/markdown", "text/richtext", "text/x-plain"})
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What a mail says. Ids are without angle brackets; `sent_at` is UTC; texts have "\\n" line ends and are NFC."""
+
+    message_id: str
+    in_reply_to: str
+    references: tuple[str, ...]
+    subject: str
+    sender: Address
+    to: tuple[Address, ...]
+    cc: tuple[Address, ...]
+    reply_to: tuple[Address, ...]
+    sent_at: datetime | None
+    full_text: str
+    text: str
+    quoted: str
+    signature: str
+    html: str
+    attachments: tuple[Attachment, ...]
+    kind: Kind
+    answerable: bool
+    proven: bool
+    return_path: str | None  # None: the mail does not say
+    body_digest: str  # of what was said, not of how it travelled
+    defects: tuple[str, ...]
+
+
+def parse_mail(raw: bytes, *, trusted: Collection[str] = (), return_path: str | None = None) -> Mail:
+    """Read a mail. Never raises.
+
+    `trusted` are the authserv-ids whose Authentication-Results count. `return_path` is the envelope's sender where the
+    transport knows it (empty for the null path); otherwise the Return-Path field is taken.
+    """
+    return _Reader(raw).mail(trusted, return_path)
+
+
+def message(
+    raw: bytes,
+    *,
+    connector: str,
+    account: str,
+    received_at: datetime,
+    envelope_id: str = "",
+    channel: Channel = "email",
+    trusted: Collection[str] = (),
+    return_path: str | None = None,
+) -> Message:
+    """The canonical message of a mail. Never raises.
+
+    Its id digests Message-ID and what was said, so a mail that came twice, by SMTP and by IMAP, is one message, and
+    two mails of a sender who repeats Message-IDs are two.
+    """
+    mail = parse_mail(raw, trusted=trusted, return_path=return_path)
+    return Message(
+        channel=channel,
+        connector=connector,
+        account=account,
+        external_id=mail.message_id,
+        revision=mail.body_digest,
+        sender=mail.sender,
+        received_at=received_at,
+        envelope=envelope_id,
+        to=mail.to,
+        cc=mail.cc,
+        reply_to=mail.reply_to,
+        sent_at=mail.sent_at,
+        author="customer" if mail.kind is Kind.MESSAGE else "system",
+        kind=mail.kind,
+        in_reply_to=mail.in_reply_to,
+        references=mail.references,
+        thread_key=mail.references[0] if mail.references else mail.in_reply_to or mail.message_id,
+        subject=mail.subject,
+        text=mail.text,
+        full_text=mail.full_text,
+        quoted=mail.quoted,
+        signature=mail.signature,
+        html=mail.html,
+        attachments=mail.attachments,
+        answerable=mail.answerable,
+        proven=mail.proven,
+        defects=mail.defects,
+    )
+
+
+class _Reader:
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.parts = Parts(raw)
+        self.root = self.parts.root
+        self.defects = self.parts.defects
+        self.charset = ""  # of the first text: what raw bytes in the header are most likely in
+        self.attachments: list[Attachment] = []
+        self.media_types: set[str] = set()
+
+    def mail(self, trusted: Collection[str], return_path: str | None) -> Mail:
+        chunks = list(self._chunks(self.root, 0))
+        html = "\n".join(chunk.html for chunk in chunks if chunk.html)
+        full = "\n".join(filter(None, (chunk.words() for chunk in chunks)))
+        subject = self._text("subject")
+        split = split_reply(full, bool(_FORWARD.match(subject))) if full else Split("")
+        sender = self._sender()
+        path = self._return_path() if return_path is None else return_path.strip("<> ")
+        signs = Signs(
+            self.root.fields, sender.address, sender.name, subject, full, self.root.params.get("report-type", ""),
+            self.media_types, path,
+        )  # fmt: skip
+        kind = kind_of(signs)
+        in_reply_to = self._ids("in-reply-to")
+        return Mail(
+            message_id=self._message_id(),
+            in_reply_to=in_reply_to[0] if in_reply_to else "",
+            references=self._ids("references")[-MAX_REFERENCES:],
+            subject=subject,
+            sender=sender,
+            to=self._addresses("to"),
+            cc=self._addresses("cc"),
+            reply_to=self._addresses("reply-to"),
+            sent_at=self._sent_at(),
+            full_text=full,
+            text=split.visible,
+            quoted=split.quoted,
+            signature=split.signature,
+            html=html,
+            attachments=tuple(self.attachments),
+            kind=kind,
+            answerable=answerable(kind, signs),
+            proven=proven(self.root.fields.get("authentication-results", []), sender.address, trusted),
+            return_path=path,
+            body_digest=self._body_digest(sender, subject, full, html),
+            defects=tuple(self.defects),
+        )
+
+    # Header
+
+    def _text(self, name: str) -> str:
+        raw = self.root.first(name)
+        return header_text(raw, self.charset) if raw else ""
+
+    def _addresses(self, name: str) -> tuple[Address, ...]:
+        fields = self.root.fields.get(name, ())
+        return tuple(address for raw in fields for address in address_list(raw, self.charset))
+
+    def _sender(self) -> Address:
+        for name in ("from", "sender", "reply-to", "x-sender", "return-path"):
+            if found := self._addresses(name):
+                if name != "from":
+                    self._note("missing_from")
+                return found[0]
+        self._note("missing_from")
+        # A mail from somebody without an address is a mail nonetheless.
+        return Address("email", "", self._text("from").strip("<> "))
+
+    def _return_path(self) -> str | None:
+        raw = self.root.fields.get("return-path")
+        return raw[-1].decode("latin-1").strip("<> \t") if raw else None
+
+    def _message_id(self) -> str:
+        ids = self._ids("message-id")
+        if ids:
+            return ids[0]
+        if bare := self._text("message-id").strip("<> "):
+            return bare
+        self._note("missing_message_id")
+        return f"{digest('mail', self.raw)}@missing-id.invalid"
+
+    def _ids(self, name: str) -> tuple[str, ...]:
+        raw = self.root.first(name)
+        if not raw:
+            return ()
+        text = header_text(raw)
+        found = _MESSAGE_ID.findall(text) or [word for word in text.split() if "@" in word]
+        return tuple(dict.fromkeys(one.replace(" ", "") for one in found))
+
+    def _sent_at(self) -> datetime | None:
+        raw = self.root.first("date")
+        if not raw:
+            return None
+        moment = date(raw[:200].decode("latin-1"))
+        if moment is None:
+            self._note("bad_date")
+        return moment
+
+    # Body
+
+    def _chunks(self, part: Part, depth: int) -> Iterator["_Chunk"]:
+        """The texts, in order; attachments are kept on the way. Nesting is capped by `Parts`."""
+        self.media_types.add(part.media_type)
+        if part.media_type.startswith("multipart/"):
+            if not part.children:
+                if part.start < part.end and depth == 0:
+                    yield self._text_chunk(part, "text/plain")
+            elif part.media_type == "multipart/alternative":
+                yield _either([chunk for child in part.children for chunk in self._chunks(child, depth + 1)])
+            else:
+                for child in part.children:
+                    yield from self._chunks(child, depth + 1)
+        elif self._is_body(part):
+            yield self._text_chunk(part, part.media_type)
+        else:
+            self._attach(part)
+
+    def _is_body(self, part: Part) -> bool:
+        if part.media_type not in _TEXT_TYPES:
+            return False
+        disposition, params = part.disposition
+        return disposition != "attachment" and "filename" not in params and "name" not in part.params
+
+    def _text_chunk(self, part: Part, media_type: str) -> "_Chunk":
+        content = self.parts.content(part)
+        label = part.params.get("charset", "")
+        if media_type == "text/html" and not label:
+            label = declared_charset(content)
+        text, defect = decode(content, label, self.charset)
+        if defect:
+            self._note(defect)
+        self.charset = self.charset or label
+        text = clean(text)
+        if media_type == "text/html":
+            return _Chunk(html=text.strip("\n"))
+        if part.params.get("format", "").lower() == "flowed":
+            text = unflow(text, part.params.get("delsp", "").lower() == "yes")
+        return _Chunk(plain=text)
+
+    def _attach(self, part: Part) -> None:
+        content = self.parts.content(part)
+        disposition, _ = part.disposition
+        name = clean(file_name(part))
+        if not name and part.media_type == "message/rfc822":
+            name = _mail_name(content)
+        inline = disposition == "inline" or (disposition != "attachment" and "content-id" in part.fields)
+        sha256 = hashlib.sha256(content).hexdigest()
+        self.attachments.append(Attachment(name, part.media_type, len(content), sha256, inline, content))
+
+    def _body_digest(self, sender: Address, subject: str, full: str, html: str) -> str:
+        """Equal for the same words, whatever relays did to encodings, line ends and blanks at the end of lines."""
+        said = full or html
+        lines = said if "  " not in said and " \n" not in said else "\n".join(line.rstrip() for line in said.split("\n"))
+        return digest(sender.address, self.root.first("date"), subject, lines.strip(), *(a.sha256 for a in self.attachments))
+
+    def _note(self, defect: str) -> None:
+        if defect not in self.defects:
+            self.defects.append(defect)
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """One text of the body: plain, HTML, or the same in both."""
+
+    plain: str = ""
+    html: str = ""
+
+    def words(self) -> str:
+        if self.html and (not self.plain.strip() or (len(self.plain) < 300 and _NO_TEXT.fullmatch(self.plain))):
+            return html_to_text(self.html)
+        return self.plain
+
+
+def _either(chunks: list[_Chunk]) -> _Chunk:
+    """multipart/alternative: the same thing said several ways."""
+    return _Chunk(_all(chunks, lambda chunk: chunk.plain), _all(chunks, lambda chunk: chunk.html))
+
+
+def _all(chunks: list[_Chunk], of: Callable[[_Chunk], str]) -> str:
+    return "\n".join(filter(None, map(of, chunks)))
+
+
+def _mail_name(content: bytes) -> str:
+    """An attached mail is called by its subject."""
+    subject = header_text(Parts(content[:65_536]).root.first("subject"))
+    return (_UNSAFE.sub("_", subject)[:80].strip() or "message") + ".eml"
+
+
+def date(text: str) -> datetime | None:
+    """An RFC 5322 date, or what is meant as one, in UTC."""
+    if (found := _DATE.fullmatch(text)) and (month := _MONTHS.get(found[2].lower())):
+        minutes = int(found[8]) * 60 + int(found[9])
+        try:
+            zone = timezone(timedelta(minutes=-minutes if found[7] == "-" else minutes))
+            local = datetime(int(found[3]), month, int(found[1]), int(found[4]), int(found[5]), int(found[6] or 0), tzinfo=zone)
+            return local.astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
+    return _other_date(text)
+
+
+def _other_date(text: str) -> datetime | None:
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            moment = read(" ".join(text.split()))
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, TypeError, IndexError, OverflowError, AttributeError):
+            continue
+    return None
+
+
+def unflow(text: str, delete_space: bool = False) -> str:
+    """RFC 3676: lines that end with a space go on in the next line of the same quote depth."""
+    out: list[str] = []
+    flowing, depth = False, 0
+    for line in text.split("\n"):
+        bare = line.lstrip(">")
+        quotes = len(line) - len(bare)
+        bare = bare.removeprefix(" ")
+        if flowing and quotes == depth and bare != "-- ":
+            out[-1] += bare
+        else:
+            out.append(f"{'>' * quotes} {bare}" if quotes else bare)
+        flowing, depth = bare.endswith(" ") and bare != "-- ", quotes
+        if flowing and delete_space:
+            out[-1] = out[-1][:-1]
+    return "\n".join(out)

@@ -1,0 +1,246 @@
+"""The parts of a mail, found in its bytes without copying or recursion over its length.
+
+The standard library's parser walks line by line through every enclosing boundary and recurses on nesting; this one
+searches for delimiters, so its cost is the length times the depth, and the depth is capped. What is malformed is
+read the way mail programs read it, and noted as a defect.
+"""
+
+import binascii
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice, takewhile
+
+from normalizer.words import base64, parameters, text
+
+MAX_BYTES = 25 * 1024 * 1024
+MAX_DEPTH = 50
+MAX_PARTS = 200
+MAX_FIELDS = 2000
+MAX_HEADER_BLOCK = 1024 * 1024
+
+_BLANK_LINE = re.compile(rb"\n\r*\n")
+_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.M)
+_NO_FIELD = re.compile(rb"^(?![!-9;-~]+[ \t]*:)(?![ \t])[^\n]+", re.M)
+_KNOWN_FIELD = re.compile(
+    rb"^(?:from|to|cc|subject|date|message-id|mime-version|content-[a-z-]+|received|reply-to|return-path)[ \t]*:", re.M | re.I
+)  # fmt: skip
+_DASHES = re.compile(rb"^--([^\s][^\r\n]{0,199}?)[ \t]*\r?\n(?=[!-9;-~]+:)", re.M)
+_REST = re.compile(rb"[ \t]*(?:\r*\n|\r|\Z)")  # of a delimiter's line
+_SHORT = 200  # header values up to this length are worth remembering
+
+Fields = Mapping[str, list[bytes]]
+
+
+@dataclass(slots=True)
+class Part:
+    """One part: its header fields (names in lower case) and where its body lies in the mail."""
+
+    fields: dict[str, list[bytes]]
+    start: int
+    end: int
+    media_type: str = "text/plain"
+    params: Mapping[str, str] = field(default_factory=dict)
+    children: list["Part"] = field(default_factory=list)
+
+    def first(self, name: str) -> bytes:
+        values = self.fields.get(name)
+        return values[0] if values else b""
+
+    @property
+    def disposition(self) -> tuple[str, Mapping[str, str]]:
+        raw = self.first("content-disposition")
+        return _parameters(raw) if raw else ("", {})
+
+
+class Parts:
+    """A mail taken apart. `defects` is filled on the way."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.defects: list[str] = []
+        if len(raw) > MAX_BYTES:
+            raw = raw[:MAX_BYTES]
+            self.defects.append("oversized")
+        self.raw = raw if b"\n" in raw else raw.replace(b"\r", b"\n")
+        self.count = 0
+        self.root = self._part(self._first_line(), len(self.raw), "text/plain")
+        self._open()
+
+    def content(self, part: Part) -> bytes:
+        """The body with its transfer encoding undone."""
+        body = self.raw[part.start : part.end]
+        match part.first("content-transfer-encoding").split(b";")[0].strip().lower():
+            case b"base64" | b"base-64" | b"b":
+                return base64(body)
+            case b"quoted-printable" | b"quoted_printable" | b"qp" | b"q":
+                return binascii.a2b_qp(body)
+            case b"x-uuencode" | b"uuencode" | b"x-uue" | b"uue":
+                return uudecode(body)
+            case _:
+                return body
+
+    def _first_line(self) -> int:
+        """Past blank lines, a byte order mark and mbox's `From ` line, if they stand before the header."""
+        at = 3 if self.raw.startswith(b"\xef\xbb\xbf") else 0
+        while at < len(self.raw) and self.raw[at] in b"\r\n":
+            at += 1
+        return at
+
+    def _open(self) -> None:
+        """Take multiparts apart, outermost first."""
+        todo = [(self.root, 0)]
+        while todo:
+            part, depth = todo.pop()
+            if not part.media_type.startswith("multipart/"):
+                continue
+            if depth >= MAX_DEPTH or self.count >= MAX_PARTS:
+                self._note("too_deep" if depth >= MAX_DEPTH else "too_many_parts")
+                continue
+            part.children = self._children(part)
+            todo.extend((child, depth + 1) for child in reversed(part.children))
+
+    def _children(self, part: Part) -> list[Part]:
+        spans = self._spans(part)
+        default = "message/rfc822" if part.media_type == "multipart/digest" else "text/plain"
+        children: list[Part] = []
+        for start, end in spans:
+            if self.count >= MAX_PARTS:
+                self._note("too_many_parts")
+                break
+            children.append(self._part(start, end, default))
+        return children
+
+    def _spans(self, part: Part) -> list[tuple[int, int]]:
+        """Where the children lie. With a missing or wrong boundary, one that is really there is taken."""
+        boundary = part.params.get("boundary", "").encode("utf-8", "surrogatepass").rstrip()
+        spans = self._delimited(part, b"--" + boundary) if boundary else []
+        if not spans and (seen := _DASHES.search(self.raw, part.start, part.end)):
+            spans = self._delimited(part, b"--" + seen[1])
+            self._note("wrong_boundary")
+        if not spans:
+            self._note("no_boundary")
+        return spans
+
+    def _delimited(self, part: Part, delimiter: bytes) -> list[tuple[int, int]]:
+        raw, spans, begun, at = self.raw, [], -1, part.start
+        while len(spans) <= MAX_PARTS and (at := raw.find(delimiter, at, part.end)) >= 0:
+            after = at + len(delimiter)
+            last = raw.startswith(b"--", after, part.end)
+            line = _REST.match(raw, after, part.end)
+            if (at > part.start and raw[at - 1] not in b"\r\n") or not (line or last):
+                at = after  # in the middle of a line, or a longer boundary that begins with this one
+                continue
+            if begun >= 0:
+                spans.append((begun, _before_line_end(raw, begun, at)))
+            if not line:
+                return spans
+            begun = at = line.end()
+        if begun >= 0:
+            spans.append((begun, part.end))
+        self._note("unclosed_multipart")
+        return spans
+
+    def _part(self, start: int, end: int, default: str) -> Part:
+        self.count += 1
+        fields, body = self._header(start, end)
+        part = Part(fields, body, end, default)
+        if declared := part.first("content-type"):
+            part.media_type, part.params = _parameters(declared)
+            if not part.media_type.partition("/")[2]:
+                part.media_type = _repaired(part.media_type)
+        return part
+
+    def _header(self, start: int, end: int) -> tuple[dict[str, list[bytes]], int]:
+        """The fields, and where the body starts."""
+        raw = self.raw
+        if raw[start : start + 1] == b"\n" or raw[start : start + 2] == b"\r\n":
+            return {}, start + 1 + (raw[start] == 13)
+        blank = _BLANK_LINE.search(raw, start, end)
+        block_end, body = (blank.start() + 1, blank.end()) if blank else (end, end)
+        if block_end - start > MAX_HEADER_BLOCK:
+            self._note("oversized_header")
+        block = raw[start : min(block_end, start + MAX_HEADER_BLOCK)]
+        if odd := _NO_FIELD.search(block):
+            block, body = self._odd_header(block, start, body, odd.start())
+        fields: dict[str, list[bytes]] = {}
+        for name, value in islice(_fields(block), MAX_FIELDS):
+            fields.setdefault(name.decode("ascii").lower(), []).append(value.strip())
+        return fields, body
+
+    def _odd_header(self, block: bytes, start: int, body: int, odd: int) -> tuple[bytes, int]:
+        """A line that is no field: skipped if fields follow, else the body began without a blank line."""
+        at = odd
+        while _KNOWN_FIELD.search(block, at):
+            following = _KNOWN_FIELD.search(block, at)
+            assert following
+            at = following.end()
+            further = _NO_FIELD.search(block, at)
+            if further is None:
+                if not block.startswith((b"From ", b">From ")):
+                    self._note("broken_header")
+                return block, body
+            at = further.start()
+        self._note("missing_blank_line")
+        return block[:at], start + at
+
+    def _note(self, defect: str) -> None:
+        if defect not in self.defects:
+            self.defects.append(defect)
+
+
+def _fields(block: bytes) -> Iterable[tuple[bytes, bytes]]:
+    if len(block) < 65_536:
+        return _FIELD.findall(block)
+    return ((found[1], found[2]) for found in _FIELD.finditer(block))
+
+
+def _before_line_end(raw: bytes, begun: int, at: int) -> int:
+    """RFC 2046 5.1.1: the line end before a delimiter belongs to the delimiter."""
+    if at > begun and raw[at - 1] == 10:
+        at -= 1
+    if at > begun and raw[at - 1] == 13:
+        at -= 1
+    return at
+
+
+def _parameters(raw: bytes) -> tuple[str, dict[str, str]]:
+    return _remembered(raw) if len(raw) <= _SHORT and b"oundary" not in raw and b"name" not in raw else parameters(raw)
+
+
+_remembered = lru_cache(maxsize=512)(parameters)
+
+
+def _repaired(media_type: str) -> str:
+    """`text`, `html` and the like, as software that never read RFC 2045 writes them."""
+    return {"text": "text/plain", "plain": "text/plain", "html": "text/html", "multipart": "multipart/mixed"}.get(
+        media_type, "text/plain" if not media_type else "application/octet-stream"
+    )
+
+
+def uudecode(raw: bytes) -> bytes:
+    """What stands between `begin` and `end`, or as much as is well-formed."""
+    begin = re.search(rb"^begin [0-7]{3,4} [^\n]*\n", raw, re.M)
+    lines = raw[begin.end() if begin else 0 :].splitlines()
+    return b"".join(_uu_line(line) for line in takewhile(lambda line: line.strip() not in (b"end", b"`"), lines))
+
+
+def _uu_line(line: bytes) -> bytes:
+    try:
+        return binascii.a2b_uu(line)
+    except binascii.Error:
+        # Some encoders leave garbage behind the length they state; the standard library forgives it likewise.
+        length = (((line[0] - 32) & 63) * 4 + 5) // 3 if line else 0
+    try:
+        return binascii.a2b_uu(line[:length])
+    except binascii.Error:
+        return b""
+
+
+def file_name(part: Part) -> str:
+    """The name a sender gave to a part, without folders, or an empty string."""
+    name = part.disposition[1].get("filename") or part.params.get("name", "")
+    if not name and (described := part.first("content-location")):
+        located = text(described).rpartition("/")[2]
+        name = located if "." in located else ""
+    return name.replace("\\", "/").rpartition("/")[2].strip(" .\t") if name else ""

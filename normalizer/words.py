@@ -1,0 +1,130 @@
+"""Words in mail headers: encoded-words (RFC 2047), parameters (RFC 2231), and what senders write instead of them.
+
+Everything is lenient and linear: a header is never an error, only less or more clear.
+"""
+
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import unquote_to_bytes
+
+from normalizer.charset import clean, decode
+
+MAX_HEADER = 65_536  # of one field, in bytes; what comes after is not read
+
+_FOLD = re.compile(rb"[\r\n]+[ \t]*")
+_OPENING = re.compile(r"=\?([^?\s*=]*)(?:\*[^?\s]*)?\?([bBqQ])\?")
+_SPACES = re.compile(r"\s+")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
+_PARAMETER = re.compile(rb';[;\s]*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;]*))', re.S)
+_SECTION = re.compile(r"([^*]+)\*(?:(\d{1,3})(\*?))?")
+
+
+def text(raw: bytes, hint: str = "") -> str:
+    """An unstructured field as people read it. `hint` is the charset of raw 8-bit bytes, if something suggests one."""
+    flat = _FOLD.sub(b" ", raw[:MAX_HEADER]).strip()
+    plain = decode(flat, "", hint)[0]
+    return clean(decode_words(plain) if "=?" in plain else plain)
+
+
+def decode_words(value: str) -> str:
+    """Decode encoded-words anywhere in a text; the bytes of neighbours in one charset are joined before decoding."""
+    out: list[str] = []
+    charset, joined, at = "", b"", 0
+    for start, end, label, raw in _words(value):
+        between = value[at:start]
+        if joined and (label != charset or between.strip()):
+            out.append(decode(joined, charset)[0])
+            joined = b""
+        if not at or between.strip():  # space between two encoded-words is not part of the text
+            out.append(between)
+        charset, joined, at = label, joined + raw, end
+    if joined:
+        out.append(decode(joined, charset)[0])
+    out.append(value[at:])
+    return "".join(out)
+
+
+def _words(value: str) -> Iterator[tuple[int, int, str, bytes]]:
+    """(start, end, charset, bytes) of each encoded-word."""
+    at = 0
+    while opening := _OPENING.search(value, at):
+        end = value.find("?=", opening.end())
+        if end < 0:
+            if _SPACES.search(value, opening.end()):
+                return
+            end = len(value)  # cut off by somebody's length limit
+        at = end + 2
+        yield opening.start(), at, opening[1].lower() or "utf-8", _word(opening[2], value[opening.end() : end])
+
+
+def _word(encoding: str, coded: str) -> bytes:
+    raw = coded.encode("utf-8", "surrogatepass")
+    return base64(raw) if encoding in "bB" else binascii.a2b_qp(raw, header=True)
+
+
+def base64(raw: bytes) -> bytes:
+    """Base64 as far as it goes: stray bytes skipped, missing padding added, several texts in a row joined."""
+    try:
+        decoded = binascii.a2b_base64(raw)
+    except binascii.Error:
+        return b"".join(_base64_texts(raw))
+    # The decoder stops at padding; more may stand behind it.
+    padded = raw.find(b"=")
+    return decoded if padded < 0 or not raw[padded:].strip(b"=\r\n \t") else b"".join(_base64_texts(raw))
+
+
+def _base64_texts(raw: bytes) -> Iterator[bytes]:
+    for coded in _NOT_BASE64.sub(b"", raw).split(b"="):
+        whole = coded[: len(coded) - 1] if len(coded) % 4 == 1 else coded
+        yield binascii.a2b_base64(whole + b"=" * (-len(whole) % 4))
+
+
+def parameters(raw: bytes) -> tuple[str, dict[str, str]]:
+    """The value in lower case and its parameters: RFC 2231 sections joined, encoded-words and raw bytes decoded."""
+    head, _, rest = raw[:MAX_HEADER].partition(b";")
+    value = head.decode("latin-1").strip().lower()
+    if not rest:
+        return value, {}
+    found: dict[str, bytes] = {}
+    for name, quoted, bare in _PARAMETER.findall(raw[len(head) : MAX_HEADER]):
+        said = _unquoted(quoted) if quoted else bare.strip()
+        found.setdefault(name.decode("latin-1").lower(), said)
+    return value, _joined(found)
+
+
+def _unquoted(quoted: bytes) -> bytes:
+    """Without the backslashes that quote a quote; a lone backslash is one of a Windows path."""
+    return quoted.replace(b'\\"', b'"').replace(b"\\\\", b"\\") if b"\\" in quoted else quoted
+
+
+def _joined(found: Mapping[str, bytes]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    sections: dict[str, list[tuple[int, bool, bytes]]] = {}
+    for name, said in found.items():
+        if "*" not in name:
+            joined.setdefault(name, _parameter_text(said))
+        elif section := _SECTION.fullmatch(name):
+            number, coded = int(section[2] or 0), not section[2] or bool(section[3])
+            sections.setdefault(section[1], []).append((number, coded, said))
+    for name, pieces in sections.items():
+        joined[name] = _extended(sorted(pieces, key=lambda piece: piece[0]))
+    return joined
+
+
+def _parameter_text(said: bytes) -> str:
+    if said.isascii() and b"=?" not in said:
+        return clean(_FOLD.sub(b" ", said).decode("ascii").strip())
+    return text(said)
+
+
+def _extended(pieces: list[tuple[int, bool, bytes]]) -> str:
+    """RFC 2231: `utf-8'en'%e5%8f%91`, in sections of which each says whether it is coded."""
+    charset, raw = "", b""
+    for at, (_, coded, said) in enumerate(pieces):
+        if coded and at == 0 and said.count(b"'") >= 2:
+            label, _, said = said.split(b"'", 2)
+            charset = label.decode("latin-1")
+        raw += unquote_to_bytes(said) if coded else said
+    whole = clean(decode(_FOLD.sub(b" ", raw), charset)[0])
+    return decode_words(whole) if "=?" in whole else whole
