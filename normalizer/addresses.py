@@ -19,6 +19,8 @@ _TOKEN = re.compile(
     r'|(?P<space>\s+)|(?P<word>[^\s"(),;:<>]+)|(?P<other>.)',
     re.S,
 )
+_COMMENT = re.compile(r"\([^()]*\)")
+_OBSOLETE = re.compile(r"\s*([.@])\s*")  # RFC 5322 4.4 allows spaces around these
 _ESCAPED = re.compile(r"\\(.)", re.S)
 
 
@@ -63,7 +65,7 @@ class _Mailbox:
         if "<" in name and ">" in name:  # name and address were encoded together
             inner, _, outer = name.rpartition("<")
             return _address(inner.strip().strip('"'), _spec(outer.partition(">")[0]))
-        words = name.split()
+        words = (_OBSOLETE.sub(r"\1", name) if " ." in name or ". " in name or " @" in name else name).split()
         spec = next(word for word in words if "@" in word)
         rest = " ".join(word for word in words if word is not spec)
         return _address(rest or _name(" ".join(self.comments)), _spec(spec))
@@ -77,7 +79,7 @@ def _name(coded: str) -> str:
 def _spec(raw: str) -> str:
     """What an addr-spec says, without source routes, spaces and mailto:."""
     spec = decode_words(raw) if "=?" in raw else raw
-    spec = "".join(spec.split()).removeprefix("mailto:")
+    spec = "".join(_COMMENT.sub("", spec).split()).removeprefix("mailto:")
     if spec.startswith("@") and ":" in spec:
         spec = spec.partition(":")[2]  # RFC 5322 4.4: a route, to be ignored
     return spec

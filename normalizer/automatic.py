@@ -39,7 +39,7 @@ _BOUNCE_WORDS = re.compile(
 )
 _TRANSCRIPT = re.compile(
     r"(?:this is the (?:qmail-send|mail system)|退信原因|抱歉，您的邮件被退回|transcript of session follows|final-recipient:|reporting-mta:|"
-    r'"?notificationtype"?\s*:\s*"?(?:bounce|complaint))',
+    r'notificationtype\\{0,3}"?\s*:\s*\\{0,3}"?(?:bounce|complaint))',
     re.I,
 )
 _AUTO_SUBJECT = re.compile(
@@ -56,6 +56,12 @@ _AUTO_WORDS = re.compile(
 _READ_SUBJECT = re.compile(r"^\s*(?:已读|已讀|read|gelesen|lu|not read|未读(?:就)?已?删除|disposition notification|return receipt)\s*[:：(]", re.I)
 _NO_REPLY = re.compile(r"^(?:no|do)[-_.]?(?:not)?[-_.]?reply(?:[-_.+].*)?@|^(?:noreply|donotreply|no_reply|unattended)\b", re.I)
 _ROBOTS = re.compile(r"^(?:sns-?no-?reply|no-?reply)@(?:sns\.amazonaws\.com|amazonses\.com)$", re.I)
+
+_LIST_FIELDS = (
+    "list-id", "list-post", "list-unsubscribe", "list-subscribe", "list-help", "mailing-list", "x-mailing-list", "x-mlserver", "x-ml-name",
+    "feedback-id",
+)  # fmt: skip
+_RETURNED = re.compile(r"^[ >]*(?:final-recipient|reporting-mta):", re.I | re.M)
 
 _REPORTS = {
     "message/delivery-status": Kind.BOUNCE,
@@ -93,7 +99,7 @@ def kind_of(signs: Signs) -> Kind:
         return reported
     if _is_bounce(signs):
         return Kind.BOUNCE
-    if "x-feedback-id" not in fields and _abuse_report(signs):
+    if _abuse_report(signs):
         return Kind.FEEDBACK_LOOP
     if _says_automatic(fields):
         return Kind.READ_RECEIPT if _READ_SUBJECT.match(signs.subject) else Kind.AUTO_REPLY
@@ -113,6 +119,8 @@ def answerable(kind: Kind, signs: Signs) -> bool:
     wish = _value(signs.fields, "x-auto-response-suppress").lower()
     if any(word in wish for word in ("all", "oof", "autoreply")):
         return False
+    if _BOUNCE_SUBJECT.search(signs.subject) and _RETURNED.search(signs.text):
+        return False  # somebody forwards us a bounce, by hand or by rule: a rule would make a loop
     return not _NO_REPLY.match(signs.sender) and not _DAEMON.match(signs.sender)
 
 
@@ -137,6 +145,8 @@ def _is_bounce(signs: Signs) -> bool:
     words = bool(_BOUNCE_WORDS.search(signs.text[:_BEGINNING]))
     if _machine(signs):
         return subject or words or signs.return_path == ""
+    if _NO_REPLY.match(signs.sender):
+        return words and "message/rfc822" in signs.media_types
     return signs.return_path == "" and subject
 
 
@@ -150,7 +160,7 @@ def _machine(signs: Signs) -> bool:
 
 
 def _abuse_report(signs: Signs) -> bool:
-    return "x-hmxmroriginalrecipient" in signs.fields or signs.subject.lower().startswith(
+    return any(name in signs.fields for name in ("x-hmxmroriginalrecipient", "x-apple-unsubscribe")) or signs.subject.lower().startswith(
         ("complaint about message from", "abuse report", "email feedback report for ip")
     )
 
@@ -166,6 +176,6 @@ def _says_automatic(fields: Fields) -> bool:
 
 
 def _from_list(fields: Fields) -> bool:
-    if any(name in fields for name in ("list-id", "list-post", "list-unsubscribe", "list-help", "x-mailing-list", "feedback-id")):
+    if any(name in fields for name in _LIST_FIELDS):
         return True
     return _value(fields, "precedence").lower() in ("bulk", "junk", "list")

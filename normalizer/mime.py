@@ -20,12 +20,13 @@ from normalizer.automatic import Signs, answerable, kind_of
 from normalizer.canon import Address, Attachment, Channel, Kind, Message, digest
 from normalizer.charset import clean, decode
 from normalizer.html import declared_charset, html_to_text
-from normalizer.parts import Part, Parts, file_name
+from normalizer.parts import MAX_PARTS, Part, Parts, file_name, uudecode
 from normalizer.proof import proven
 from normalizer.text import Split, split_reply
 from normalizer.words import text as header_text
 
 MAX_REFERENCES = 100
+MAX_UUENCODED = 10 * 1024 * 1024  # of a text that is searched for files
 
 _MESSAGE_ID = re.compile(r"<\s*([^<>\s]+(?:\s[^<>\s]+)*?)\s*>")
 _DATE = re.compile(
@@ -35,7 +36,13 @@ _MONTHS = {name: at for at, name in enumerate("jan feb mar apr may jun jul aug s
 _FORWARD = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|i|转发|轉寄|轉發|转寄|vs|vl|doorst)\s*[:：]", re.I)
 _NO_TEXT = re.compile(r"\s*(?:\S+\s+){0,12}\S*\s*(?:html|HTML)\b[^\n]{0,200}\s*")
 _UNSAFE = re.compile(r"[^-\w. ]+")
-_TEXT_TYPES = frozenset({"text/plain", "text/html", "text/enriched", "text/markdown", "text/richtext", "text/x-plain"})
+_UUENCODED = re.compile(rb"^begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n(?:[!-`][^\r\n]{0,100}\r?\n)*+(?:`|[ ])?\r?\n?end[ \t]*(?:\r?\n|\Z)", re.M)
+_TEXT_TYPES = frozenset({"text/plain", "text/html", "text/markdown", "text/x-plain"})
+# Parts that speak to machines: no files of the sender's, unless they were given a name. The raw mail keeps them.
+_MACHINES = frozenset({
+    "application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature",
+    "message/delivery-status", "message/disposition-notification", "message/feedback-report", "text/rfc822-headers",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +138,14 @@ class _Reader:
         self.charset = ""  # of the first text: what raw bytes in the header are most likely in
         self.attachments: list[Attachment] = []
         self.media_types: set[str] = set()
+        self.forwarded = b""  # the first attached mail
 
     def mail(self, trusted: Collection[str], return_path: str | None) -> Mail:
         chunks = list(self._chunks(self.root, 0))
         html = "\n".join(chunk.html for chunk in chunks if chunk.html)
         full = "\n".join(filter(None, (chunk.words() for chunk in chunks)))
+        if not full.strip() and self.forwarded:
+            full = parse_mail(self.forwarded).full_text  # an attached mail and no word of their own
         subject = self._text("subject")
         split = split_reply(full, bool(_FORWARD.match(subject))) if full else Split("")
         sender = self._sender()
@@ -247,6 +257,8 @@ class _Reader:
 
     def _text_chunk(self, part: Part, media_type: str) -> "_Chunk":
         content = self.parts.content(part)
+        if b"begin " in content and media_type == "text/plain":
+            content = self._uuencoded(content)
         label = part.params.get("charset", "")
         if media_type == "text/html" and not label:
             label = declared_charset(content)
@@ -261,15 +273,28 @@ class _Reader:
             text = unflow(text, part.params.get("delsp", "").lower() == "yes")
         return _Chunk(plain=text)
 
+    def _uuencoded(self, content: bytes) -> bytes:
+        """The text without the files in it, which become attachments, as before MIME."""
+        files = list(_UUENCODED.finditer(content)) if len(content) < MAX_UUENCODED else []
+        for file in files[:MAX_PARTS]:
+            self._keep(clean(decode(file[1])[0]).strip(), "application/octet-stream", uudecode(file[0]), False)
+        return _UUENCODED.sub(b"", content) if files else content
+
     def _attach(self, part: Part) -> None:
+        name = clean(file_name(part))
+        if not name and part.media_type in _MACHINES:
+            return
         content = self.parts.content(part)
         disposition, _ = part.disposition
-        name = clean(file_name(part))
-        if not name and part.media_type == "message/rfc822":
-            name = _mail_name(content)
+        if part.media_type == "message/rfc822":
+            self.forwarded = self.forwarded or content
+            name = name or _mail_name(content)
         inline = disposition == "inline" or (disposition != "attachment" and "content-id" in part.fields)
+        self._keep(name, part.media_type, content, inline)
+
+    def _keep(self, name: str, media_type: str, content: bytes, inline: bool) -> None:
         sha256 = hashlib.sha256(content).hexdigest()
-        self.attachments.append(Attachment(name, part.media_type, len(content), sha256, inline, content))
+        self.attachments.append(Attachment(name, media_type, len(content), sha256, inline, content))
 
     def _body_digest(self, sender: Address, subject: str, full: str, html: str) -> str:
         """Equal for the same words, whatever relays did to encodings, line ends and blanks at the end of lines."""

@@ -12,9 +12,10 @@ from normalizer.charset import clean, decode
 
 MAX_HEADER = 65_536  # of one field, in bytes; what comes after is not read
 
-_FOLD = re.compile(rb"[\r\n]+[ \t]*")
+_FOLD = re.compile(rb"(?:[\r\n]+[ \t]*)+")
 _OPENING = re.compile(r"=\?([^?\s*=]*)(?:\*[^?\s]*)?\?([bBqQ])\?")
 _SPACES = re.compile(r"\s+")
+_UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
 _PARAMETER = re.compile(rb';[;\s]*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;]*))', re.S)
 _SECTION = re.compile(r"([^*]+)\*(?:(\d{1,3})(\*?))?")
@@ -30,19 +31,26 @@ def text(raw: bytes, hint: str = "") -> str:
 def decode_words(value: str) -> str:
     """Decode encoded-words anywhere in a text; the bytes of neighbours in one charset are joined before decoding."""
     out: list[str] = []
-    charset, joined, at = "", b"", 0
+    charset, joined, begun, at = "", b"", 0, 0
     for start, end, label, raw in _words(value):
         between = value[at:start]
         if joined and (label != charset or between.strip()):
-            out.append(decode(joined, charset)[0])
+            out.append(_readable(joined, charset, value[begun:at]))
             joined = b""
         if not at or between.strip():  # space between two encoded-words is not part of the text
             out.append(between)
+        begun = begun if joined else start
         charset, joined, at = label, joined + raw, end
     if joined:
-        out.append(decode(joined, charset)[0])
+        out.append(_readable(joined, charset, value[begun:at]))
     out.append(value[at:])
     return "".join(out)
+
+
+def _readable(raw: bytes, charset: str, written: str) -> str:
+    """The characters; what was written if they are none."""
+    said, defect = decode(raw, charset)
+    return written if defect == "wrong_charset" and _UNREADABLE.search(said) else said
 
 
 def _words(value: str) -> Iterator[tuple[int, int, str, bytes]]:
