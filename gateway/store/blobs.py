@@ -4,7 +4,6 @@ The file is written, synced, renamed and its folder synced before any row speaks
 key follows from the content, and each envelope keeps the content's hash sealed. Without such a row it cannot be opened.
 """
 
-import contextlib
 import os
 from pathlib import Path
 
@@ -48,10 +47,10 @@ class Blobs:
         """Raises OSError, or SealedError if the file is not what was written."""
         return self.vault.blob_key(content).open((self.folder / name).read_bytes(), f"blob:{name}")
 
-    def remove(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            (self.folder / name).unlink()
-            sync_folder(self.folder)
+    def remove(self, *names: str) -> None:
+        for name in names:
+            (self.folder / name).unlink(missing_ok=True)
+        sync_folder(self.folder)
 
 
 def _write_synced(file: Path, content: bytes) -> None:

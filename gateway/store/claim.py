@@ -84,7 +84,7 @@ def held(connection: Connection, leases: Sequence[tuple[str, int]]) -> list[bool
     """Which of these leases (lane and fence) are still good."""
     fence: dict[str, int] = {}
     for these in chunks(lane for lane, _ in leases):
-        fence.update(connection.execute(_held, {"these": these}).tuples().all())
+        fence.update(connection.execute(_held, {"these": these}).all())
     return [fence.get(lane) == of_lease for lane, of_lease in leases]
 
 

@@ -118,7 +118,7 @@ class _Writing:
     def _changed_contacts(self, words: dict[str, bytes]) -> None:
         before: dict[str, str] = {}
         for these in chunks(words):
-            before.update(self.connection.execute(_digests, {"these": these}).tuples().all())
+            before.update(self.connection.execute(_digests, {"these": these}).all())
         rows = [
             {"of": self.keys.seq_of[identity], **self._contact(identity, said)}
             for identity, said in words.items()

@@ -50,7 +50,7 @@ class Database:
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Run beside the database: files, and opening what was read."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, _guarded, work)
 
     async def alone(self, work: Callable[[Any], T]) -> T:
         """Run in the writing thread on the bare connection, outside any transaction."""
@@ -124,6 +124,11 @@ def _own(path: Path) -> None:
     """The file exists and is its owner's alone, before anything is in it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _guarded(work: Callable[[], T]) -> T:
+    with unavailable():
+        return work()
 
 
 def error_name(error: DBAPIError) -> str:

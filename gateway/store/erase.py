@@ -152,8 +152,7 @@ def _news_of(row: Record) -> Iterable[str]:
 
 def scrub(bare: sqlite3.Connection, blobs: Blobs, names: Iterable[str]) -> None:
     """Nothing of what was overwritten stays in the write-ahead log, nor any file without a row."""
-    for name in names:
-        blobs.remove(name)
+    blobs.remove(*names)
     bare.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

@@ -110,7 +110,7 @@ class _Search:
         self._tickets({one.ticket for one in wanted if one.ticket})
         self._contacts()
         self._history(wanted, now - HISTORY)
-        self.loads = dict(self.connection.execute(_loads).tuples().all())
+        self.loads = dict(self.connection.execute(_loads).all())
 
     def found(self, one: Wanted) -> Found:
         contact = self._contact_of(one)

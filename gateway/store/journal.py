@@ -98,7 +98,7 @@ def _insert(connection: Connection, vault: Vault, blobs: Blobs, fresh: dict[str,
             blobs.write(*blob, envelope.body)
         rows.append(sealed_row(vault, envelope, identity, blob))
     statement = insert(connection, envelopes).returning(envelopes.c.id, envelopes.c.seq)
-    seqs = sorted((seq, identity) for identity, seq in connection.execute(statement, rows).tuples())
+    seqs = sorted((seq, identity) for identity, seq in connection.execute(statement, rows))
     lane_of = {identity: vault.digest("lane", envelope.lane) for identity, (envelope, _) in fresh.items()}
     queued = [{"seq": seq, "lane": lane_of[identity]} for seq, identity in seqs]
     _queue.run(connection, [{**row, "state": WAITING, "attempts": 0, "redeliveries": 0} for row in queued])

@@ -21,8 +21,8 @@ def number(connection: Connection, wanted: Sequence[tuple[str, str]]) -> dict[st
     """Numbers by ticket id. `wanted` holds ticket ids with their local day as YYYYMMDD."""
     given: dict[str, str] = {}
     for these in chunks(ticket for ticket, _ in wanted):
-        given.update(connection.execute(_given, {"these": these}).tuples().all())
-        given.update(connection.execute(_committed, {"these": these}).tuples().all())
+        given.update(connection.execute(_given, {"these": these}).all())
+        given.update(connection.execute(_committed, {"these": these}).all())
     days: dict[str, list[str]] = {}
     for ticket, day in dict(wanted).items():
         if ticket not in given:

@@ -186,7 +186,7 @@ def counts(connection: Connection) -> Counts:
         select(envelopes.c.received_at).where(envelopes.c.seq == select(func.min(lanes.c.head)).scalar_subquery())
     )
     unsent = select(outgoing.c.state, func.count()).where(outgoing.c.state != SENT).group_by(outgoing.c.state)
-    owed: dict[str, int] = dict(connection.execute(unsent).tuples().all())
+    owed: dict[str, int] = dict(connection.execute(unsent).all())
     return Counts(
         waiting=_count(connection, select(func.count()).select_from(work).where(work.c.state == WAITING)),
         oldest_waiting=oldest,

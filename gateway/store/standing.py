@@ -74,7 +74,7 @@ class Standing:
         for these in chunks(contact.id for outcome in outcomes for contact in outcome.contacts):
             made.contacts.update(connection.scalars(_contacts, {"these": these}))
         for these in chunks(made.digest(one) for outcome in outcomes for one in _identities(outcome)):
-            made.owners.update(connection.execute(_owners, {"these": these}).tuples().all())
+            made.owners.update(connection.execute(_owners, {"these": these}).all())
         return made
 
     def digest(self, identity: Identity) -> str:

@@ -269,7 +269,7 @@ class Store:
         """The envelope, and what is wrong with its bytes if it cannot be worked on."""
         try:
             return enclosed.opened(self.vault.ring, self.blobs, row), "" if row.wrapped_key else enclosed.ERASED
-        except (SealedError, OSError) as e:
+        except (SealedError, FileNotFoundError) as e:
             damaged = Envelope(row.connector, row.account, "", "", row.received_at, b"")
             return damaged, f"the stored bytes cannot be opened: {type(e).__name__}"
 
@@ -308,7 +308,7 @@ class Store:
     async def prune(self, before: datetime, now: datetime) -> int:
         """Forget the bytes of what was done before then, not that it came. Returns how many went; call until 0."""
         count, blobs = await self.database.write("prune", partial(prune, limits=self.limits, before=before, now=now))
-        await self.database.alone(lambda _: [self.blobs.remove(name) for name in blobs])
+        await self.database.alone(lambda _: self.blobs.remove(*blobs))
         return count
 
     async def rotate(self, new: KeyRing) -> int:

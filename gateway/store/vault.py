@@ -12,9 +12,7 @@ from normalizer.errors import ConfigError, Where
 
 def unlock(connection: Connection, ring: KeyRing, folder: Path) -> Vault:
     """The folder's vault. Raises ConfigError if none of our masters opens it."""
-    wrapped = dict(
-        connection.execute(select(meta.c.name, meta.c.value).where(meta.c.name.in_(HOUSE_KEYS))).tuples().all()
-    )
+    wrapped = dict(connection.execute(select(meta.c.name, meta.c.value).where(meta.c.name.in_(HOUSE_KEYS))).all())
     try:
         keys = {name: ring.unwrap(value, house_place(name)) for name, value in wrapped.items()}
     except SealedError:
