@@ -114,7 +114,7 @@ class Lists(_Strict):
     lists: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Company:
     """Who works here, when, and what is promised. `zone` is the one deployment time zone."""
 

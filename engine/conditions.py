@@ -262,17 +262,20 @@ def test(field: Field, operator: str, wanted: Fact) -> Test:
         wanted,
         _reads(field, operator, wanted),
         check(field.kind, operator, wanted),
-        shown=short(wanted),
+        shown=shown(field.kind, wanted),
         names=names,
     )
 
 
-def short(value: Fact) -> Fact:
-    """A value as a trace shows it: the first of many words, the beginning of a long text."""
-    if isinstance(value, tuple) and len(value) > _SHOWN_WORDS:
-        return (*value[:_SHOWN_WORDS], f"+{len(value) - _SHOWN_WORDS}")
-    if isinstance(value, str) and len(value) > _SHOWN_CHARACTERS:
-        return value[:_SHOWN_CHARACTERS] + "…"
+def shown(kind: Kind, value: Fact) -> Fact:
+    """A value as a trace shows it: the first of many words, the beginning of a long text, minutes as time of day."""
+    if isinstance(value, tuple):
+        words = tuple(str(shown(kind, item)) for item in value[:_SHOWN_WORDS])
+        return (*words, f"+{len(value) - _SHOWN_WORDS}") if len(value) > _SHOWN_WORDS else words
+    if isinstance(value, str):
+        return value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "…"
+    if kind == "time" and isinstance(value, int):
+        return f"{value // 60:02}:{value % 60:02}"
     return value
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any as Anything
 
 from engine.company import Company
-from engine.conditions import short
+from engine.conditions import shown
 from engine.decision import (
     AskReview,
     Case,
@@ -78,6 +78,7 @@ class _Board:
     fired: list[Fired] = field(default_factory=list)
     added: set[str] = field(default_factory=set)  # tags
     gone: set[str] = field(default_factory=set)  # folded
+    contested: set[str] = field(default_factory=set)  # slots that were, while others could read them
 
     def write(self, rules: list[Rule]) -> frozenset[str]:
         """Add the writes of rules that fired together; gives the slots they wrote."""
@@ -93,6 +94,10 @@ class _Board:
                 self.gone.update(map(folded, rule.untags))
         for slot in touched:
             if (merged := merge(slot, self.writes[slot], self.case.ticket)) is not None:
+                if merged.contested and slot in self.ruleset.reads:
+                    self.contested.add(slot)
+                if slot in self.contested:
+                    merged = replace(merged, contested=True)
                 self.merged[slot] = merged
                 self._follow(slot, merged)
         if tagged and "tags" in self.values:
@@ -169,7 +174,7 @@ def _checked(test: Test, found: Value, negated: str = "") -> Seen:
         return Seen(WORDS, operator, test.shown, tuple(sorted([test.names[w] for w in found if w in test.names])))
     if test.kind == "words":
         return Seen(WORDS, operator, test.shown, ())
-    return Seen(test.field, operator, test.shown, short(found))
+    return Seen(test.field, operator, test.shown, shown(test.kind, found))
 
 
 def _outcome(board: _Board, company: Company) -> Decision:

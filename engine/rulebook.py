@@ -82,6 +82,7 @@ def assemble(
         lexicon=Lexicon(lexicon),
         readers=tuple((name, field.read) for name, field in known if field),
         windows=tuple(sorted({test.window for test in every if test.window})),
+        reads=frozenset(slot for test in every for slot in test.reads),
         kernel=Native(ordered),
         texts=dict(texts or {}),
     )

@@ -173,6 +173,7 @@ class RuleSet:
     lexicon: Lexicon = attribute(repr=False)
     readers: tuple[tuple[str, Reader], ...] = attribute(repr=False)  # only the fields that some rule reads
     windows: tuple[Window, ...]
+    reads: frozenset[str]  # slots that some rule reads
     kernel: Kernel = attribute(repr=False)
     texts: Mapping[str, str] = attribute(default_factory=dict, repr=False)  # the files it was read from
 

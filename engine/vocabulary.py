@@ -53,7 +53,7 @@ TRIGGERS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Vocabulary:
     """What exists in this house. `targets` None leaves names of helpdesks unchecked."""
 

@@ -23,9 +23,9 @@ _AFTER = 24  # characters after it in which a question may end
 # Between the denial and the word only these may stand: "不是 要申请 退款".
 _FILLERS = (
     "为了|因为|想要|需要|要求|申请|办理|咨询|反馈|投诉|关于|什么|任何|这个|那个|这种|单纯|普通|再次|你们|我们|"
-    "要|想|来|去|再|给|您|你|我|做|办|个|是"
+    "要|想|来|去|再|给|您|你|我|做|办|个|是|开|转|补"
 )
-_DENIED = re.compile(rf"(?P<deny>不是|并非|不需要|不需|不用|不想|不要|无需|无须|不必)(?:{_FILLERS}|\s){{0,6}}$")
+_DENIED = re.compile(rf"(?P<deny>不是|并非|不需要|不需|不用|不想|不要|无需|无须|不必)(?:{_FILLERS}){{0,6}}$")
 _RHETORIC = re.compile(r"(难道|岂|莫非)[^,。!?;\n]{0,8}$")  # 难道不是退款
 _EITHER = re.compile(r"^[^,。!?;\n]{0,12}?(就是|便是|而是因为)")  # 不是退款就是换货
 _ASKED = re.compile(r"^[^,。!?;.\n]{0,22}?(?:[吗么]|\?)")
@@ -118,6 +118,7 @@ def denied(flat: str, start: int, end: int) -> bool:
     before = flat[max(0, start - _BEFORE) : start]
     if before.isascii():
         return bool(before) and _denied_in_english(flat, start, end)
+    before = before.replace(" ", "")
     found = _DENIED.search(before)
     if not found:
         return False

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from engine.company import FILES, Company, company
+from engine.rulebook import load
+from engine.ruleset import RuleSet
+from engine.vocabulary import Vocabulary, templates
+
+ROOT = Path(__file__).parents[2]
+
+CATEGORIES = {
+    "inquiry": {"zh": "咨询", "en": "Inquiry"},
+    "complaint": {"zh": "投诉", "en": "Complaint"},
+    "suggestion": {"zh": "建议", "en": "Suggestion"},
+    "after_sales": {"zh": "售后", "en": "After-sales"},
+}
+SUBCATEGORIES = {
+    "logistics": {"zh": "物流异常", "en": "Logistics"},
+    "refund": {"zh": "退款", "en": "Refund"},
+    "return_exchange": {"zh": "退换货", "en": "Return or exchange"},
+    "malfunction": {"zh": "功能故障", "en": "Malfunction"},
+    "invoice": {"zh": "发票", "en": "Invoice"},
+    "account": {"zh": "账号", "en": "Account"},
+    "quality": {"zh": "质量", "en": "Quality"},
+}
+
+
+@pytest.fixture(scope="session")
+def house() -> Company:
+    return company({file: (ROOT / "config" / file).read_text() for file in FILES}, name="示例商城")
+
+
+@pytest.fixture(scope="session")
+def vocabulary(house: Company) -> Vocabulary:
+    return Vocabulary(
+        categories=CATEGORIES,
+        subcategories={"inquiry": {"account": {"zh": "账户咨询", "en": "Account"}}, "complaint": SUBCATEGORIES, "after_sales": SUBCATEGORIES},
+        lists=house.lists,
+        templates=templates(path.name for path in (ROOT / "rules" / "templates").iterdir()),
+        targets=frozenset(["crm"]),
+        **house.labels,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def rulebooks() -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted((ROOT / "rules").glob("*.yaml"))}
+
+
+@pytest.fixture(scope="session")
+def rules(rulebooks: dict[str, str], vocabulary: Vocabulary) -> RuleSet:
+    return load(rulebooks, vocabulary)
