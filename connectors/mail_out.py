@@ -83,12 +83,19 @@ def _address(address: str, name: str) -> Address:
 
 
 def _thread(mail: EmailMessage, reply: Reply) -> None:
-    if _ID.fullmatch(reply.in_reply_to):
-        mail["In-Reply-To"] = reply.in_reply_to
+    answered = _bracketed(reply.in_reply_to)
+    if _ID.fullmatch(answered):
+        mail["In-Reply-To"] = answered
     # RFC 5322 3.6.4; the first and the last ones are what clients thread by, and some cut long headers.
-    named = [name for name in dict.fromkeys((*reply.references, reply.in_reply_to)) if _ID.fullmatch(name)]
+    thread = dict.fromkeys(map(_bracketed, (*reply.references, reply.in_reply_to)))
+    named = [name for name in thread if _ID.fullmatch(name)]
     if named:
         mail["References"] = " ".join(named if len(named) <= 20 else [named[0], *named[-19:]])
+
+
+def _bracketed(identity: str) -> str:
+    """The canon names mails by what stands between the angle brackets."""
+    return identity if identity.startswith("<") else f"<{identity}>"
 
 
 def _discourage(mail: EmailMessage, reply: Reply, domain: str) -> None:

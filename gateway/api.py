@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request
 from pydantic import BaseModel, ValidationError
 
-from connectors.api import Api, ApiSettings, NewMessage
+from connectors.api import Api, NewMessage
 from gateway import http
 from gateway.accept import Door
 from gateway.store.work import ApiKey, Idempotency
@@ -117,11 +117,8 @@ def allowed(door: Door, scope: str) -> Any:
 
 
 def account(door: Door) -> Api:
-    """The configured account of connector `api`, or one with ordinary settings: keys are what lets programs in."""
-    for connector in door.house.mind.connectors.values():
-        if isinstance(connector, Api):
-            return connector
-    return Api(ApiSettings(connector="api", account="api"))
+    """The account of connector `api` that the keys belong to: the first one configured."""
+    return next(one for one in door.house.mind.connectors.values() if isinstance(one, Api))
 
 
 async def _body(door: Door, asked: Request, connector: Api) -> bytes:

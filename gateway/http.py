@@ -14,6 +14,7 @@ from gateway.settings import Http
 from normalizer.errors import Rejected
 
 KEPT_OF_OVERSIZED = 64 * 1024
+DRAINED = 64 * 1024 * 1024
 
 
 class Oversized(Rejected):
@@ -25,15 +26,20 @@ class Oversized(Rejected):
 
 
 async def whole(asked: starlette.requests.Request, limit: int) -> bytes:
-    """The body. Raises Oversized as soon as it is clear that it is too large."""
-    declared = asked.headers.get("content-length", "")
+    """The body. Raises Oversized if it is too large; what is over is read a while and thrown away.
+
+    A client that is still writing hears no answer but a reset connection, and would come again and again.
+    """
     parts: list[bytes] = []
     size = 0
     async for part in asked.stream():
-        parts.append(part)
         size += len(part)
-        if size > limit or (declared.isdigit() and int(declared) > limit and size >= KEPT_OF_OVERSIZED):
-            raise Oversized(limit, b"".join(parts)[:KEPT_OF_OVERSIZED])
+        if size <= limit or size - len(part) < KEPT_OF_OVERSIZED:
+            parts.append(part)
+        if size > limit + DRAINED:
+            break
+    if size > limit:
+        raise Oversized(limit, b"".join(parts)[:KEPT_OF_OVERSIZED])
     return b"".join(parts) if len(parts) != 1 else parts[0]
 
 

@@ -48,12 +48,12 @@ class Reading:
 
     claim: Claim
     messages: list[Message]
-    notice: notice.Notice | None = None
+    told: notice.Notice | None = None
     trouble: Exception | None = None
     lost: int = 0
 
     def wanted(self) -> Wanted:
-        return self.notice.wanted() if self.notice else lookups(self.messages[0])
+        return self.told.wanted() if self.told else lookups(self.messages[0])
 
 
 async def work(house: House) -> None:
@@ -103,8 +103,8 @@ def parse(mind: Mind, envelope: Envelope) -> list[Message]:
 async def one_round(house: House, readings: list[Reading]) -> list[Reading]:
     """Place and decide the next message of each, commit them together; return those with more to do."""
     now = house.clock.now()
-    empty = [Outcome(reading.claim) for reading in readings if not reading.messages and not reading.notice]
-    readings = [reading for reading in readings if reading.messages or reading.notice]
+    empty = [Outcome(reading.claim) for reading in readings if not reading.messages and not reading.told]
+    readings = [reading for reading in readings if reading.messages or reading.told]
     found = await house.store.find([reading.wanted() for reading in readings], now)
     reach("process.after_find")
     drafts, waiting = distinct([draft(reading, answer, now) for reading, answer in zip(readings, found, strict=True)])
@@ -146,8 +146,8 @@ class Draft:
 
 
 def draft(reading: Reading, found: Found, now: datetime) -> Draft:
-    if reading.notice:
-        return Draft(reading, found, reading.notice.placed(found, now))
+    if reading.told:
+        return Draft(reading, found, reading.told.placed(found, now))
     message = reading.messages[0]
     if found.placed_before:
         return Draft(reading, found, None)

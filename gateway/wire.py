@@ -7,6 +7,7 @@ from typing import Any, Literal
 from normalizer.enrich import Enricher
 
 from connectors import registry
+from connectors.api import Api, ApiSettings
 from connectors.base import Connector, Helpdesk, Webhook
 from engine import company as companies
 from engine import rulebook
@@ -79,6 +80,8 @@ def connectors(configured: Configured) -> Mapping[Account, Connector]:
         if key in built:
             raise ConfigError(_place(configured, "connectors", index), f"{key[0]}/{key[1]} stands here twice")
         built[key] = made
+    if not any(name == "api" for name, _ in built):  # keys are what lets programs in, not settings
+        built["api", "api"] = Api(ApiSettings(connector="api", account="api"))
     _check_ways_back(configured, built)
     return built
 
@@ -173,7 +176,7 @@ def _check_ways_back(configured: Configured, built: Mapping[Account, Connector])
     """Who is to answer for a form or webhook must be there."""
     mail = [account for connector, account in built if connector.startswith("email")]
     for index, one in enumerate(built.values()):
-        via = getattr(one.settings, "answering", None)
+        via: Account | None = getattr(one.settings, "answering", None)
         if via and via not in built:
             where = configured.document.where("connectors", index, "reply_by")
             raise ConfigError(where, f"no account {'/'.join(via)} is configured", "one of " + ", ".join(mail))

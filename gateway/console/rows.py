@@ -8,7 +8,7 @@ from engine.explain import explain
 from engine.decision import Decision
 from gateway.house import Mind
 from normalizer.canon import Address, Contact, Derived, Message, Ticket
-from normalizer.identity import mask_address, mask_name, mask_text
+from normalizer.identity import mask, mask_text
 
 CHANNELS = {
     "email": ("邮件", "Email"), "form": ("表单", "Form"), "chat": ("在线客服", "Chat"), "app": ("App", "App"),
@@ -61,8 +61,7 @@ class Words:
     def address(self, address: Address) -> str:
         if self.reveal:
             return f"{address.name} <{address.address}>" if address.name else address.address
-        shown = mask_address(address.kind, address.address)
-        return f"{mask_name(address.name)} ({shown})" if address.name else shown
+        return mask(address)
 
     def contact(self, contact: Contact | None) -> str:
         """Name and first identity, such as 张*(l***@example.com)."""

@@ -219,18 +219,18 @@ async def line(
         return replace(start, became="kept", why="auto_reply")
     ticket, contact, messages = found
     decisions = await house.store.decisions(ticket.id)
-    row = words.row(ticket, contact)
     replies = [
         one for one in await house.store.outgoing(state="sent", ticket=ticket.id) if one.outgoing.kind == "reply"
     ]
     decided = decisions[-1] if sample.becomes == "added" else decisions[0]
+    row = words.row(replace(decided.ticket, number=ticket.number), contact)
     reply = replies[0].outgoing.content if replies else None
     return replace(
         start,
         became="added" if sample.becomes == "added" else "same" if sample.becomes == "same" else "ticket",
         messages=len(messages),
         row=row,
-        ticket=ticket,
+        ticket=replace(decided.ticket, number=ticket.number),
         reply=reply,
         attachments=sum(len(message.attachments) for message in messages),
         handed=bool(ticket.external),

@@ -9,6 +9,7 @@ from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -46,15 +47,10 @@ def written(text: str, *, sender: str, identity: str = "", subject: str = "é—®é¢
     return made.as_bytes()
 
 
-def tickets_of(gateway: Gateway, sender: str) -> list[dict[str, object]]:
+def tickets_of(gateway: Gateway, sender: str) -> list[dict[str, Any]]:
     """The whole tickets with messages of this sender."""
     gateway.settle()
-    whole = []
-    for row in gateway.json("tickets", "--json", "--limit", "1000"):
-        (one,) = gateway.json("tickets", row["number"], "--json", "--reveal")
-        if any(message["from"]["address"] == sender for message in one["messages"]):
-            whole.append(one)
-    return whole
+    return [one for one in gateway.tickets() if any(message["from"]["address"] == sender for message in one["messages"])]
 
 
 def test_the_example_becomes_an_after_sales_ticket_with_a_promise_of_four_hours(

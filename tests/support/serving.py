@@ -1,5 +1,6 @@
 """A real gateway as a process of its own, and the people it talks with: a mail sink, a helpdesk, two senders."""
 
+import asyncio
 import json
 import os
 import secrets
@@ -23,6 +24,9 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from standardwebhooks.webhooks import Webhook
+
+from gateway import settings, wire
+from normalizer.canon import public
 
 START_WITHIN = 30.0
 CONFIG = """\
@@ -177,6 +181,22 @@ class Gateway:
 
     def json(self, *arguments: str, stdin: bytes = b"") -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.cli(*arguments, stdin=stdin).splitlines() if line.strip()]
+
+    def tickets(self) -> list[dict[str, Any]]:
+        """All tickets with their messages, read from the data folder while the gateway runs."""
+        return asyncio.run(self._tickets())
+
+    async def _tickets(self) -> list[dict[str, Any]]:
+        os.environ.update(self.environment)
+        store = await wire.open_store(settings.read(self.config))
+        try:
+            found = await store.tickets(limit=10_000)
+            return [
+                {**public(ticket), "messages": [public(message) for message in await store.messages(ticket.id)]}
+                for ticket, _ in found
+            ]
+        finally:
+            await store.close()
 
     def mail(self, raw: bytes, *, sender: str = "li@example.cn", to: str = "support@example.com") -> None:
         """One mail over real SMTP. Raises smtplib.SMTPException or OSError unless it was accepted."""
