@@ -10,7 +10,6 @@ change of master.
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -182,7 +181,7 @@ def _decoded(text: str, where: Where) -> list[bytes]:
 def _one_key(text: str, where: Where) -> bytes:
     try:
         raw = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:
         raw = b""
     if len(raw) != KEY_BYTES:
         raise ConfigError(where, "this is not a master key", "32 random bytes in base64: openssl rand -base64 32")

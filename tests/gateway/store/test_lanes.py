@@ -223,7 +223,7 @@ async def test_a_message_that_belongs_nowhere_is_kept_all_the_same(store: Store)
 
 
 class Lanes(RuleBasedStateMachine):
-    """Whatever workers do, each lane is processed in order, each envelope is finished once, and nobody shares a lane."""
+    """Whatever workers do, each lane goes in order, each envelope is finished once, and nobody shares a lane."""
 
     claims = Bundle("claims")
 

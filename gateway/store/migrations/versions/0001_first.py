@@ -153,11 +153,11 @@ def upgrade() -> None:
         "identities",
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("contact", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
         sa.ForeignKeyConstraint(
             ["contact"],
             ["contacts.seq"],
         ),
-        sa.PrimaryKeyConstraint("digest"),
         sqlite_with_rowid=False,
     )
     op.create_index("identities_by_contact", "identities", ["contact"], unique=False)
@@ -179,13 +179,13 @@ def upgrade() -> None:
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.Column("decided", sa.Text(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
+        sa.UniqueConstraint("number"),
         sa.ForeignKeyConstraint(
             ["contact"],
             ["contacts.seq"],
         ),
-        sa.PrimaryKeyConstraint("seq"),
-        sa.UniqueConstraint("id"),
-        sa.UniqueConstraint("number"),
         sqlite_autoincrement=True,
     )
     op.create_index("tickets_by_contact", "tickets", ["contact", "created_at"], unique=False)
@@ -198,11 +198,11 @@ def upgrade() -> None:
         sa.Column("redeliveries", sa.Integer(), nullable=False),
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
         sa.Column("trouble", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("seq"),
         sa.ForeignKeyConstraint(
             ["seq"],
             ["envelopes.seq"],
         ),
-        sa.PrimaryKeyConstraint("seq"),
     )
     op.create_index(
         "work_waiting",
@@ -223,15 +223,15 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("ruleset", sa.Text(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["contact"],
-            ["contacts.seq"],
-        ),
+        sa.PrimaryKeyConstraint("seq"),
         sa.ForeignKeyConstraint(
             ["ticket"],
             ["tickets.seq"],
         ),
-        sa.PrimaryKeyConstraint("seq"),
+        sa.ForeignKeyConstraint(
+            ["contact"],
+            ["contacts.seq"],
+        ),
         sqlite_autoincrement=True,
     )
     op.create_index("decisions_by_ticket", "decisions", ["ticket", "seq"], unique=False)
@@ -240,11 +240,11 @@ def upgrade() -> None:
         sa.Column("ticket", sa.BigInteger(), nullable=False),
         sa.Column("target", sa.Text(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("ticket", "target"),
         sa.ForeignKeyConstraint(
             ["ticket"],
             ["tickets.seq"],
         ),
-        sa.PrimaryKeyConstraint("ticket", "target"),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -259,16 +259,16 @@ def upgrade() -> None:
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.Column("wrapped_key", sa.LargeBinary(), nullable=True),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["contact"],
-            ["contacts.seq"],
-        ),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
         sa.ForeignKeyConstraint(
             ["ticket"],
             ["tickets.seq"],
         ),
-        sa.PrimaryKeyConstraint("seq"),
-        sa.UniqueConstraint("id"),
+        sa.ForeignKeyConstraint(
+            ["contact"],
+            ["contacts.seq"],
+        ),
         sqlite_autoincrement=True,
     )
     op.create_index("messages_by_contact", "messages", ["contact"], unique=False)
@@ -293,16 +293,16 @@ def upgrade() -> None:
         sa.Column("settled_at", sa.BigInteger(), nullable=True),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("settlement", sa.LargeBinary(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["contact"],
-            ["contacts.seq"],
-        ),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
         sa.ForeignKeyConstraint(
             ["ticket"],
             ["tickets.seq"],
         ),
-        sa.PrimaryKeyConstraint("seq"),
-        sa.UniqueConstraint("id"),
+        sa.ForeignKeyConstraint(
+            ["contact"],
+            ["contacts.seq"],
+        ),
         sqlite_autoincrement=True,
     )
     op.create_index("outgoing_by_ticket", "outgoing", ["ticket", "target", "seq"], unique=False)
@@ -326,15 +326,15 @@ def upgrade() -> None:
         "participants",
         sa.Column("ticket", sa.BigInteger(), nullable=False),
         sa.Column("contact", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["contact"],
-            ["contacts.seq"],
-        ),
+        sa.PrimaryKeyConstraint("ticket", "contact"),
         sa.ForeignKeyConstraint(
             ["ticket"],
             ["tickets.seq"],
         ),
-        sa.PrimaryKeyConstraint("ticket", "contact"),
+        sa.ForeignKeyConstraint(
+            ["contact"],
+            ["contacts.seq"],
+        ),
         sqlite_with_rowid=False,
     )
     op.create_index("participants_by_contact", "participants", ["contact"], unique=False)
@@ -342,11 +342,11 @@ def upgrade() -> None:
         "threads",
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("ticket", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
         sa.ForeignKeyConstraint(
             ["ticket"],
             ["tickets.seq"],
         ),
-        sa.PrimaryKeyConstraint("digest"),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -355,11 +355,11 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("ticket", "id"),
         sa.ForeignKeyConstraint(
             ["ticket"],
             ["tickets.seq"],
         ),
-        sa.PrimaryKeyConstraint("ticket", "id"),
         sqlite_with_rowid=False,
     )
     op.create_index("timers_due", "timers", ["due_at"], unique=False)

@@ -1,0 +1,162 @@
+"""Opening a data folder: a new one, an older one, a newer one, one of another key."""
+
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine
+from stored import MASTER, NOW, arrive, envelope, opened, stored
+
+from gateway.crypto import KeyRing
+from gateway.store import upgrade
+from gateway.store.store import FILE, Store
+from gateway.store.tables import metadata
+from normalizer.errors import ConfigError
+
+SECOND_SCRIPT = '''"""A later revision."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.add_column("tickets", sa.Column("later", sa.Text()))
+'''
+
+
+def schema(file: Path) -> dict[str, str]:
+    with sqlite3.connect(file) as connection:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+        return {name: " ".join(sql.split()) for name, sql in rows if name != "alembic_version"}
+
+
+async def test_a_new_folder_is_its_owners_alone(store: Store, folder: Path) -> None:
+    assert stat.S_IMODE(os.stat(folder / FILE).st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+    assert store.revision == upgrade.REVISION
+
+
+async def test_it_writes_as_it_promises(store: Store) -> None:
+    def pragma(name: str) -> object:
+        return lambda bare: bare.execute(f"PRAGMA {name}").fetchone()[0]
+
+    assert await store.database.alone(pragma("journal_mode")) == "wal"
+    assert await store.database.alone(pragma("synchronous")) == 2  # FULL
+    assert await store.database.alone(pragma("foreign_keys")) == 1
+
+
+async def test_tables_and_migrations_make_the_same(store: Store, folder: Path, tmp_path: Path) -> None:
+    migrated = tmp_path / "migrated.db"
+    with create_engine(f"sqlite:///{migrated}").begin() as connection:
+        upgrade._run_scripts(connection)
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    assert schema(migrated) == schema(folder / FILE)
+
+
+async def test_an_older_folder_is_backed_up_and_upgraded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await opened(folder)
+    made = await stored(store, "a", "20261123001")
+    await store.close()
+    scripts = tmp_path / "migrations"
+    shutil.copytree(upgrade.SCRIPTS, scripts)
+    (scripts / "versions" / "0002_later.py").write_text(SECOND_SCRIPT)
+    with monkeypatch.context() as newer:
+        newer.setattr(upgrade, "SCRIPTS", scripts)
+        newer.setattr(upgrade, "REVISION", "0002")
+        store = await opened(folder)
+        assert await store.ticket("20261123001") == made.tickets[0]
+        await store.close()
+    with sqlite3.connect(folder / FILE) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0002",)
+        assert connection.execute("SELECT later FROM tickets").fetchone() == (None,)
+    (backup,) = (folder / "backup").iterdir()
+    assert backup.name.startswith("ticketgate-0001-")
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    with sqlite3.connect(backup) as connection:
+        assert connection.execute("SELECT number FROM tickets").fetchall() == [("20261123001",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+    with pytest.raises(ConfigError, match="made by a newer Ticketgate"):  # the code as it is now
+        await opened(folder)
+
+
+async def test_a_failed_upgrade_leaves_the_folder_as_it_was(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await opened(folder)).close()
+    before = schema(folder / FILE)
+    scripts = tmp_path / "migrations"
+    shutil.copytree(upgrade.SCRIPTS, scripts)
+    (scripts / "versions" / "0002_later.py").write_text(SECOND_SCRIPT + "    raise RuntimeError('half way')\n")
+    with monkeypatch.context() as newer:
+        newer.setattr(upgrade, "SCRIPTS", scripts)
+        newer.setattr(upgrade, "REVISION", "0002")
+        with pytest.raises(RuntimeError, match="half way"):
+            await opened(folder)
+    assert schema(folder / FILE) == before
+    await (await opened(folder)).close()
+
+
+async def test_another_master_key_is_refused_in_words(folder: Path) -> None:
+    store = await opened(folder)
+    await arrive(store, "a")
+    await store.close()
+    with pytest.raises(ConfigError, match="the master key is not the one"):
+        await opened(folder, b"x" * 32)
+    store = await opened(folder)
+    assert len(await store.claim(NOW, 1)) == 1
+    await store.close()
+
+
+async def test_the_master_key_can_be_changed(folder: Path) -> None:
+    new = b"n" * 32
+    store = await opened(folder)
+    made = await stored(store, "a", "20261123001")
+    await arrive(store, "b")
+    ring = KeyRing(new, MASTER)
+    assert await store.rotate(ring) > 3
+    await store.close()
+    with pytest.raises(ConfigError):
+        await opened(folder, MASTER)
+    store = await opened(folder, new)
+    assert await store.ticket("20261123001") == made.tickets[0]
+    assert await store.messages(made.tickets[0].id) == [made.messages[0][0]]
+    assert [claim.envelope.key for claim in await store.claim(NOW, 5)] == ["b"]
+    assert await store.journal([envelope("a"), envelope("c")], NOW) == [False, True]  # digests survived
+    await store.close()
+
+
+async def test_killed_half_way_a_change_of_key_can_be_done_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both keys in the ring open whatever either has wrapped."""
+    store = await opened(folder)
+    await stored(store, "a", "20261123001")
+    await store.rotate(KeyRing(b"n" * 32, MASTER))
+    await store.close()
+    store = await opened(folder, b"n" * 32, MASTER)  # the key file still holds both
+    await store.rotate(KeyRing(b"n" * 32, MASTER))
+    assert await store.ticket("20261123001") is not None
+    await store.close()
+
+
+def test_opening_does_not_import_alembic(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, sys; from pathlib import Path; from stored import opened;"
+        f"asyncio.run(opened(Path({str(tmp_path / 'data')!r})));"
+        "assert 'alembic' not in sys.modules; import os; os._exit(0)"
+    )
+    support = Path(__file__).parents[2] / "support"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": str(support)}, cwd=Path(__file__).parents[3], timeout=60
+    )
+    assert done.returncode == 0

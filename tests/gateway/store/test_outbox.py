@@ -1,0 +1,214 @@
+"""What is owed: in order, each thing until it is taken or refused for good."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import orjson
+from stored import NOW, SECOND, arrive, found, opened, step, stored, wanted
+
+from gateway.store.store import Store
+from gateway.store.work import Later, Limits, Never, Outcome, Owed
+from normalizer.canon import Envelope, Sent, Ticket
+
+
+def names(owed: list[Owed]) -> list[str]:
+    return [f"{one.outgoing.target}:{getattr(one.outgoing.content, 'kind', 'reply')}" for one in owed]
+
+
+async def owe(store: Store, ticket: Ticket, *steps: tuple[str, str]) -> None:
+    """Add steps to a ticket, each by an envelope of its own."""
+    for target, kind in steps:
+        await arrive(store, f"{target}-{kind}-{ticket.version}")
+        (claim,) = await store.claim(NOW, 1)
+        ticket = replace(ticket, version=ticket.version + 1)
+        owed = step(target, kind, ticket)
+        assert await store.commit([Outcome(claim, tickets=(ticket,), outgoing=(owed,))], NOW) == [True]
+
+
+async def news(store: Store) -> list[Envelope]:
+    return [claim.envelope for claim in await store.claim(NOW, 50) if claim.envelope.connector == "outbox"]
+
+
+async def test_what_is_due_is_leased_and_settled_once(store: Store) -> None:
+    made = await stored(store, "a", "20261123001")
+    (owed,) = await store.due(NOW, 10)
+    assert owed.outgoing == replace(made.outgoing[0], attempts=1)
+    assert await store.due(NOW, 10) == []
+    assert await store.settle(owed, Sent("<x@y>"), NOW) is True
+    assert await store.settle(owed, Sent("<x@y>"), NOW) is False
+    assert await store.due(NOW + timedelta(days=1), 10) == []
+
+
+async def test_a_thing_owed_twice_is_owed_once(store: Store) -> None:
+    made = await stored(store, "a", "20261123001")
+    await arrive(store, "b")
+    (claim,) = await store.claim(NOW, 1)
+    again = Outcome(claim, tickets=(replace(made.tickets[0], version=2),), outgoing=made.outgoing)
+    assert await store.commit([again], NOW) == [True]
+    assert len(await store.outgoing()) == 1
+
+
+async def test_a_lease_that_ran_out_cannot_settle(store: Store) -> None:
+    await stored(store, "a", "20261123001")
+    (late,) = await store.due(NOW, 1)
+    after = NOW + Limits().outgoing_lease + SECOND
+    (theirs,) = await store.due(after, 1)
+    assert theirs.outgoing.attempts == 2
+    assert await store.settle(late, Sent(), after) is False
+    assert await store.settle(theirs, Sent(), after) is True
+
+
+async def test_steps_of_one_target_and_ticket_keep_their_order(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", targets=("crm", "desk"), reply=False)
+    await owe(store, made.tickets[0], ("crm", "append"), ("crm", "update"))
+    first = await store.due(NOW, 10)
+    assert names(first) == ["crm:create", "desk:create"]
+    await store.settle(first[0], Later("busy", NOW + 10 * SECOND), NOW)
+    assert await store.due(NOW, 10) == []
+    (again,) = await store.due(NOW + 10 * SECOND, 10)
+    await store.settle(again, Sent("42", "http://crm/42"), NOW)
+    (second,) = await store.due(NOW + 10 * SECOND, 10)
+    assert names([second]) == ["crm:append"]
+    assert (second.external_id, second.url) == ("42", "http://crm/42")
+    await store.settle(second, Never("no such ticket"), NOW)
+    assert names(await store.due(NOW + 10 * SECOND, 10)) == ["crm:update"]  # a dead append keeps nothing back
+
+
+async def test_a_dead_create_keeps_the_rest_back_until_it_is_retried(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", targets=("crm",), reply=False)
+    await owe(store, made.tickets[0], ("crm", "append"))
+    (create,) = await store.due(NOW, 10)
+    await store.settle(create, Never("bad token"), NOW)
+    assert await store.due(NOW, 10) == []
+    assert [(one.state, one.reason) for one in await store.outgoing("dead")] == [("dead", "bad token")]
+    assert await store.retry_outgoing([], NOW) == 1
+    (again,) = await store.due(NOW, 10)
+    assert (again.outgoing.id, again.outgoing.attempts) == (create.outgoing.id, 1)
+    await store.settle(again, Sent("42"), NOW)
+    assert names(await store.due(NOW, 10)) == ["crm:append"]
+
+
+async def test_a_dead_reply_keeps_nothing_back(store: Store) -> None:
+    made = await stored(store, "a", "20261123001")
+    (reply,) = await store.due(NOW, 1)
+    await store.settle(reply, Never("mailbox gone"), NOW)
+    second = replace(made.outgoing[0], id="e" * 32, content=replace(made.outgoing[0].content, id="e" * 32))
+    await arrive(store, "b")
+    claim = next(c for c in await store.claim(NOW, 5) if c.envelope.key == "b")
+    await store.commit([Outcome(claim, tickets=(replace(made.tickets[0], version=2),), outgoing=(second,))], NOW)
+    assert [one.outgoing.id for one in await store.due(NOW, 5)] == ["e" * 32]
+
+
+async def test_what_became_of_it_enters_the_journal(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", targets=("crm",))
+    reply, create = await store.due(NOW, 10)
+    await store.settle(reply, Later("busy", NOW + SECOND), NOW)
+    assert await news(store) == []
+    await store.settle(create, Sent("42", "http://crm/42"), NOW)
+    (told,) = await news(store)
+    assert (told.account, told.key, told.lane) == (
+        "handover", f"{create.outgoing.id}:sent:1", f"ticket:{made.tickets[0].id}",
+    )  # fmt: skip
+    assert orjson.loads(told.body) == {
+        "outgoing": create.outgoing.id, "kind": "handover", "target": "crm", "ticket": made.tickets[0].id,
+        "outcome": "sent", "external_id": "42", "url": "http://crm/42", "reason": "", "at": "2026-11-23T09:00:00+00:00",
+    }  # fmt: skip
+
+
+async def test_each_death_is_told_though_it_was_retried(store: Store) -> None:
+    await stored(store, "a", "20261123001")
+    for _ in range(2):
+        (reply,) = await store.due(NOW, 1)
+        await store.settle(reply, Never("mailbox gone"), NOW)
+        (told,) = await store.claim(NOW, 5)
+        assert orjson.loads(told.envelope.body)["outcome"] == "dead"
+        await store.commit([Outcome(told)], NOW)
+        await store.retry_outgoing("all dead", NOW)
+
+
+async def test_while_held_nothing_is_due(store: Store) -> None:
+    await stored(store, "a", "20261123001")
+    await store.hold_outbox()
+    assert await store.due(NOW, 10) == []
+    await store.hold_outbox(False)
+    assert len(await store.due(NOW, 10)) == 1
+
+
+async def test_what_was_made_with_outbound_off_waits_for_a_person(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", hold=True)
+    assert await store.due(NOW, 10) == []
+    counts = await store.counts()
+    assert (counts.outbox_waiting, counts.outbox_held) == (0, 1)
+    assert await store.retry_outgoing("all dead", NOW) == 0
+    assert await store.retry_outgoing([made.outgoing[0].id], NOW) == 1
+    assert len(await store.due(NOW, 10)) == 1
+
+
+async def test_the_list_shows_what_is_not_sent_with_its_ticket(store: Store) -> None:
+    await stored(store, "a", "20261123001", sender="a@example.cn")
+    await stored(store, "b", "20261123002", sender="b@example.cn")
+    first, second = await store.due(NOW, 2)
+    await store.settle(first, Sent(), NOW)
+    await store.settle(second, Later("greylisted", NOW + SECOND), NOW)
+    (shown,) = await store.outgoing()
+    assert (shown.number, shown.state, shown.reason, shown.outgoing.attempts) == (
+        "20261123002", "waiting", "greylisted", 1,
+    )  # fmt: skip
+    assert [one.number for one in await store.outgoing("sent")] == ["20261123001"]
+
+
+async def test_timers_ring_once_by_the_journal(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", timers=("solved.missed", "first_response.missed"))
+    assert await store.ring(NOW, 10) == 0
+    due = NOW + timedelta(hours=1)
+    assert await store.ring(due, 10) == 2
+    assert await store.ring(due, 10) == 0
+    (claim,) = await store.claim(due, 10)
+    ticket = made.tickets[0].id
+    assert (claim.envelope.connector, claim.envelope.lane) == ("timer", f"ticket:{ticket}")
+    told = orjson.loads(claim.envelope.body)
+    assert told == {**told, "ticket": ticket, "timer": claim.envelope.key, "due_at": "2026-11-23T10:00:00+00:00"}
+
+
+async def test_a_timer_set_twice_is_one_and_a_cancelled_one_none(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", timers=("solved.missed",))
+    await arrive(store, "b")
+    (claim,) = await store.claim(NOW, 1)
+    ticket = replace(made.tickets[0], version=2)
+    assert await store.commit([Outcome(claim, tickets=(ticket,), timers=made.timers)], NOW) == [True]
+    await arrive(store, "c")
+    (claim,) = await store.claim(NOW, 1)
+    gone = Outcome(claim, tickets=(replace(ticket, version=3),), cancelled_timers=(made.timers[0].id,))
+    assert await store.commit([gone], NOW) == [True]
+    assert await store.ring(NOW + timedelta(days=1), 10) == 0
+
+
+async def test_next_due_is_the_earliest_moment(store: Store) -> None:
+    assert await store.next_due() is None
+    await stored(store, "a", "20261123001", timers=("solved.missed",))
+    assert await store.next_due() == NOW
+    (reply,) = await store.due(NOW, 1)
+    assert await store.next_due() == NOW + Limits().outgoing_lease
+    await store.settle(reply, Later("busy", NOW + timedelta(hours=2)), NOW)
+    assert await store.next_due() == NOW + timedelta(hours=1)
+    await arrive(store, "b")
+    assert (await store.next_due() or NOW) < NOW
+
+
+async def test_our_own_reply_is_found_by_its_message_id(store: Store) -> None:
+    made = await stored(store, "a", "20261123001")
+    answered = f"<{made.outgoing[0].id}@mail.example.com>"
+    assert (await found(store, wanted(answers=[answered]))).by_message_id == {answered: made.tickets[0].id}
+
+
+async def test_an_outage_of_one_target_leaves_the_others_their_turn(tmp_path: object) -> None:
+    from pathlib import Path
+
+    store = await opened(Path(str(tmp_path)) / "data")
+    for n in range(5):
+        await stored(store, f"{n}", f"2026112300{n}", sender=f"{n}@example.cn", targets=("down", "up"), reply=False)
+    for owed in await store.due(NOW, 50):
+        answer = Sent() if owed.outgoing.target == "up" else Later("down", NOW + timedelta(hours=1))
+        await store.settle(owed, answer, NOW)
+    assert [one.outgoing.target for one in await store.outgoing()] == ["down"] * 5
+    await store.close()

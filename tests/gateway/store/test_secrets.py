@@ -1,0 +1,171 @@
+"""Nothing of a customer stands in the data folder for whoever finds the disk; what is erased is gone."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from stored import NOW, arrive, decided, found, message, opened, outcome, step, stored, wanted
+
+from engine.decision import Fired, Seen
+from gateway.store.store import Store
+from gateway.store.work import Later, Limits, Never, Outcome
+from normalizer.canon import Address, Attachment, Contact, Envelope, Extracted, Identity, Sent, digest
+
+WORDS = "SECRETWORD"
+
+
+def secret(name: str) -> str:
+    return f"{WORDS}-{name}-李雷"
+
+
+def hits(folder: Path) -> Iterator[str]:
+    """Where a marked word stands in clear, as UTF-8, UTF-16 or hex."""
+    needles = [WORDS.encode(), WORDS.encode("utf-16-le"), WORDS.encode().hex().encode(), "李雷".encode()]
+    for file in sorted(folder.rglob("*")):
+        if WORDS in file.name:
+            yield str(file)
+        if file.is_file():
+            content = file.read_bytes()
+            yield from (f"{file.name}: {needle!r}" for needle in needles if needle in content)
+
+
+async def test_nothing_of_a_customer_stands_in_clear(folder: Path) -> None:
+    store = await opened(folder, limits=Limits(blob_over=1000))
+    sender = secret("address")
+    body = (secret("body") + " ").encode() * 10
+    small = Envelope("email_smtp", "main", secret("key"), secret("lane"), NOW, body, {"remote": secret("remote")})
+    large = Envelope("email_smtp", "main", secret("large"), secret("lane"), NOW, body * 100, {})
+    await store.journal([small, large], NOW)
+    await store.refuse("email_smtp", "main", "unverified", secret("reason"), body, {"remote": secret("remote")}, NOW)
+    (claim,) = await store.claim(NOW, 1)
+    await store.release(claim, secret("trouble"), NOW, timedelta())
+    (claim,) = await store.claim(NOW, 1)
+    said = message(
+        claim, sender=sender, text=secret("text"), subject=secret("subject"), thread_key=secret("thread"),
+        external_id=f"<{secret('id')}@x>", references=(secret("reference"),), claims={"phone": secret("phone")},
+        attachments=(Attachment(secret("file.pdf"), "application/pdf", 3, "00"),), html=secret("html"),
+    )  # fmt: skip
+    made = outcome(claim, "20261123001", sender=sender)
+    whose = Contact(made.contacts[0].id, (Identity("email", sender),), secret("name"), attributes={"a": secret("b")})
+    before = replace(
+        made.tickets[0], version=0, subject=secret("subject"), description=secret("text"),
+        extracted={"phone": Extracted(secret("phone"), (0, 3))}, custom={"serial": secret("custom")},
+    )  # fmt: skip
+    fired = Fired("r", "b", "l", 1, 1, secret("because"), (Seen("text", "contains", "x", secret("text")),), ())
+    decision = replace(decided(before, whose, said), fired=(fired,))
+    ticket = replace(before, version=1)
+    owed = made.outgoing[0]
+    reply = replace(
+        owed, content=replace(owed.content, to=Address("email", sender, secret("name")), text=secret("reply"))
+    )
+    steps = step("crm", "create", ticket, whose, said)
+    whole = replace(
+        made, messages=((said, ticket.id),), contacts=(whose,), tickets=(ticket,), decisions=(decision,),
+        outgoing=(reply, steps),
+    )  # fmt: skip
+    assert await store.commit([whole], NOW) == [True]
+    for one in await store.due(NOW, 10):
+        settled = Sent(secret("external"), secret("url")) if one.outgoing.kind == "handover" else Never(secret("dead"))
+        await store.settle(one, settled, NOW)
+    (other, *_) = await store.claim(NOW, 5)
+    await store.set_aside(other, "unreadable", secret("unreadable"), NOW)
+    await store.add_key("shop", ["messages:write"], NOW)
+    assert list(hits(folder)) == []
+    await store.close()
+    assert list(hits(folder)) == []
+    assert (folder / "blobs").exists()
+
+
+async def test_a_sealed_value_opens_nowhere_else(store: Store) -> None:
+    """Swapping two rows' words, as somebody with the disk could, is seen."""
+    await stored(store, "a", "20261123001", sender="a@example.cn")
+    await stored(store, "b", "20261123002", sender="a@example.cn")
+    swap = "UPDATE tickets SET sealed = (SELECT sealed FROM tickets WHERE seq = 1) WHERE seq = 2"
+    await store.database.alone(lambda bare: bare.execute(swap))
+    with pytest.raises(Exception, match=r"tickets\.sealed"):
+        await store.ticket("20261123002")
+
+
+# ---- erasing ---------------------------------------------------------------------------------------------------------
+
+
+async def test_an_erased_person_is_gone_and_the_ticket_stands(folder: Path) -> None:
+    store = await opened(folder, limits=Limits(blob_over=1000))
+    big = Envelope("email_smtp", "main", "big", "lane", NOW, os.urandom(5000), {})
+    await store.journal([big], NOW)
+    (claim,) = await store.claim(NOW, 1)
+    made = outcome(claim, "20261123001", targets=("crm",), text="my parcel is lost", subject="parcel")
+    assert await store.commit([made], NOW) == [True]
+    other = await stored(store, "b", "20261123002", sender="han@example.cn")
+    (first, *_) = await store.due(NOW, 1)
+    await store.settle(first, Later("li@example.cn is busy", NOW), NOW)
+    ticket, whose = made.tickets[0], made.contacts[0]
+
+    assert await store.erase_contact(whose.id, NOW) is True
+
+    left = await store.ticket("20261123001")
+    assert left is not None
+    assert (left.subject, left.description, left.number, left.version) == ("erased", "erased", "20261123001", 2)
+    assert left.group == ticket.group
+    assert (await store.contact(whose.id)) == Contact(whose.id, name="erased")
+    assert [(m.text, m.sender.address) for m in await store.messages(ticket.id)] == [("erased", "erased")]
+    (decision,) = await store.decisions(ticket.id)
+    assert decision.hash == made.decisions[0].hash  # the chain holds
+    assert decision.case.message is not None
+    assert decision.case.message.text == "erased"
+    assert {(one.state, one.reason) for one in await store.outgoing(ticket=ticket.id)} == {("dead", "")}
+    assert (await store.envelope(big.id)).body == b"erased"  # type: ignore[union-attr]
+    assert list((folder / "blobs").iterdir()) == []
+    assert (await found(store, wanted("li@example.cn"))).contact is None
+    assert (await store.ticket("20261123002")) == other.tickets[0]
+    assert (folder / "ticketgate.db-wal").stat().st_size == 0  # no older page is left to open with the master key
+    await store.close()
+
+
+async def test_whoever_worked_on_the_ticket_meanwhile_has_lost(store: Store) -> None:
+    made = await stored(store, "a", "20261123001")
+    await store.erase_contact(made.contacts[0].id, NOW)
+    await arrive(store, "b")
+    (claim,) = await store.claim(NOW, 1)
+    stale = Outcome(claim, tickets=(replace(made.tickets[0], version=2),))
+    assert await store.commit([stale], NOW) == [False]
+
+
+async def test_an_erased_person_who_writes_again_is_a_new_one(store: Store) -> None:
+    made = await stored(store, "a", "20261123001")
+    await store.erase_contact(made.contacts[0].id, NOW)
+    again = await stored(store, "b", "20261123002")
+    assert (await store.contact(again.contacts[0].id)) == again.contacts[0]
+    assert (await found(store, wanted("li@example.cn"))).contact == again.contacts[0]
+    assert (await store.ticket("20261123001")).subject == "erased"  # type: ignore[union-attr]
+
+
+async def test_what_they_said_in_somebody_elses_ticket_goes_too(store: Store) -> None:
+    made = await stored(store, "a", "20261123001")
+    await arrive(store, "b")
+    (claim,) = await store.claim(NOW, 1)
+    said = message(claim, sender="han@example.cn", text="me too")
+    han = Contact(digest("contact", "han"), (Identity("email", "han@example.cn"),), "韩梅梅")
+    ticket = replace(made.tickets[0], version=2)
+    then = decided(made.tickets[0], han, said, made.decisions[0].hash)
+    joined = Outcome(
+        claim, ((said, ticket.id),), (han,), (ticket,), (then,), (step("crm", "append", ticket, han, said),)
+    )
+    assert await store.commit([joined], NOW) == [True]
+
+    await store.erase_contact(han.id, NOW)
+
+    assert [m.text for m in await store.messages(ticket.id)] == ["my parcel is lost", "erased"]
+    first, second = await store.decisions(ticket.id)
+    assert first == made.decisions[0]
+    assert (second.case.contact.name, second.hash) == ("erased", then.hash)
+    shown = {one.outgoing.kind: one.state for one in await store.outgoing(ticket=ticket.id)}
+    assert shown == {"reply": "waiting", "handover": "dead"}
+    assert (await store.ticket(ticket.id)).subject == "parcel"  # type: ignore[union-attr]
+
+
+async def test_erasing_nobody_says_so(store: Store) -> None:
+    assert await store.erase_contact("nobody", NOW) is False
