@@ -14,7 +14,7 @@ HORIZON = 3 * 366  # days that `after` looks ahead; configuration with no open h
 
 Hours = Sequence[tuple[int, int]]  # minutes of the local day, from and until; (540, 1080) is 09:00-18:00
 
-_PART = re.compile(r"(\d+)\s*(d|h|m|min|s)", re.I)
+_PART = re.compile(r"(\d+)\s*(d|h|min|m|s)", re.I)
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "min": 60, "s": 1}
 
 

@@ -4,7 +4,6 @@
 # Tables read better a row a line.
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 
 from engine.company import Company
 from engine.conditions import OPERATORS
@@ -30,7 +29,7 @@ from engine.decision import (
     Written,
 )  # fmt: skip
 from engine.facts import FIELDS, known
-from engine.sla import promise
+from engine.sla import length, promise
 from engine.vocabulary import Vocabulary
 
 Words = Mapping[str, str]
@@ -215,5 +214,4 @@ class _Teller:
         milestone = ticket.sla.milestones.get("first_response") if ticket.sla else None
         if milestone is None or company:
             return []
-        passing = milestone.due - ticket.captured_at
-        return [self.words["promise"].format(text=str(passing - timedelta(microseconds=passing.microseconds)))]
+        return [self.words["promise"].format(text=length(milestone.due - ticket.captured_at, self.language))]

@@ -65,13 +65,14 @@ def promise(ticket: Ticket, company: Company, language: str) -> Promise | None:
     if (
         timedelta() < passing <= timedelta(hours=24)
         and not passing.seconds % 60
-        and (text := _length(passing, language))
+        and (text := length(passing, language))
     ):
         return Promise(text, due, True)
     return Promise(f"{due} 前" if language.startswith("zh") else f"by {due}", due, False)
 
 
-def _length(passing: timedelta, language: str) -> str:
+def length(passing: timedelta, language: str) -> str:
+    """`4 小时内`, `within 4 hours`: a time that fits into a sentence."""
     hours, rest = divmod(int(passing.total_seconds()) // 60, 60)
     if language.startswith("zh"):
         return "".join([f" {hours} 小时" if hours else "", f" {rest} 分钟" if rest else ""]).strip() + "内"

@@ -1,5 +1,7 @@
 """No order plays a part: files, rules and facts shuffled, rules renamed, and the index against a plain evaluator."""
 
+# ruff: noqa: E501
+
 import json
 import random
 from collections.abc import Mapping, Sequence
