@@ -142,7 +142,7 @@ class EmailSmtp:
             raise Refused(f"account {self.settings.account} has no relay to send by")
         mail = compose(reply, self.sender, self.settings.sender_name, now)
         await self._postbox.deliver(mail, self.settings.bounces)
-        return Sent(external_id=str(mail["Message-ID"]))
+        return Sent(external_id=str(mail["Message-ID"]).strip("<>"))
 
     async def close(self) -> None:
         if self._postbox:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import ssl
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from email.errors import MessageError
@@ -22,7 +23,7 @@ from normalizer.errors import ConfigError, Refused, Unavailable, Where
 
 LOOP = "X-Ticketgate-Loop"
 
-_ID = re.compile(r"<[!-;=?-~]{1,900}>")  # printable ASCII without spaces: nothing else can be a Message-ID
+_ID = re.compile(r"<?([!-;=?-~]{1,900})>?")  # printable ASCII without spaces: nothing else can be a Message-ID
 _PLAIN = re.compile(r"[^\s@<>()\[\]\\,;:\"]{1,128}@[^\s@<>()\[\]\\,;:\"]{1,255}")  # quoted local parts: nobody has one
 _ANYBODY = re.compile(r"[^\s<>]+@[^\s<>]+")
 
@@ -96,6 +97,10 @@ def _thread(mail: EmailMessage, reply: Reply) -> None:
 def _bracketed(identity: str) -> str:
     """The canon names mails by what stands between the angle brackets."""
     return identity if identity.startswith("<") else f"<{identity}>"
+
+
+def _ids(said: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(f"<{found[1]}>" for name in said if (found := _ID.fullmatch(name))))
 
 
 def _discourage(mail: EmailMessage, reply: Reply, domain: str) -> None:

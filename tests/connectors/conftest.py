@@ -303,6 +303,6 @@ def reply() -> Reply:
         subject="Re: 订单号5，物流显示已签收但未收到货，请尽快帮我查一下到底是怎么回事 [20260302001]",
         text="您好：\n\n您的工单 20260302001 已受理，我们将在4小时内回复。\n",
         language="zh",
-        in_reply_to="<abc@example.net>",
-        references=("<first@example.net>",),
+        in_reply_to="abc@example.net",
+        references=("first@example.net",),
     )

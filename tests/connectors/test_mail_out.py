@@ -46,7 +46,7 @@ async def test_a_reply_arrives_as_it_should_read(sender: Opener, relay: Any, rep
     assert mail["From"].addresses[0].addr_spec == "support@example.com"
     assert mail["To"].addresses[0].display_name == "张三"
     assert mail["Date"].datetime == now
-    assert mail["Message-ID"] == f"<{reply.id}@example.com>" == result.external_id
+    assert mail["Message-ID"] == f"<{reply.id}@example.com>" == f"<{result.external_id}>"
     assert mail["In-Reply-To"] == "<abc@example.net>"
     assert mail["References"].split() == ["<first@example.net>", "<abc@example.net>"]
     assert mail["Auto-Submitted"] == "auto-replied"
@@ -64,7 +64,9 @@ def test_every_attempt_is_the_same_mail(reply: Reply, now: datetime) -> None:
 
 def test_long_message_ids_are_left_whole(reply: Reply, now: datetime) -> None:
     long = f"<{'a' * 120}@{'b' * 60}.example>"
-    mail = compose(replace(reply, in_reply_to=long, references=(long, "<2@x>")), "s@example.com", "", now).as_bytes()
+    mail = compose(
+        replace(reply, in_reply_to=long, references=(long, "2@x", "<2@x>")), "s@example.com", "", now
+    ).as_bytes()
 
     assert f"In-Reply-To: {long}\r\n".encode() in mail
     assert f"References: {long}\r\n <2@x>\r\n".encode() in mail

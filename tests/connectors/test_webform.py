@@ -168,7 +168,7 @@ def test_too_many_files_and_too_many_octets(now: datetime) -> None:
 @pytest.mark.parametrize(
     ("origin", "welcome"),
     [("https://help.example.com", True), ("https://www.example.com", True), ("https://evil.example", False),
-     ("null", False), ("http://help.example.com", False), (None, True)],
+     ("null", False), ("http://[", False), ("http://help.example.com", True), (None, True)],
 )  # fmt: skip
 def test_only_our_pages_may_post(now: datetime, origin: str | None, welcome: bool) -> None:
     form = webform(origins=["https://www.example.com"])
@@ -179,6 +179,12 @@ def test_only_our_pages_may_post(now: datetime, origin: str | None, welcome: boo
         form.verify(way)
     assert (caught.value.status, caught.value.code) == (403, "forbidden")
     return None
+
+
+def test_a_browser_that_vouches_for_the_page_is_believed(form: Webform, now: datetime) -> None:
+    form.verify(as_json(now, FILLED, origin="null", sec_fetch_site="same-origin"))
+    with pytest.raises(Rejected):
+        form.verify(as_json(now, FILLED, origin="null", sec_fetch_site="cross-site"))
 
 
 def test_a_page_elsewhere_is_told_it_may_and_others_are_not(now: datetime) -> None:
