@@ -263,11 +263,11 @@ def _week(hours: Mapping[str, str | tuple[str, ...]], document: Document, path: 
 
 
 def _weekdays(text: str, document: Document, path: Path) -> Iterable[int]:
-    first, dash, last = (part.strip().lower()[:3] for part in text.partition("-"))
-    short = [day[:3] for day in _DAYS]
-    if first not in short or (dash and last not in short):
+    known = {name: i for i, day in enumerate(_DAYS) for name in (day, day[:3])}
+    first, dash, last = (part.strip().lower() for part in text.partition("-"))
+    if first not in known or (dash and last not in known):
         raise ConfigError(document.key(*path), f"unknown weekday {text!r}", "monday or monday-friday")
-    return range(short.index(first), short.index(last if dash else first) + 1)
+    return range(known[first], known[last if dash else first] + 1)
 
 
 def _span(text: str, document: Document, path: Path) -> tuple[int, int]:

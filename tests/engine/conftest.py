@@ -40,7 +40,7 @@ def vocabulary(house: Company) -> Vocabulary:
         lists=house.lists,
         templates=templates(path.name for path in (ROOT / "rules" / "templates").iterdir()),
         targets=frozenset(["crm"]),
-        **house.labels,
+        **dict(house.labels),  # type: ignore[arg-type]
     )  # fmt: skip
 
 

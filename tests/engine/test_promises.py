@@ -15,6 +15,7 @@ from engine.trial import case
 from engine.vocabulary import Vocabulary
 from normalizer.canon import Derived, Milestone, Sla
 
+YEAR = (datetime(2026, 1, 1), datetime(2027, 1, 1))  # noqa: DTZ001, Hypothesis wants them so
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NINE_TO_SIX = ((540, 720), (810, 1080))  # 09:00-12:00, 13:30-18:00
 OFFICE = Calendar(
@@ -50,7 +51,7 @@ def test_only_open_time_counts(start: str, worked: str, due: str) -> None:
     )
 
 
-@given(st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)), st.integers(1, 6000))
+@given(st.datetimes(*YEAR), st.integers(1, 6000))
 def test_due_times_lie_in_open_hours_and_later_work_ends_later(start: datetime, worked: int) -> None:
     at = start.replace(tzinfo=UTC)
     due = OFFICE.after(at, timedelta(minutes=worked))
@@ -59,7 +60,7 @@ def test_due_times_lie_in_open_hours_and_later_work_ends_later(start: datetime, 
     assert OFFICE.after(at, timedelta(minutes=worked + 1)) > due
 
 
-@given(st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)), st.integers(0, 6000))
+@given(st.datetimes(*YEAR), st.integers(0, 6000))
 def test_around_the_clock_is_plain_addition(start: datetime, worked: int) -> None:
     at = start.replace(tzinfo=UTC)
     assert Calendar("always", SHANGHAI).after(at, timedelta(minutes=worked)) == at + timedelta(minutes=worked)
@@ -77,7 +78,20 @@ def test_a_holiday_is_closed_even_around_the_clock() -> None:
     assert always.after(local("2026-03-04 23:00"), timedelta(hours=2)) == local("2026-03-06 01:00")
 
 
-@pytest.mark.parametrize(("text", "length"), [("30m", 30), ("4h", 240), ("1h30m", 90), ("2d", 2880), (" 5 min ", 5), ("soon", None), ("4", None), ("4h!", None), ("", None)])  # fmt: skip  # noqa: E501
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("30m", 30),
+        ("4h", 240),
+        ("1h30m", 90),
+        ("2d", 2880),
+        (" 5 min ", 5),
+        ("soon", None),
+        ("4", None),
+        ("4h!", None),
+        ("", None),
+    ],
+)
 def test_lengths_of_time_are_read(text: str, length: int | None) -> None:
     assert duration(text) == (None if length is None else timedelta(minutes=length))
 
@@ -138,7 +152,11 @@ def test_the_promise_is_told_from_the_due_time(
     due: timedelta, zh: str, en: str, house: Company, vocabulary: Vocabulary
 ) -> None:
     ticket = case({}, vocabulary).ticket
-    ticket = replace(ticket, priority=Derived("normal", "default"), sla=Sla("x", "always", {"first_response": Milestone(ticket.captured_at + due)}))  # fmt: skip  # noqa: E501
+    ticket = replace(
+        ticket,
+        priority=Derived("normal", "default"),
+        sla=Sla("x", "always", {"first_response": Milestone(ticket.captured_at + due)}),
+    )
     told = [promise(ticket, house, language) for language in ("zh", "en")]
     assert [t and t.text for t in told] == [zh, en]
 

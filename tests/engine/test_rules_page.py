@@ -1,0 +1,73 @@
+"""docs/rules.md lists every field, operator, action and trigger there is: the tables are made from the registries.
+
+`make golden` (GOLDEN=1) writes them anew.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from engine.conditions import OPERATORS
+from engine.effects import LATER, SETTABLE, VERBS
+from engine.facts import FIELDS, OPEN_FIELDS
+from engine.trial import EXPECT, GIVEN
+from engine.vocabulary import LAYERS, TRIGGERS
+
+PAGE = Path(__file__).parents[2] / "docs" / "rules.md"
+START, END = "<!-- generated: {} -->", "<!-- end -->"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(head), ["---"] * len(list(head)), *map(list, rows)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def fields() -> str:
+    rows = [(f"`{f.name}`", f.choice or f.kind, "yes" if f.slot else "", f.en, f.zh) for f in FIELDS.values()]
+    rows += [(f"`{name}NAME`", "number" if name.startswith("load") else "text", "yes" if name in ("mark.", "custom.") else "", en, zh) for name, (zh, en) in OPEN_FIELDS.items()]  # noqa: E501  # fmt: skip
+    return table(("field", "kind or codes", "rules can change it", "what it is", "含义"), rows)
+
+
+def operators() -> str:
+    rows = [(f"`{o.name}`", ", ".join(o.kinds), o.takes, o.en, o.zh) for o in OPERATORS.values()]
+    return table(("operator", "for", "takes", "means", "含义"), rows)
+
+
+def verbs() -> str:
+    return table(
+        ("action", "example", "does", "作用"),
+        [(f"`{v.name}`", f"`{v.name}: {v.example}`", v.en, v.zh) for v in VERBS.values()],
+    )
+
+
+def others() -> str:
+    return "\n".join(
+        [
+            f"- layers, lowest first: {listed(LAYERS)}",
+            f"- fields that `set` can give: {listed([*SETTABLE, 'custom.NAME'])}",
+            f"- triggers for `on`: {listed([*TRIGGERS, 'timer.NAME'])}",
+            f"- keys of `given` in a test: {listed(GIVEN)}",
+            f"- keys of `expect`: {listed([*EXPECT, 'mark.NAME', 'custom.NAME'])}",
+            f"- actions that are not available yet and are refused with that word: {listed(LATER)}",
+        ]
+    )
+
+
+def listed(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def written(page: str) -> str:
+    for name, made in (("fields", fields), ("operators", operators), ("actions", verbs), ("words", others)):
+        start = START.format(name)
+        before, _, rest = page.partition(start)
+        assert rest, f"docs/rules.md lacks {start}"
+        page = f"{before}{start}\n\n{made()}\n\n{END}{rest.partition(END)[2]}"
+    return page
+
+
+def test_the_page_about_rules_lists_what_there_is() -> None:
+    page = PAGE.read_text()
+    if os.environ.get("GOLDEN"):
+        PAGE.write_text(written(page))
+    assert PAGE.read_text() == written(page)
