@@ -1,7 +1,7 @@
 """The customer's acknowledgement: a Liquid template in the customer's language, with the promise the SLA computed.
 
-What a template may say is the engine's (`engine/acknowledgement.py`); rendering it is ours. Templates are what operators
-write, so they run within limits: no other files, bounded loops and output.
+What a template may say is the engine's (`engine/acknowledgement.py`); rendering it is ours. Templates are what
+operators write, so they run within limits: no other files, bounded loops and output.
 """
 
 from collections.abc import Mapping

@@ -24,6 +24,7 @@ from normalizer.errors import Rejected
 SCOPES = ("messages:write", "tickets:read")
 SCHEMAS = {"ticket": Ticket, "message": Message, "contact": Contact}
 LONGEST_WAIT = 30.0
+BODY = NewMessage.model_json_schema()
 
 
 class Accepted(BaseModel):
@@ -49,9 +50,13 @@ def router(door: Door) -> APIRouter:
     house = door.house
     writer, reader = allowed(door, "messages:write"), allowed(door, "tickets:read")
 
-    @routes.post("/messages", status_code=202, response_model=Accepted,
-                 openapi_extra={"requestBody": {"content": {"application/json": {"schema": NewMessage.model_json_schema()}}, "required": True}},
-                 responses={401: {}, 403: {}, 409: {}, 413: {}, 422: {}, 503: {}})  # fmt: skip
+    @routes.post(
+        "/messages",
+        status_code=202,
+        response_model=Accepted,
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": BODY}}}},
+        responses={401: {}, 403: {}, 409: {}, 413: {}, 422: {}, 503: {}},
+    )
     async def create(
         asked: Request,
         key: Annotated[ApiKey, Depends(writer)],

@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway import api, http, metrics, wire
+from gateway import api, http, metrics
 from gateway.accept import Door
 from gateway.console import form, page
 from gateway.house import House
@@ -57,7 +57,7 @@ def inbound(door: Door, limiter: Limiter) -> Endpoint:
 
     async def endpoint(asked: starlette.requests.Request) -> Response:
         name, account = asked.path_params["connector"], asked.path_params["account"]
-        connector = wire.webhook(house.mind, name, account)
+        connector = house.mind.webhook(name, account)
         if connector is None:
             return http.problem(404, "not_found", f"no account {name}/{account} takes webhooks here")
         now = house.clock.now()

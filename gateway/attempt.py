@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any, get_args
 
 import orjson
-from engine.explain import explain
-from normalizer.printed import printed
 
 from connectors import registry
 from connectors.base import AccountSettings, Connector
 from engine.decision import Acknowledge, Case, Decision
+from engine.explain import explain
 from engine.thread import Found, place
-from gateway import wire
+from gateway import mind
 from gateway.clock import SystemClock
-from gateway.house import Mind
+from gateway.mind import Mind
 from gateway.settings import Configured
 from normalizer import mime
 from normalizer.canon import Channel, Envelope, Message, digest, load, public
 from normalizer.errors import ConfigError, Unreadable, Where
+from normalizer.printed import printed
 
 CONNECTOR_OF = {"email": "email_smtp", "form": "webform"}  # a channel's usual connector, where the words differ
 SAMPLE_NUMBER = "00000000001"
@@ -62,7 +62,7 @@ class Reader:
     """Reads what one channel's bytes say, by the settings of one of its accounts."""
 
     def __init__(self, configured: Configured, channel: str, account: str = "") -> None:
-        self.mind = wire.mind(configured)
+        self.mind = mind.read(configured)
         self.clock = SystemClock()
         # A mail says all there is to say about itself; whose address it was written to is asked only of an account.
         self.connector = None if channel == "email" and not account else self._connector(channel, account)
@@ -111,7 +111,7 @@ class Decider:
 
     def __init__(self, configured: Configured, channel: str, account: str = "") -> None:
         self.reader = Reader(configured, channel, account) if channel else None
-        self.mind = self.reader.mind if self.reader else wire.mind(configured)
+        self.mind = self.reader.mind if self.reader else mind.read(configured)
         self.clock = SystemClock()
 
     def decided(self, file: str, raw: bytes) -> Iterator[Tried]:
@@ -170,5 +170,5 @@ def _objects(raw: bytes) -> list[bytes]:
     return [orjson.dumps(one) for one in (whole if isinstance(whole, list) else [whole])]
 
 
-def _known(mind: Mind) -> str:
-    return ", ".join("/".join(key) for key in mind.connectors) or "none"
+def _known(known: Mind) -> str:
+    return ", ".join("/".join(key) for key in known.connectors) or "none"

@@ -143,11 +143,11 @@ def explain(
 ) -> None:
     """Why a ticket is as it is: every decision, rule by rule. 为什么"""
     from engine import explain as explanations
-    from gateway import wire
+    from gateway import mind
     from normalizer.canon import public
 
     known = configured(config)
-    vocabulary = wire.mind(known).vocabulary
+    vocabulary = mind.read(known).vocabulary
 
     async def told(store: "Store") -> None:
         ticket = await store.ticket(number)
@@ -205,7 +205,8 @@ def quarantine_list(
         rows = await store.quarantine(after=after, limit=limit, code=code)
         show(
             ["id", "when", "stage", "from", "code", "reason", "size"],
-            [[r.id, moment(r.received_at), r.stage, f"{r.connector}/{r.account}", r.code, r.reason, r.size] for r in rows],
+            [[r.id, moment(r.received_at), r.stage, f"{r.connector}/{r.account}", r.code, r.reason, r.size]
+             for r in rows],
             json, empty="nothing is set aside",
         )  # fmt: skip
 
@@ -277,20 +278,19 @@ def outbox_retry(
 @keys_app.command("add")
 def keys_add(
     label: Annotated[str, typer.Argument(help="Who will use it.")],
-    scope: Annotated[list[str], typer.Option(help="messages:write, tickets:read; may be repeated.")] = [
-        "messages:write"
-    ],
+    scope: Annotated[list[str] | None, typer.Option(help="messages:write (if none is given), tickets:read.")] = None,
     config: Config = None,
 ) -> None:
     """Make an API key. Its secret is shown once."""
     from gateway.api import SCOPES
 
-    if unknown := set(scope) - set(SCOPES):
+    scopes = scope or [SCOPES[0]]
+    if unknown := set(scopes) - set(SCOPES):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: scopes are {', '.join(SCOPES)}")
 
     async def added(store: "Store") -> None:
-        identity, secret = await store.add_key(label, scope, now())
-        show(["id", "label", "scopes", "secret (shown once)"], [[identity, label, " ".join(scope), secret]], False)
+        identity, secret = await store.add_key(label, scopes, now())
+        show(["id", "label", "scopes", "secret (shown once)"], [[identity, label, " ".join(scopes), secret]], False)
 
     with_store(configured(config), added)
 

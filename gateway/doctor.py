@@ -1,4 +1,4 @@
-"""`ticketgate doctor`: is everything as the settings say? Each account and target is tried for real, nothing is sent."""
+"""`ticketgate doctor`: is everything as the settings say? Each account and target is tried for real; nothing sent."""
 
 import asyncio
 import os
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from engine.rulebook import run_tests
-from gateway import settings, wire
-from gateway.house import Mind
+from engine.trial import run_tests
+from gateway import mind, settings, wire
+from gateway.mind import Mind
 from gateway.settings import Configured
 from normalizer.errors import ConfigError, TicketgateError
 
@@ -38,21 +38,21 @@ async def examine(config: Path | None) -> list[Finding]:
     """Everything that can be tried, in the order a message meets it."""
     try:
         configured = settings.read(config)
-        mind = wire.mind(configured)
+        known = mind.read(configured)
         targets = wire.helpdesks(configured)
     except ConfigError as e:
         return [Finding("settings and rules", f"{e.where}: {e.what}", False, e.hint)]
     findings = [
         Finding("settings", str(configured.document.file)),
-        _rules(mind),
+        _rules(known),
         *_disk(configured),
         await _store(configured),
-        *_ways_back(mind),
+        *_ways_back(known),
     ]
     if not configured.settings.outbound:
         findings.append(Finding("outbound", "off: nothing leaves the house", hint="outbound: on, when you are ready"))
     ports = [("http", configured.settings.http.listen)]
-    for (name, account), connector in mind.connectors.items():
+    for (name, account), connector in known.connectors.items():
         ports.extend((f"{name}/{account}", listen) for listen in getattr(connector.settings, "listen", ()))
         relay = getattr(connector.settings, "relay", None)
         if relay is not None:
@@ -66,13 +66,13 @@ async def examine(config: Path | None) -> list[Finding]:
     return findings
 
 
-def _rules(mind: Mind) -> Finding:
-    failures = run_tests(mind.ruleset, mind.company)
+def _rules(known: Mind) -> Finding:
+    failures = run_tests(known.ruleset, known.company)
     if failures:
         return Finding(
             "rules", f"{len(failures)} of their tests fail: {failures[0]}", False, "mend the rule or its test"
         )
-    return Finding("rules", f"{len(mind.ruleset.rules)} rules, set {mind.ruleset.sha[:12]}, their tests pass")
+    return Finding("rules", f"{len(known.ruleset.rules)} rules, set {known.ruleset.sha[:12]}, their tests pass")
 
 
 def _disk(configured: Configured) -> Iterator[Finding]:
@@ -115,19 +115,22 @@ async def _store(configured: Configured) -> Finding:
         counts = await store.counts()
     finally:
         await store.close()
-    said = f"{counts.tickets} tickets, {counts.waiting} waiting, {counts.set_aside} set aside, {counts.outbox_dead} dead letters"
+    said = (
+        f"{counts.tickets} tickets, {counts.waiting} waiting, {counts.set_aside} set aside, "
+        f"{counts.outbox_dead} dead letters"
+    )
     return Finding("data folder", said, counts.outbox_dead == 0, "ticketgate outbox list" if counts.outbox_dead else "")
 
 
-def _ways_back(mind: Mind) -> Iterator[Finding]:
+def _ways_back(known: Mind) -> Iterator[Finding]:
     """Customers of an account without a way back are never acknowledged; say so before they complain."""
-    for (name, account), connector in mind.connectors.items():
-        known = connector.settings
-        if hasattr(known, "answering") and known.answering is None:
+    for (name, account), connector in known.connectors.items():
+        told = connector.settings
+        if hasattr(told, "answering") and told.answering is None:
             yield Finding(
                 f"{name}/{account}", "no way back: nobody is acknowledged", hint="reply_by: ACCOUNT of email_smtp"
             )
-        if hasattr(known, "relay") and known.relay is None:
+        if hasattr(told, "relay") and told.relay is None:
             yield Finding(f"{name}/{account}", "no relay: cannot send", hint="relay: {host: ...}")
 
 

@@ -19,8 +19,9 @@ from engine.decision import Acknowledge, Case, Decision, HandOver
 from engine.thread import Found, Placed, Wanted, lookups, place
 from gateway import acknowledge, metrics, notice
 from gateway.faults import reach
-from gateway.house import House, Mind
+from gateway.house import House
 from gateway.log import log
+from gateway.mind import Mind
 from gateway.store.work import Claim, Outcome, Timer
 from normalizer.canon import Envelope, HandoverStep, Kind, Message, Outgoing, Ticket, digest
 from normalizer.errors import Unreadable

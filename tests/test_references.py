@@ -33,5 +33,12 @@ def schema(name: str) -> dict[str, object]:
 
 def test_the_list_of_reasons_is_current() -> None:
     rows = [f"| `{code}` | {meaning} |" for code, meaning in REASONS.items()]
-    head = ["# Why something was set aside", "", "`ticketgate quarantine list` shows these codes.", "", "| code | means |", "|---|---|"]
+    head = [
+        "# Why something was set aside",
+        "",
+        "`ticketgate quarantine list` shows these codes.",
+        "",
+        "| code | means |",
+        "|---|---|",
+    ]
     golden(REFERENCE / "reasons.md", "\n".join([*head, *rows]) + "\n")

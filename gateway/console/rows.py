@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from engine.explain import explain
-
 from engine.decision import Decision
-from gateway.house import Mind
+from engine.explain import explain
+from gateway.mind import Mind
 from normalizer.canon import Address, Contact, Derived, Message, Ticket
 from normalizer.identity import mask, mask_text
 

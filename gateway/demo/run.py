@@ -23,6 +23,7 @@ import httpx
 import typer
 import uvicorn
 from aiosmtpd.smtp import SMTP
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -37,7 +38,6 @@ from gateway.demo.table import Line, disagreements, show
 from gateway.house import House
 from normalizer.canon import Contact, Message, Ticket
 from normalizer.errors import ConfigError, TicketgateError, Where
-from pydantic import SecretStr
 
 PATIENCE = 30.0
 SETTINGS = """\

@@ -39,7 +39,9 @@ def test_a_mail_is_printed_as_one_object_with_the_stated_fields(tmp_path: Path) 
     assert wanted <= set(printed)
 
 
-@pytest.mark.parametrize("raw", [b"", b"\x00\xff\xfe", b"\r\n\r\n", b"From", b"Content-Type: multipart/mixed\r\n\r\n--"])
+@pytest.mark.parametrize(
+    "raw", [b"", b"\x00\xff\xfe", b"\r\n\r\n", b"From", b"Content-Type: multipart/mixed\r\n\r\n--"]
+)
 def test_every_mail_however_broken_is_one_object(raw: bytes) -> None:
     assert len(lines("normalize", "email", stdin=raw)) == 1
 

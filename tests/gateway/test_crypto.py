@@ -1,6 +1,7 @@
 """Keys and what they seal."""
 
 import base64
+import hmac
 import stat
 from pathlib import Path
 
@@ -62,6 +63,11 @@ def test_digests_depend_on_key_kind_and_the_cut_between_parts() -> None:
     }
     assert len(shown) == 4
     assert one.digest("k", "ab", "c") == one.digest("k", "ab", b"c")
+
+
+def test_a_digest_is_an_hmac() -> None:
+    shown = Vault(KeyRing(A), KEY, A).digest("k", "ab", "c")
+    assert shown == hmac.digest(A, b"1:k2:ab1:c", "sha256").hex()[:32]
 
 
 def test_a_key_is_made_once_and_kept_for_its_owner_alone(tmp_path: Path) -> None:

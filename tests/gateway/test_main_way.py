@@ -50,7 +50,9 @@ def written(text: str, *, sender: str, identity: str = "", subject: str = "问�
 def tickets_of(gateway: Gateway, sender: str) -> list[dict[str, Any]]:
     """The whole tickets with messages of this sender."""
     gateway.settle()
-    return [one for one in gateway.tickets() if any(message["from"]["address"] == sender for message in one["messages"])]
+    return [
+        one for one in gateway.tickets() if any(message["from"]["address"] == sender for message in one["messages"])
+    ]
 
 
 def test_the_example_becomes_an_after_sales_ticket_with_a_promise_of_four_hours(
@@ -112,7 +114,9 @@ def test_a_batch_with_two_messages_of_one_thread_makes_one_ticket(gateway: Gatew
 
 
 def test_an_auto_reply_is_kept_but_makes_no_ticket_and_gets_no_answer(gateway: Gateway, sink: MailSink) -> None:
-    gateway.mail(written("我在休假", sender="away@example.cn", identity="away-1@example.cn", Auto_Submitted="auto-replied"))
+    gateway.mail(
+        written("我在休假", sender="away@example.cn", identity="away-1@example.cn", Auto_Submitted="auto-replied")
+    )
 
     assert tickets_of(gateway, "away@example.cn") == []
     assert not any(b"away@example.cn" in mail for mail in sink.mails)
@@ -123,7 +127,12 @@ def test_a_reply_joins_its_ticket_and_urging_raises_it(gateway: Gateway, desk: D
     gateway.mail(written(EXAMPLE, sender="urge@example.cn", identity="urge-1@example.cn"))
     gateway.settle()
     gateway.mail(
-        written("怎么还没人处理？请尽快！", sender="urge@example.cn", identity="urge-2@example.cn", In_Reply_To="<urge-1@example.cn>")
+        written(
+            "怎么还没人处理？请尽快！",
+            sender="urge@example.cn",
+            identity="urge-2@example.cn",
+            In_Reply_To="<urge-1@example.cn>",
+        )
     )
 
     (ticket,) = tickets_of(gateway, "urge@example.cn")
@@ -176,7 +185,12 @@ def test_the_form_takes_a_browser_and_an_app(gateway: Gateway) -> None:
     assert submission
     filled = {"name": "陈晨", "email": "form@example.cn", "message": "建议增加夜间模式", "submission": submission[1]}
     for _ in range(2):  # a double click
-        sent = httpx.post(url, data=filled, files={"attachments": ("图.png", b"\x89PNG", "image/png")}, headers={"accept": "text/html"})
+        sent = httpx.post(
+            url,
+            data=filled,
+            files={"attachments": ("图.png", b"\x89PNG", "image/png")},
+            headers={"accept": "text/html"},
+        )
         assert sent.status_code == 303
     assert httpx.post(url, json={"email": "form-app@example.cn", "message": "How do I pay?"}).status_code == 202
 
@@ -188,7 +202,11 @@ def test_the_form_takes_a_browser_and_an_app(gateway: Gateway) -> None:
 
 def test_the_form_comes_back_with_its_faults_and_keeps_what_was_filled_in(gateway: Gateway) -> None:
     url = f"http://127.0.0.1:{gateway.http}/form/contact?lang=en"
-    answer = httpx.post(url, data={"email": "not an address", "message": "<b>hello</b>", "submission": "s-12345678"}, headers={"accept": "text/html"})
+    answer = httpx.post(
+        url,
+        data={"email": "not an address", "message": "<b>hello</b>", "submission": "s-12345678"},
+        headers={"accept": "text/html"},
+    )
     assert answer.status_code == 422
     assert "&lt;b&gt;hello&lt;/b&gt;" in answer.text
     assert 'value="not an address"' in answer.text
@@ -217,8 +235,16 @@ def test_the_api_wants_a_key_with_the_scope_and_keeps_its_promise_of_idempotency
     assert first.json()["tickets"]
     assert other.status_code == 409
     assert other.headers["content-type"] == "application/problem+json"
-    assert httpx.get(f"http://127.0.0.1:{gateway.http}{first.json()['status_url']}", headers=bearer).json()["state"] == "done"
-    assert httpx.get(f"http://127.0.0.1:{gateway.http}/api/v1/tickets/{first.json()['tickets'][0]}", headers=bearer).status_code == 403
+    assert (
+        httpx.get(f"http://127.0.0.1:{gateway.http}{first.json()['status_url']}", headers=bearer).json()["state"]
+        == "done"
+    )
+    assert (
+        httpx.get(
+            f"http://127.0.0.1:{gateway.http}/api/v1/tickets/{first.json()['tickets'][0]}", headers=bearer
+        ).status_code
+        == 403
+    )
     reader = {"authorization": f"Bearer {api_key(gateway, 'tickets:read')}"}
     got = httpx.get(f"http://127.0.0.1:{gateway.http}/api/v1/tickets/{first.json()['tickets'][0]}", headers=reader)
     assert got.json()["subcategory"]["value"] == "refund"
@@ -226,7 +252,8 @@ def test_the_api_wants_a_key_with_the_scope_and_keeps_its_promise_of_idempotency
 
 
 @pytest.mark.parametrize(
-    ("body", "status"), [(b"{", 400), (b'{"text": "no sender"}', 422), (b'{"from": {"email": "a@b.cn"}, "text": ""}', 422)]
+    ("body", "status"),
+    [(b"{", 400), (b'{"text": "no sender"}', 422), (b'{"from": {"email": "a@b.cn"}, "text": ""}', 422)],
 )
 def test_a_bad_api_message_gets_a_problem_that_names_the_field(gateway: Gateway, body: bytes, status: int) -> None:
     headers = {"authorization": f"Bearer {api_key(gateway, 'messages:write')}"}
@@ -261,9 +288,25 @@ def test_the_console_shows_itself_to_nobody_else(gateway: Gateway) -> None:
 
 
 def test_neither_the_log_nor_the_data_folder_holds_a_customers_words_in_clear(gateway: Gateway) -> None:
-    secretive = {"text": "紫色长颈鹿 violet-giraffe-4711", "sender": "purple.giraffe@zoo-example.cn", "subject": "长颈鹿的秘密"}
-    gateway.mail(written(secretive["text"], sender=secretive["sender"], identity="giraffe-id@zoo-example.cn", subject=secretive["subject"]))
-    gateway.webhook(json.dumps({"messages": [{"id": "giraffe-ext", "text": secretive["text"], "from": secretive["sender"]}]}).encode(), identity="giraffe-hook")
+    secretive = {
+        "text": "紫色长颈鹿 violet-giraffe-4711",
+        "sender": "purple.giraffe@zoo-example.cn",
+        "subject": "长颈鹿的秘密",
+    }
+    gateway.mail(
+        written(
+            secretive["text"],
+            sender=secretive["sender"],
+            identity="giraffe-id@zoo-example.cn",
+            subject=secretive["subject"],
+        )
+    )
+    gateway.webhook(
+        json.dumps(
+            {"messages": [{"id": "giraffe-ext", "text": secretive["text"], "from": secretive["sender"]}]}
+        ).encode(),
+        identity="giraffe-hook",
+    )
     assert tickets_of(gateway, secretive["sender"])
     time.sleep(0.5)
 
@@ -312,7 +355,10 @@ def test_a_redelivery_signed_anew_is_known_by_its_id(gateway: Gateway) -> None:
     body = json.dumps({"messages": [{"id": "re-1", "text": "退款", "from": "re@example.cn"}]}).encode()
     for _ in range(2):
         headers = sign(gateway.shop_secret, "re-hook", body)
-        assert httpx.post(f"http://127.0.0.1:{gateway.http}/in/webhook/shop", content=body, headers=headers).status_code == 204
+        assert (
+            httpx.post(f"http://127.0.0.1:{gateway.http}/in/webhook/shop", content=body, headers=headers).status_code
+            == 204
+        )
     assert len(tickets_of(gateway, "re@example.cn")) == 1
     assert 'ticketgate_envelopes_redelivered_total{account="shop",connector="webhook"}' in gateway.get("/metrics")
 

@@ -1,0 +1,177 @@
+"""What decides: everything `ticketgate decide` needs, read from files; nothing is opened, listened to or sent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from connectors import registry
+from connectors.api import Api, ApiSettings
+from connectors.base import Connector, Webhook
+from engine import company as companies
+from engine import rulebook
+from engine.company import Company
+from engine.decide import decide
+from engine.decision import Case, Decision
+from engine.ruleset import RuleSet
+from engine.vocabulary import Labels, Vocabulary
+from gateway import settings as settings_files
+from gateway.acknowledge import Templates, read_templates
+from gateway.settings import Configured
+from normalizer import marked, taxonomy
+from normalizer.canon import Address, Contact, Message, Ticket
+from normalizer.enrich import Enricher
+from normalizer.errors import ConfigError, Where
+
+Account = tuple[str, str]  # connector, account
+
+
+@dataclass(frozen=True, slots=True)
+class Mind:
+    """What decides: everything `ticketgate decide` needs, and nothing that is stored or sent."""
+
+    configured: Configured
+    connectors: Mapping[Account, Connector]
+    enricher: Enricher
+    company: Company
+    vocabulary: Vocabulary
+    ruleset: RuleSet
+    templates: Templates
+
+    def decide(self, case: Case) -> Decision:
+        return decide(self.ruleset, self.company, case)
+
+    def words(self, template: str, ticket: Ticket, contact: Contact) -> tuple[str, str, str]:
+        """Language, subject and text of an acknowledgement."""
+        return self.templates.render(template, ticket, contact, self.company, self.vocabulary)
+
+    def webhook(self, connector: str, account: str) -> Webhook | None:
+        """The account that takes requests at /in/{connector}/{account}."""
+        found = self.connectors.get((connector, account))
+        return found if isinstance(found, Webhook) else None
+
+    def way_back(self, message: Message) -> tuple[Account, Address] | None:
+        """Which account speaks to this sender, and at what address; None if nobody can."""
+        own = (message.connector, message.account)
+        connector = self.connectors.get(own)
+        via = connector.settings.answering if connector and hasattr(connector.settings, "answering") else own
+        to = message.reply_to[0] if message.reply_to else message.sender
+        if via is None or via not in self.connectors or not to.address:
+            return None
+        if via[0].startswith("email") and to.kind != "email":
+            return None
+        return via, to
+
+
+def read(configured: Configured) -> Mind:
+    """What decides, from files alone: nothing is opened, listened to or sent. Raises ConfigError."""
+    cues = _model(taxonomy.Taxonomy, configured.beside("taxonomy.yaml"))
+    settings = configured.settings
+    known = companies.company(
+        {name: _text(configured.beside(name)) for name in companies.FILES}, settings.time_zone, settings.company
+    )
+    templates = read_templates(configured.rules / "templates")
+    helpdesks = frozenset(str(raw.get("name", "")) for raw in settings.helpdesks)
+    vocabulary = _vocabulary(cues, known, templates, helpdesks)
+    return Mind(
+        configured=configured,
+        connectors=connectors(configured),
+        enricher=Enricher(cues),
+        company=known,
+        vocabulary=vocabulary,
+        ruleset=rulebook.load(rulebooks(configured.rules), vocabulary),
+        templates=templates,
+    )
+
+
+def connectors(configured: Configured) -> Mapping[Account, Connector]:
+    """Every configured account, built. Raises ConfigError at the account's place."""
+    known: dict[Account, Connector] = {}
+    for index, one in enumerate(built(configured, "connectors", "connector", registry.connector)):
+        key = (one.settings.connector, one.settings.account)
+        if key in known:
+            raise ConfigError(configured.document.where("connectors", index), f"{key[0]}/{key[1]} stands here twice")
+        known[key] = one
+    if not any(name == "api" for name, _ in known):  # keys are what lets programs in, not settings
+        known["api", "api"] = Api(ApiSettings(connector="api", account="api"))
+    _check_ways_back(configured, known)
+    return known
+
+
+def _vocabulary(cues: taxonomy.Taxonomy, company: Company, templates: Templates, targets: frozenset[str]) -> Vocabulary:
+    """The words rules may use, from everything operators configured."""
+    known = company.labels
+    return Vocabulary(
+        categories={code: _labels(category.label) for code, category in cues.categories.items()},
+        subcategories={
+            code: {inner: _labels(sub.label) for inner, sub in category.subcategories.items()}
+            for code, category in cues.categories.items()
+        },
+        lists=company.lists,
+        templates=templates.languages,
+        targets=targets,
+        groups=known["groups"],
+        agents=known["agents"],
+        skills=known["skills"],
+        tiers=known["tiers"],
+        types=known["types"],
+        fields=known["fields"],
+        policies=known["policies"],
+    )
+
+
+def _labels(label: Any) -> Labels:
+    return {language: text for language, text in (("zh", label.zh), ("en", label.en)) if text}
+
+
+def rulebooks(folder: Path) -> dict[str, str]:
+    """Every rulebook of a folder by its path from there. Raises ConfigError if there is none."""
+    if not folder.is_dir():
+        raise ConfigError(Where(str(folder)), "is no folder with rulebooks", "rules: ../rules")
+    texts = {}
+    for file in sorted(folder.glob("*.yaml")):
+        try:
+            texts[str(file)] = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as e:
+            raise ConfigError(Where(str(file)), f"cannot be read: {type(e).__name__}", "save it as UTF-8") from e
+    if not texts:
+        raise ConfigError(Where(str(folder)), "holds no rulebook (*.yaml)", "rules: ../rules")
+    return texts
+
+
+def _model(kind: type[marked.M], file: Path) -> marked.M:
+    return marked.model(kind, marked.read(_text(file), str(file)))
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise ConfigError(Where(str(file)), f"cannot be read: {type(e).__name__}", "save it as UTF-8") from e
+
+
+def _place(configured: Configured, section: str, index: int) -> Where:
+    return configured.document.where(section, index)
+
+
+def built(configured: Configured, section: Literal["connectors", "helpdesks"], word: str, find: Any) -> list[Any]:
+    made = []
+    for index, raw in enumerate(getattr(configured.settings, section)):
+        where = configured.document.where(section, index)
+        kind = find(str(raw.get(word, "")), where)
+        settings = settings_files.account(configured, kind.Settings, section, index)
+        try:
+            made.append(kind(settings))
+        except ConfigError as e:
+            raise ConfigError(where if not e.where.line else e.where, e.what, e.hint, e.code) from e
+    return made
+
+
+def _check_ways_back(configured: Configured, accounts: Mapping[Account, Connector]) -> None:
+    """Who is to answer for a form or webhook must be there."""
+    mail = [account for connector, account in accounts if connector.startswith("email")]
+    for index, one in enumerate(accounts.values()):
+        via: Account | None = getattr(one.settings, "answering", None)
+        if via and via not in accounts:
+            where = configured.document.where("connectors", index, "reply_by")
+            raise ConfigError(where, f"no account {'/'.join(via)} is configured", "one of " + ", ".join(mail))
