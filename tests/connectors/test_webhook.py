@@ -5,13 +5,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import jmespath
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from connectors.base import Request, enclose
 from connectors.signatures import sign
-from connectors.webhook import InboundWebhook
+from connectors.webhook import InboundWebhook, _walk
 from normalizer.canon import Address
 from normalizer.errors import ConfigError, Refused, Rejected, Unreadable
 
@@ -145,7 +148,7 @@ def test_an_account_without_a_secret_does_not_open(auth: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize(
-    ("settings", "place"),
+    ("wrong", "place"),
     [
         ({"map": {**MAP, "text": "note["}}, "webhook/shop: map.text"),
         ({"map": {**MAP, "claims": {"order": "a..b"}}}, "webhook/shop: map.claims.order"),
@@ -153,9 +156,9 @@ def test_an_account_without_a_secret_does_not_open(auth: dict[str, Any]) -> None
         ({"auth": {"standard_webhooks": ["whsec_%%%"]}}, "webhook/shop: auth.standard_webhooks"),
     ],
 )
-def test_what_cannot_work_is_said_at_the_start(settings: dict[str, Any], place: str) -> None:
+def test_what_cannot_work_is_said_at_the_start(wrong: dict[str, Any], place: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        webhook(**settings)
+        webhook(**wrong)
     assert str(caught.value).startswith(place)
     assert caught.value.hint
     assert "%%%" not in str(caught.value)
@@ -234,3 +237,16 @@ def test_a_request_of_too_many_messages_is_unreadable(now: datetime) -> None:
 async def test_a_webhook_has_no_way_back(reply: Any, now: datetime, request: Callable[..., Any]) -> None:
     with pytest.raises(Refused, match="reply_by"):
         await webhook().send(reply, now)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=500)
+@given(said=values, path=st.lists(st.sampled_from("abc"), min_size=1, max_size=3))
+def test_the_short_way_along_a_plain_path_finds_what_jmespath_finds(said: Any, path: list[str]) -> None:
+    assert _walk(tuple(path), said) == jmespath.search(".".join(path), said)
