@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.crypto import Vault
 from gateway.store import claim as leases
 from gateway.store import outbox
-from gateway.store.dialect import Insert, Many, chunks, insert, insert_new, one_of
+from gateway.store.dialect import Insert, Many, Placed, chunks, insert, insert_new, one_of
 from gateway.store.standing import Standing
 from gateway.store.tables import (
     contacts,
@@ -112,7 +112,7 @@ class _Writing:
             {"id": identity, "wrapped_key": self.keys.make(identity), **self._contact(identity, said)}
             for identity, said in words.items()
         ]
-        for identity, seq in self._placed(contacts, rows):
+        for identity, seq in _new_contacts.run(self.connection, rows).items():
             self.keys.place(identity, seq)
 
     def _changed_contacts(self, words: dict[str, bytes]) -> None:
@@ -139,7 +139,7 @@ class _Writing:
     def _tickets(self) -> None:
         written = [ticket for outcome in self.outcomes for ticket in outcome.tickets]
         new = [{"id": ticket.id, **self._ticket(ticket)} for ticket in written if ticket.version == 1]
-        for identity, seq in self._placed(tickets, new):
+        for identity, seq in _new_tickets.run(self.connection, new).items():
             self.standing.tickets[identity].seq = seq
         _numbered.run(self.connection, [{"of": row["id"]} for row in new])
         changed = [ticket for ticket in written if ticket.version > 1]
@@ -149,13 +149,6 @@ class _Writing:
 
     def _seq(self, ticket: str) -> int:
         return self.standing.tickets[ticket].seq
-
-    def _placed(self, table: Table, rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
-        """Insert; the ids with the places they got."""
-        if not rows:
-            return []
-        statement = table.insert().returning(table.c.id, table.c.seq)
-        return [(row.id, row.seq) for row in self.connection.execute(statement, rows)]
 
     def _ticket(self, ticket: Ticket) -> dict[str, Any]:
         return {
@@ -257,6 +250,7 @@ def _shift(connection: Connection) -> Insert:
     return statement.on_conflict_do_update(index_elements=["whose"], set_={"open": more})
 
 
+_new_contacts, _new_tickets = Placed(contacts), Placed(tickets)
 _messages, _decisions = Many(messages.insert()), Many(decisions.insert())
 _identities, _participants, _timers = insert_new(identities), insert_new(participants), insert_new(timers)
 _threads, _loads = Many(_follow), Many(_shift)

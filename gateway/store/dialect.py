@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam
+from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
@@ -54,6 +54,23 @@ class Many:
             take = [(name, compiled.binds[name].type.bind_processor(connection.dialect)) for name in order]
             self._compiled[known] = str(compiled), {n: compiled.params[n] for n in order if n not in names}, take
         return self._compiled[known]
+
+
+class Placed:
+    """Inserts rows that have an id, and tells the places they got.
+
+    Two statements for many rows; RETURNING makes SQLAlchemy put each row into the text of the statement.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._insert = Many(table.insert())
+        self._places = select(table.c.id, table.c.seq).where(one_of(table.c.id))
+
+    def run(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+        """seq by id."""
+        self._insert.run(connection, rows)
+        ids = chunks(row["id"] for row in rows)
+        return {row.id: row.seq for these in ids for row in connection.execute(self._places, {"these": these})}
 
 
 def insert_new(table: Table) -> Many:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from connectors.base import Cursor
 from gateway.crypto import Vault
 from gateway.store.blobs import Blobs
-from gateway.store.dialect import Many, chunks, insert, insert_new, one_of
+from gateway.store.dialect import Many, Placed, chunks, insert, insert_new, one_of
 from gateway.store.enclosed import sealed_row
 from gateway.store.tables import LONG_AGO, WAITING, cursors, envelopes, idempotency, lanes, seen, work
 from gateway.store.work import Idempotency
@@ -39,7 +39,7 @@ _redelivered = Many(
     .where(work.c.seq == select(envelopes.c.seq).where(envelopes.c.id == bindparam("redelivered")).scalar_subquery())
     .values(redeliveries=work.c.redeliveries + 1)
 )
-_queue, _line_up = Many(work.insert()), insert_new(lanes)
+_enclose, _queue, _line_up = Placed(envelopes), Many(work.insert()), insert_new(lanes)
 
 
 def journal(
@@ -97,8 +97,7 @@ def _insert(connection: Connection, vault: Vault, blobs: Blobs, fresh: dict[str,
         if blob and not blobs.has(blob[0]):  # erased with another envelope since it was written for this one
             blobs.write(*blob, envelope.body)
         rows.append(sealed_row(vault, envelope, identity, blob))
-    statement = insert(connection, envelopes).returning(envelopes.c.id, envelopes.c.seq)
-    seqs = sorted((seq, identity) for identity, seq in connection.execute(statement, rows))
+    seqs = sorted((seq, identity) for identity, seq in _enclose.run(connection, rows).items())
     lane_of = {identity: vault.digest("lane", envelope.lane) for identity, (envelope, _) in fresh.items()}
     queued = [{"seq": seq, "lane": lane_of[identity]} for seq, identity in seqs]
     _queue.run(connection, [{**row, "state": WAITING, "attempts": 0, "redeliveries": 0} for row in queued])
