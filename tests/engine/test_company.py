@@ -1,7 +1,5 @@
 """What operators write about their company is checked at its place."""
 
-# ruff: noqa: E501
-
 import pytest
 
 from engine.company import FILES, Company, company

@@ -1,7 +1,5 @@
 """The rulebooks that come with the project do what the source describes; their own examples say so too."""
 
-# ruff: noqa: E501
-
 import pytest
 
 from engine.acknowledgement import VARIABLES, language, parts, variables

@@ -1,7 +1,5 @@
 """Plain sentences about a decision."""
 
-# ruff: noqa: E501
-
 import re
 from dataclasses import replace
 

@@ -1,8 +1,7 @@
 """No order plays a part: files, rules and facts shuffled, rules renamed, and the index against a plain evaluator."""
 
-# ruff: noqa: E501
-
 import json
+import os
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +22,9 @@ from engine.vocabulary import Vocabulary
 from engine.words import denied, fold, folded, stands_alone
 
 MANY = settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=int(os.environ.get("EXAMPLES", "100")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 TAGS, MARKS, WORDS_SAID = ["a", "b", "c"], ["m", "n"], ["退款", "refund", "物流", "没收到", "vip"]

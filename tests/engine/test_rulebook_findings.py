@@ -1,7 +1,5 @@
 """Wrong rulebooks: every finding names its place, what is wrong, and what to write instead."""
 
-# ruff: noqa: E501
-
 import pytest
 
 from engine.rulebook import findings, load

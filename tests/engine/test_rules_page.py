@@ -24,7 +24,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def fields() -> str:
     rows = [(f"`{f.name}`", f.choice or f.kind, "yes" if f.slot else "", f.en, f.zh) for f in FIELDS.values()]
-    rows += [(f"`{name}NAME`", "number" if name.startswith("load") else "text", "yes" if name in ("mark.", "custom.") else "", en, zh) for name, (zh, en) in OPEN_FIELDS.items()]  # noqa: E501  # fmt: skip
+    rows += [(f"`{name}NAME`", "number" if name.startswith("load") else "text", "yes" if name in ("mark.", "custom.") else "", en, zh) for name, (zh, en) in OPEN_FIELDS.items()]  # fmt: skip
     return table(("field", "kind or codes", "rules can change it", "what it is", "含义"), rows)
 
 

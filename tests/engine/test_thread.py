@@ -1,7 +1,5 @@
 """Where a message belongs."""
 
-# ruff: noqa: E501
-
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
