@@ -23,6 +23,7 @@ from connectors.registry import Listening
 from gateway import clock as clocks
 from gateway import wire
 from gateway.accept import Door
+from gateway.alone import LEASING, Presence
 from gateway.app import build
 from gateway.dispatch import dispatch
 from gateway.house import House
@@ -42,9 +43,16 @@ async def serve(configured: Configured, roles: frozenset[str], *, ready: asyncio
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
+    presences = [Presence(configured.data, role) for role in LEASING if role in roles]
     try:
+        for presence in presences:
+            if presence.enter():
+                await house.store.take_over(presence.role, house.clock.now())
+            presence.stay()
         await run(house, roles, stop, ready or asyncio.Event())
     finally:
+        for presence in presences:
+            presence.leave()
         await house.store.close()
 
 

@@ -6,6 +6,7 @@ Attempts are counted here, before any work, so that one which kills the process 
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
@@ -56,12 +57,22 @@ def claim(
         rows = connection.execute(_ready, {"now": now, "most": limit}).all()
         poison = [row for row in rows if row.attempts >= limits.attempts]
         if not poison:
-            return _lease_all(connection, rows, now + limits.lease)
+            return _lease_all(connection, _batch(rows), now + limits.lease)
         for row in poison:
             reason = f"{row.attempts} attempts: {quarantine.trouble(vault, row) or 'the process died each time'}"
             quarantine.keep_journalled(connection, vault, row, "poison", reason, now)
         _finish.run(connection, [{"of": row.seq, "as_state": ASIDE, "at": now} for row in poison])
         advance(connection, [row.lane for row in poison])
+
+
+def _batch(rows: Sequence[Record]) -> Sequence[Record]:
+    """One that failed before is worked on alone: should it kill the process again, nothing else is blamed for it."""
+    return rows[:1] if rows and rows[0].attempts else list(takewhile(lambda row: not row.attempts, rows))
+
+
+def take_over(connection: Connection, now: datetime) -> None:
+    """Free every leased lane: whoever worked there is known to be gone."""
+    connection.execute(update(lanes).where(lanes.c.fence != 0).values(ready_at=now, fence=0))
 
 
 def _lease_all(connection: Connection, rows: Sequence[Record], until: datetime) -> list[tuple[Record, int, int]]:

@@ -102,6 +102,12 @@ _lease = Many(
 )
 
 
+def take_over(connection: Connection, now: datetime) -> None:
+    """Free everything leased: whoever was sending is known to be gone."""
+    leased = (outgoing.c.state == WAITING, outgoing.c.leased_until > now)
+    connection.execute(update(outgoing).where(*leased).values(leased_until=now, fence=0))
+
+
 def due(connection: Connection, limits: Limits, now: datetime, limit: int) -> list[tuple[Record, int]]:
     """Lease what is due, with its fence; nothing while the outbox is held."""
     if connection.scalar(select(meta.c.name).where(meta.c.name == "outbox_held")):

@@ -202,6 +202,11 @@ class Store:
         """Let nothing become due until told otherwise."""
         await self.database.write("arrange", partial(outbox.hold, held=held))
 
+    async def take_over(self, role: Literal["process", "dispatch"], now: datetime) -> None:
+        """Free what this role had leased before. Only for who knows that nobody else in this role is alive."""
+        freeing = leases.take_over if role == "process" else outbox.take_over
+        await self.database.write("arrange", partial(freeing, now=now))
+
     # ---- looking -----------------------------------------------------------------------------------------------------
 
     async def counts(self) -> Counts:

@@ -1,6 +1,7 @@
 """A real gateway as a process of its own, and the people it talks with: a mail sink, a helpdesk, two senders."""
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -34,6 +35,7 @@ company: 测试公司
 time_zone: Asia/Shanghai
 data: ./data
 outbound: {outbound}
+attempts: {attempts}
 http: {{listen: "127.0.0.1:{http}"}}
 connectors:
   - connector: email_smtp
@@ -79,6 +81,7 @@ class Gateway:
     mail_sink: int = 1
     desk: int = 1
     outbound: str = "on"
+    attempts: int = 3
     smtp: int = field(default_factory=free_port)
     http: int = field(default_factory=free_port)
     shop_secret: str = field(default_factory=secret)
@@ -89,7 +92,12 @@ class Gateway:
         self.config.parent.mkdir(parents=True, exist_ok=True)
         self.config.write_text(
             CONFIG.format(
-                outbound=self.outbound, http=self.http, smtp=self.smtp, mail_sink=self.mail_sink, desk=self.desk
+                outbound=self.outbound,
+                attempts=self.attempts,
+                http=self.http,
+                smtp=self.smtp,
+                mail_sink=self.mail_sink,
+                desk=self.desk,
             )
         )
 
@@ -115,6 +123,7 @@ class Gateway:
             self.process = subprocess.Popen(
                 [*entry, "serve", "--config", str(self.config), *role],
                 env={**os.environ, **self.environment, **environment}, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )  # fmt: skip
         if wait:
             self.wait_ready()
@@ -135,13 +144,14 @@ class Gateway:
     def kill(self) -> None:
         """kill -9."""
         if self.process:
-            self.process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
     def stop(self) -> int:
         """SIGTERM, and its exit code."""
         assert self.process
-        self.process.send_signal(signal.SIGTERM)
+        os.killpg(self.process.pid, signal.SIGTERM)  # strace would not pass it on
         return self.process.wait(20)
 
     def __enter__(self) -> "Gateway":
