@@ -139,15 +139,17 @@ def _reported(signs: Signs) -> Kind | None:
 def _is_bounce(signs: Signs) -> bool:
     if "x-failed-recipients" in signs.fields:
         return True
-    if _TRANSCRIPT.search(signs.text[:_BEGINNING]) and (signs.return_path == "" or _machine(signs) or _ROBOTS.match(signs.sender)):
+    machine, null = _machine(signs), signs.return_path == ""
+    if not (machine or null or _NO_REPLY.match(signs.sender)):
+        return False
+    beginning = signs.text[:_BEGINNING]
+    if (machine or null or _ROBOTS.match(signs.sender)) and _TRANSCRIPT.search(beginning):
         return True
-    subject = bool(_BOUNCE_SUBJECT.search(signs.subject))
-    words = bool(_BOUNCE_WORDS.search(signs.text[:_BEGINNING]))
-    if _machine(signs):
-        return subject or words or signs.return_path == ""
-    if _NO_REPLY.match(signs.sender):
-        return words and "message/rfc822" in signs.media_types
-    return signs.return_path == "" and subject
+    if machine:
+        return null or bool(_BOUNCE_SUBJECT.search(signs.subject) or _BOUNCE_WORDS.search(beginning))
+    if null and _BOUNCE_SUBJECT.search(signs.subject):
+        return True
+    return "message/rfc822" in signs.media_types and bool(_BOUNCE_WORDS.search(beginning))
 
 
 def _machine(signs: Signs) -> bool:

@@ -32,6 +32,8 @@ _GENERIC = frozenset({"ascii", "cp1252", "windows-1252", "iso8859-1", "latin-1"}
 
 _LABEL = re.compile(r"[a-z0-9_.:+-]+")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_HARMLESS = bytes(byte for byte in range(256) if byte >= 32 and byte != 127 or byte in b"\t\n\x0c\r")
 # Four Chinese characters in a row, which no Latin text has.
 _CHINESE_RUN = re.compile(rb"(?:[\xb0-\xf7][\xa1-\xfe]){4}")
 _COMMON_PAIR = re.compile(rb"[\xb0-\xd7][\xa1-\xfe]")
@@ -146,8 +148,7 @@ def clean(text: str) -> str:
     """NFC, one kind of line end, and nothing PostgreSQL or a terminal would choke on."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if text.isascii() and text.isprintable():
-        return text
-    if _CONTROLS.search(text):
+    raw = text.encode("utf-8", "surrogatepass")
+    if raw.translate(None, _HARMLESS) or (b"\xed" in raw and _SURROGATE.search(text)):
         text = _CONTROLS.sub("", text)
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+    return text if len(raw) == len(text) else unicodedata.normalize("NFC", text)

@@ -8,19 +8,20 @@ share of the weight of its topics. The confidence says how often such a verdict 
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from normalizer.canon import Derived
 from normalizer.fold import fold
 from normalizer.taxonomy import Taxonomy
 
-MAX_CHARACTERS = 4_000  # customers say early what they want
+MAX_CHARACTERS = 4_000
+MAX_CUES = 30  # different ones, in the order of the text: customers say early what they want
 DOUBT = 0.25  # below, saying nothing is more honest
 CLEAR = 3.0  # evidence for a category that needs no topic beside it: one strong cue
 SATURATION = 1.6  # evidence at which a verdict is two thirds as sure as it can get
 
-_WORD = re.compile(r"[a-z0-9_\u00c0-\u024f\u0400-\u04ff]")
+_CJK = "\u2e80"  # from here on words do not stand apart
 _PLURAL = re.compile(r"(?:s|es|'s)(?![a-z0-9_])")
 
 # The customer does not want it or does not mean it. 没, 未, 不给, 拒绝, 无法 are the complaint itself and never here.
@@ -32,10 +33,8 @@ _DENIED_EN = re.compile(
     r"(?:\b(?:do not|don't|dont|does not|doesn't|did not|didn't|no longer) (?:really )?(?:want|need|require|mean|wish)(?: for)?(?: to)?(?: be| have| get)?(?: an?| any| the| my)?"
     r"|\bno need (?:for|to)(?: an?| any| the)?|\bnot (?:an?|about|about an?|about the|asking for|asking for an?|requesting an?|looking for an?)) $"
 )
-_NEGATED = re.compile(r"(?:不|没|没有|不太|不是很|不够|别|\bnot |\bnot very |\bnot at all |n't |\bnever |\bno )$")
-_TOPICAL = frozenset({"topic", "sub", "category"})
-_JUDGING = frozenset({"category", "feeling"})
-_ALL = _TOPICAL | _JUDGING
+_DENIAL_MARKS = ("不", "无需", "无须", "并非", "n't", "not ", "no ", "dont", "never", "没", "别")  # one stands in every denial
+_NEGATIONS = ("不", "没", "没有", "不太", "不是很", "不够", "别", " not ", "n't ", " not very ", " not at all ", " never ", " no ")
 _BEFORE = 32  # characters before a mention in which its denial stands
 
 
@@ -50,7 +49,46 @@ class Classified:
     sentiment: Derived | None = None
 
 
-Target = tuple[str, ...]  # ("topic", code), ("category", code), ("sub", category, code), ("intent", code), ("feeling", code)
+@dataclass(slots=True)
+class _Cue:
+    """A word and what it adds where it stands: (index of what, weight)."""
+
+    word: str
+    open_end: bool  # any ending may follow
+    latin_head: bool
+    latin_tail: bool
+    topics: list[tuple[str, float]] = field(default_factory=list)
+    topical: list[tuple[str, float]] = field(default_factory=list)  # for categories, by way of topics
+    judging: list[tuple[str, float]] = field(default_factory=list)  # for categories, in its own right
+    feelings: list[tuple[str, float]] = field(default_factory=list)
+    intents: list[str] = field(default_factory=list)
+
+
+class _Scores:
+    """What the cues of a text add up to."""
+
+    __slots__ = ("categories", "feelings", "intents", "topics")
+
+    def __init__(self) -> None:
+        self.categories: dict[str, float] = {}
+        self.topics: dict[str, float] = {}
+        self.feelings: dict[str, float] = {}
+        self.intents: set[str] = set()
+
+    def take(self, cue: _Cue, void: int) -> None:
+        if not void & _TOPICAL:
+            _add(self.topics, cue.topics)
+            _add(self.categories, cue.topical)
+        if not void & _JUDGING:
+            _add(self.categories, cue.judging)
+        if not void & _FEELING:
+            _add(self.feelings, cue.feelings)
+        self.intents.update(cue.intents)
+
+
+def _add(totals: dict[str, float], what: list[tuple[str, float]]) -> None:
+    for code, weight in what:
+        totals[code] = totals.get(code, 0.0) + weight
 
 
 class Classifier:
@@ -61,21 +99,20 @@ class Classifier:
 
         self.taxonomy = taxonomy
         self.source = f"cues:{taxonomy.sha}"
-        words: dict[str, list[tuple[Target, float]]] = defaultdict(list)
-        for target, word, weight in _cues(taxonomy):
-            words[fold(word)].append((target, weight))
-        self._targets = list(words.values())
-        self._words = [word.removesuffix("*") for word in words]
-        self._open = [word.endswith("*") for word in words]
-        self._latin = [(bool(_WORD.match(word)), bool(_WORD.match(word[-1]))) for word in self._words]
-        self._every = ahocorasick_rs.AhoCorasick(self._words)
+        self._cues = _compiled(taxonomy)
+        words = [cue.word for cue in self._cues]
+        self._every = ahocorasick_rs.AhoCorasick(words)
         # In words that stand apart the longest cue says it all; in Chinese one may begin within another.
-        self._longest = ahocorasick_rs.AhoCorasick(self._words, ahocorasick_rs.MatchKind.LeftmostLongest)
+        self._longest = ahocorasick_rs.AhoCorasick(words, ahocorasick_rs.MatchKind.LeftmostLongest)
 
     def classify(self, text: str) -> Classified:
         """What a text says it is about."""
-        scores = self._scores(fold(text[:MAX_CHARACTERS]))
-        if not scores:
+        return self.classify_folded(fold(text[:MAX_CHARACTERS]))
+
+    def classify_folded(self, folded: str) -> Classified:
+        """The same for a text that is folded already."""
+        scores = self._scores(folded[:MAX_CHARACTERS])
+        if scores is None:
             return Classified()
         category = self._category(scores)
         subcategory = self._subcategory(scores, category.value) if category else None
@@ -83,21 +120,24 @@ class Classifier:
             category,
             subcategory,
             self._tags(category, subcategory),
-            tuple(code for code in self.taxonomy.intents if ("intent", code) in scores),
-            self._sentiment(scores),
+            tuple(code for code in self.taxonomy.intents if code in scores.intents) if scores.intents else (),
+            self._verdict(scores.feelings) or Derived("neutral", self.source, 0.5),
         )
 
-    def _scores(self, folded: str) -> Mapping[Target, float]:
-        """The weight of the cues found, by what they tell of."""
-        found: dict[int, frozenset[str]] = {}  # cue -> what every mention of it so far does not count for
+    def _scores(self, folded: str) -> _Scores | None:
+        """The weight of the cues found; None if there is not a single one."""
+        found: dict[int, int] = {}  # cue -> what every mention of it so far does not count for
+        denials = any(mark in folded for mark in _DENIAL_MARKS)
         for index, start, end in self._find(folded):
-            if found.get(index, _ALL) and self._stands_alone(folded, index, start, end):
-                found[index] = _void(folded, start, end)
-        scores: dict[Target, float] = defaultdict(float)
+            if found.get(index, 1) and self._stands_alone(folded, index, start, end):
+                if len(found) >= MAX_CUES and index not in found:
+                    break
+                found[index] = _void(folded, start, end) if denials else 0
+        if not found:
+            return None
+        scores = _Scores()
         for index, void in found.items():
-            for target, weight in self._targets[index]:
-                if target[0] not in void:
-                    scores[target] += weight
+            scores.take(self._cues[index], void)
         return scores
 
     def _find(self, folded: str) -> Sequence[tuple[int, int, int]]:
@@ -108,36 +148,27 @@ class Classifier:
 
     def _stands_alone(self, folded: str, index: int, start: int, end: int) -> bool:
         """Latin words only as whole words (a plural s may follow), Chinese anywhere."""
-        head, tail = self._latin[index]
-        if head and start and _WORD.match(folded[start - 1]):
+        cue = self._cues[index]
+        if cue.latin_head and start and _joins(folded[start - 1]):
             return False
-        if not tail or self._open[index] or end == len(folded) or not _WORD.match(folded[end]):
+        if not cue.latin_tail or cue.open_end or end == len(folded) or not _joins(folded[end]):
             return True
         return bool(_PLURAL.match(folded, end))
 
-    def _category(self, scores: Mapping[Target, float]) -> Derived | None:
-        totals: dict[str, float] = {}
+    def _category(self, scores: _Scores) -> Derived | None:
+        totals = scores.categories
         for code, category in self.taxonomy.categories.items():
-            total = scores.get(("category", code), 0.0)
-            for topic, sub in category.subcategories.items():
-                total += sub.share * scores.get(("topic", topic), 0.0) + scores.get(("sub", code, topic), 0.0)
             for feeling, share in category.feeling.items():
-                total += share * scores.get(("feeling", feeling), 0.0)
-            totals[code] = total
+                if felt := scores.feelings.get(feeling):
+                    totals[code] = totals.get(code, 0.0) + share * felt
         verdict = self._verdict(totals)
-        if verdict and not any(target[0] in ("topic", "sub") for target in scores) and max(totals.values()) < CLEAR:
+        if verdict and not scores.topics and max(totals.values()) < CLEAR:
             return replace(verdict, confidence=round(verdict.confidence / 2, 2))  # a question, about what?
         return verdict
 
-    def _subcategory(self, scores: Mapping[Target, float], category: str) -> Derived | None:
-        totals: dict[str, float] = defaultdict(float)
-        for target, score in scores.items():
-            if target[0] == "topic":
-                totals[target[1]] += score
-            elif target[0] == "sub":
-                totals[target[2]] += score
+    def _subcategory(self, scores: _Scores, category: str) -> Derived | None:
         known = self.taxonomy.categories[category].subcategories
-        return self._verdict({topic: total for topic, total in totals.items() if topic in known})
+        return self._verdict({topic: total for topic, total in scores.topics.items() if topic in known})
 
     def _verdict(self, totals: Mapping[str, float]) -> Derived | None:
         ranked = sorted(((total, code) for code, total in totals.items() if total > 0), reverse=True)
@@ -153,11 +184,6 @@ class Classifier:
             return ()
         return tuple(self.taxonomy.categories[category.value].subcategories[subcategory.value].tags)
 
-    def _sentiment(self, scores: Mapping[Target, float]) -> Derived | None:
-        totals = {code: scores.get(("feeling", code), 0.0) for code in self.taxonomy.sentiment}
-        verdict = self._verdict(totals)
-        return verdict or Derived("neutral", self.source, 0.5)
-
 
 def confidence(best: float, second: float) -> float:
     """How often a verdict with this much evidence, against that much for the next, is right. Two digits."""
@@ -166,24 +192,53 @@ def confidence(best: float, second: float) -> float:
     return round(0.97 * enough * (0.45 + 0.55 * clear), 2)
 
 
-def _cues(taxonomy: Taxonomy) -> Iterator[tuple[Target, str, float]]:
-    for topic, cues in taxonomy.topics.items():
-        yield from ((("topic", topic), word, weight) for word, weight in cues.weights())
+def _compiled(taxonomy: Taxonomy) -> list[_Cue]:
+    """Each word once, with everything it tells."""
+    cues: dict[str, _Cue] = {}
+
+    def cue(word: str) -> _Cue:
+        folded = fold(word)
+        bare = folded.removesuffix("*")
+        return cues.setdefault(folded, _Cue(bare, bare != folded, _joins(bare[0]), _joins(bare[-1])))
+
+    shares: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for code, category in taxonomy.categories.items():
-        yield from ((("category", code), word, weight) for word, weight in category.cues.weights())
+        for word, weight in category.cues.weights():
+            cue(word).judging.append((code, weight))
         for topic, sub in category.subcategories.items():
-            yield from ((("sub", code, topic), word, weight) for word, weight in sub.cues.weights())
+            shares[topic].append((code, sub.share))
+            for word, weight in sub.cues.weights():
+                cue(word).topics.append((topic, weight))
+                cue(word).topical.append((code, weight))
+    for topic, listed in taxonomy.topics.items():
+        for word, weight in listed.weights():
+            cue(word).topics.append((topic, weight))
+            cue(word).topical.extend((code, weight * share) for code, share in shares[topic])
+    for feeling, listed in taxonomy.sentiment.items():
+        for word, weight in listed.weights():
+            cue(word).feelings.append((feeling, weight))
     for code, intent in taxonomy.intents.items():
-        yield from ((("intent", code), word, 1.0) for word in intent.cues)
-    for feeling, cues in taxonomy.sentiment.items():
-        yield from ((("feeling", feeling), word, weight) for word, weight in cues.weights())
+        for word in intent.cues:
+            cue(word).intents.append(code)
+    return list(cues.values())
 
 
-def _void(folded: str, start: int, end: int) -> frozenset[str]:
+def _joins(character: str) -> bool:
+    """Whether a word goes on with this character."""
+    return character < _CJK and (character.isalnum() or character == "_")
+
+
+_TOPICAL, _JUDGING, _FEELING = 1, 2, 4
+
+
+def _void(folded: str, start: int, end: int) -> int:
     """What a mention does not count for: nothing the customer denies (不是退款), no judgement they negate (不满意)."""
     before = folded[max(0, start - _BEFORE) : start]
-    if not before:
-        return frozenset()
+    for mark in _DENIAL_MARKS:
+        if mark in before:
+            break
+    else:
+        return 0
     if (_DENIED_ZH.search(before) and not _QUESTION_ZH.match(folded, end)) or _DENIED_EN.search(before):
-        return _TOPICAL
-    return _JUDGING if _NEGATED.search(before) else frozenset()
+        return _TOPICAL | _JUDGING
+    return _JUDGING | _FEELING if before.endswith(_NEGATIONS) else 0

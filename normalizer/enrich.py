@@ -5,7 +5,8 @@ from functools import cached_property
 
 from normalizer.canon import Kind, Message, Understanding
 from normalizer.classify import Classifier
-from normalizer.extract import extract
+from normalizer.extract import MAX_CHARACTERS, extract
+from normalizer.fold import fold
 from normalizer.language import language
 from normalizer.taxonomy import Taxonomy
 
@@ -27,8 +28,8 @@ class Enricher:
         """The message with its understanding. What a machine wrote gets its language only."""
         if message.kind not in SPOKEN:
             return replace(message, understanding=Understanding(language=language(message.text or message.subject)))
-        words = _words(message)
-        about = self.classifier.classify(words)
+        folded = fold(message.text[:MAX_CHARACTERS])
+        about = self.classifier.classify_folded(f"{_opening(message)}{folded}")
         understanding = Understanding(
             language=language(message.text) or language(message.subject),
             category=about.category,
@@ -36,13 +37,13 @@ class Enricher:
             tags=about.tags,
             intents=about.intents,
             sentiment=about.sentiment,
-            extracted=extract(message.text),
+            extracted=extract(message.text, folded),
         )
         return replace(message, understanding=understanding)
 
 
-def _words(message: Message) -> str:
-    """What is classified: the visible words, and the subject of a mail that opens a conversation."""
+def _opening(message: Message) -> str:
+    """The subject, where it opens a conversation: that of an answer is an old one."""
     if not message.subject or message.in_reply_to or message.references:
-        return message.text
-    return f"{message.subject}\n{message.text}"
+        return ""
+    return f"{fold(message.subject[:500])}\n"

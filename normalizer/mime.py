@@ -297,10 +297,9 @@ class _Reader:
         self.attachments.append(Attachment(name, media_type, len(content), sha256, inline, content))
 
     def _body_digest(self, sender: Address, subject: str, full: str, html: str) -> str:
-        """Equal for the same words, whatever relays did to encodings, line ends and blanks at the end of lines."""
-        said = full or html
-        lines = said if "  " not in said and " \n" not in said else "\n".join(line.rstrip() for line in said.split("\n"))
-        return digest(sender.address, self.root.first("date"), subject, lines.strip(), *(a.sha256 for a in self.attachments))
+        """Equal for the same words, whatever relays did to encodings, line ends and blanks."""
+        words = (full or html).replace("\n", "").replace(" ", "")
+        return digest(sender.address, self.root.first("date"), subject, words, *(one.sha256 for one in self.attachments))
 
     def _note(self, defect: str) -> None:
         if defect not in self.defects:

@@ -16,11 +16,18 @@ MAX_BLOCK = 10  # lines a header block may have
 MAX_BLANKS = 10  # blank lines between an attribution and its quotation
 MAX_TRIES = 500  # how often something that may begin a quotation is looked at closely; hostile text has thousands
 
-# One search over the whole text tells most mails that nothing is to be cut.
-_HINT = re.compile(
-    r"\n[\s*|#>-]*(?:>|-{1,2}|_{5}|—|={5}|##|On\b|Le\b|Am\b|El\b|Il\b|Op\b|Em\b|W\b|Dnia|Den\b|På|Vào|Dne|Pada|"
-    r"(?:\S{1,4}\s)?\d{1,4}\s?[./年-]|[^\W\d_]{2,12}[.,]?\s?\d|[在于於从由發发來来寄主日]|Sent|Get|Von|De|Van|Da|From|Date|Fra|Från|Envoy|Nadawca|Od|送信|差出|보낸|От|Отправлено|"
-    r"Gesendet|Please|请|請|[^\n]{0,200}(?:wrote|schreef|写道|寫道|<[^<>\s]+@[^<>\s]+>)\W{0,6}\n)",
+# What every quotation or signature found below has in it somewhere. Most mails have none of these, and are done.
+_MARKS = (
+    ">", "--", "__", "==", "##", "wrote", " sent:", "schr", "crit", "scri", "escre", "skrev", "napsal", "menulis", "kirjoitti", "Sent from",
+    "Get Outlook", "gesendet", "Enviado", "Inviato", "this line", "Begin forwarded",
+)  # fmt: skip
+_WIDER_MARKS = (
+    "—", "napisał", "пис", "写道", "寫道", "写到", "viết", "yazdı", "írta", "書き", "작성", "Envoyé", "iPhoneから", "나의 ", "发自", "發自",
+    "送自", "来自", "來自", "寄自", "发送", "傳送", "此行", "发件", "發件", "寄件", "差出人", "送信者", "보낸", "转发", "轉寄",
+)  # fmt: skip
+_BLOCK_MARK = re.compile(
+    r"\n[ \t*|>]{0,8}(?:from|von|de|van|da|fra|från|od|nadawca|remitente|от|отправитель|expéditeur|mittente|lähettäjä|kimden|date|sent|"
+    r"datum|data|fecha|дата)[ \t*\xa0]{0,3}[:：|]|\n-{1,2} ?[A-Z]",
     re.I,
 )
 _VERB = (
@@ -37,6 +44,11 @@ _STARTS = re.compile(
     re.I,
 )
 _STARTS_ANYWHERE = re.compile(r"-{2,}\s*(On [A-Z].{5,200}wrote\s*[:-]*)\s*$")
+
+_SIGNS = frozenset(">-_=*#|—")
+_SIGNATURE_STARTS = (
+    "Sent ", "Get ", "Von ", "Envoyé", "Enviado", "Inviato", "发", "發", "来", "來", "从", "從", "寄", "iPhone", "나의", "Begin ", "开始", "以下",
+)  # fmt: skip
 
 _LABELS = {
     "from": "from|von|de|van|da|fra|från|od|nadawca|remitente|od kogo|发件人|發件人|寄件者|寄件人|差出人|送信者|보낸 사람|от|отправитель|expéditeur|mittente|lähettäjä|kimden",
@@ -89,7 +101,7 @@ def split_reply(full: str, forwarded: bool = False) -> Split:
 
     If nothing would be visible, everything but `>` lines is: somebody forwarded without a word of their own.
     """
-    if not _HINT.search("\n" + full):
+    if not _may_be_cut(full):
         return Split(full.strip())
     cutter = _Cutter(full.split("\n"), forwarded)
     cutter.run()
@@ -97,6 +109,14 @@ def split_reply(full: str, forwarded: bool = False) -> Split:
     if not visible:
         return Split(full.strip())
     return Split(visible, _joined(cutter.quoted), _joined(cutter.signature))
+
+
+def _may_be_cut(full: str) -> bool:
+    marks = _MARKS if full.isascii() else _MARKS + _WIDER_MARKS
+    for mark in marks:  # a plain loop: this runs for every mail
+        if mark in full:
+            return True
+    return bool(_BLOCK_MARK.search(f"\n{full}"))
 
 
 def _joined(lines: list[str]) -> str:
@@ -115,18 +135,14 @@ class _Cutter:
 
     def run(self) -> None:
         while self.at < len(self.lines):
-            if not self._step(self.lines[self.at][:MAX_LINE]):
-                self._show()
+            line = self.lines[self.at]
+            bare = line[:MAX_LINE].strip()
+            if not (bare and _may_begin(bare) and self._step(line[:MAX_LINE], bare)):
+                self.visible.append(line)
+                self.at += 1
 
-    def _show(self) -> None:
-        self.visible.append(self.lines[self.at])
-        self.at += 1
-
-    def _step(self, line: str) -> bool:
+    def _step(self, line: str, bare: str) -> bool:
         """Deal with what begins at this line, if anything does."""
-        bare = line.strip()
-        if not bare:
-            return False
         if _FORWARDED.match(line):
             return self._take(self.visible, len(self.lines))
         if _is_quote(bare):
@@ -252,6 +268,19 @@ class _Cutter:
         found = self._attribution(line)
         self.at = here
         return bool(found)
+
+
+def _may_begin(bare: str) -> bool:
+    """Whether a quotation or a signature may begin with this line: a cheap look, since it is taken at every line."""
+    return (
+        bare[0] in _SIGNS
+        or (":" in bare or "：" in bare or "|" in bare) and _LABEL_LINE.match(bare) is not None
+        or _STARTS.match(bare) is not None
+        or bare.startswith(_SIGNATURE_STARTS)
+        or "---" in bare
+        or "此行" in bare
+        or "this line" in bare
+    )
 
 
 def _is_quote(bare: str) -> bool:
