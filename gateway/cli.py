@@ -326,6 +326,20 @@ def keys_revoke(identity: Annotated[str, typer.Argument(metavar="ID")], config: 
     with_store(configured(config), revoked)
 
 
+@keys_app.command("rotate")
+def keys_rotate(config: Config = None) -> None:
+    """Change the master key: wrap every key of the data folder anew. Stop the gateway first.
+
+    A key that lies in the data folder is replaced by a fresh one. If master_key is set, write the new key before the
+    old one there (a comma between), run this, then remove the old one.
+    """
+    from gateway import wire
+
+    known = configured(config)
+    count = asyncio.run(wire.rotate(known))
+    typer.echo(f"{count} keys are wrapped anew")
+
+
 def configured(config: Path | None) -> "Configured":
     """The settings; what goes wrong on the way to them is logged in words, not JSON, since a person is waiting."""
     from gateway import log, settings

@@ -1,17 +1,20 @@
 """From settings to a house. The only place that chooses what is behind the ports."""
 
+from base64 import b64decode
 from collections.abc import Mapping
 
 from connectors import registry
 from connectors.base import Helpdesk
 from gateway import mind
 from gateway.clock import Clock, SystemClock
-from gateway.crypto import KeyRing
+from gateway.crypto import KeyRing, new_key, write_key
 from gateway.house import House
 from gateway.log import log
 from gateway.settings import Configured
 from gateway.store.store import Store
 from gateway.store.work import Limits
+
+KEY_FILE = "master.key"
 
 
 async def house(configured: Configured, *, clock: Clock | None = None) -> House:
@@ -26,17 +29,42 @@ async def open_store(configured: Configured) -> Store:
     """The data folder, alone: what the commands need that look into it."""
     folder = configured.data
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    secret = configured.settings.master_key
-    keys, made = KeyRing.load(secret.get_secret_value() if secret else None, folder / "master.key")
+    keys, made = keyring(configured)
     if made:
         log.warning(
             "made a master key; without it the data cannot be read",
-            path=str(folder / "master.key"),
+            path=str(folder / KEY_FILE),
             hint="copy it to a safe place and set master_key: {env: NAME} or {file: PATH}",
         )
     return await Store.open(
         folder, keys, zone=configured.settings.zone, limits=Limits(attempts=configured.settings.attempts)
     )
+
+
+def keyring(configured: Configured) -> tuple[KeyRing, bool]:
+    """The master keys, from the settings or the data folder; True if one was made just now."""
+    secret = configured.settings.master_key
+    return KeyRing.load(secret.get_secret_value() if secret else None, configured.data / KEY_FILE)
+
+
+async def rotate(configured: Configured) -> int:
+    """Wrap every key anew. Returns how many. Killed anywhere, it can be run again: a ring of both keys opens everything.
+
+    A key in the data folder is replaced by a fresh one; one from the settings must be there already, before the old.
+    """
+    file = configured.data / KEY_FILE
+    store = await open_store(configured)
+    try:
+        if configured.settings.master_key is None:
+            old = file.read_text(encoding="utf-8").split()
+            write_key(file, [new_key(), *map(b64decode, old)])
+        ring, _ = keyring(configured)
+        count = await store.rotate(ring)
+    finally:
+        await store.close()
+    if configured.settings.master_key is None:
+        write_key(file, [b64decode(file.read_text(encoding="utf-8").split()[0])])
+    return count
 
 
 def helpdesks(configured: Configured) -> Mapping[str, Helpdesk]:

@@ -179,15 +179,24 @@ class Gateway:
             time.sleep(0.1)
         raise AssertionError(f"still waiting after {seconds} s:\n{self.log.read_text()[-4000:]}")
 
-    def cli(self, *arguments: str, stdin: bytes = b"", check: bool = True) -> str:
-        """Output of `ticketgate ARGUMENTS --config ...`."""
-        done = subprocess.run(
+    def cli(self, *arguments: str, stdin: bytes = b"") -> str:
+        """Output of `ticketgate ARGUMENTS --config ...`, which must succeed."""
+        done = self._run(*arguments, stdin=stdin)
+        assert done.returncode == 0, f"{arguments}: {done.stderr.decode()}"
+        return done.stdout.decode()
+
+    def refused(self, *arguments: str) -> str:
+        """What it says on standard error, and it must fail with no traceback."""
+        done = self._run(*arguments)
+        assert done.returncode != 0
+        assert b"Traceback" not in done.stderr
+        return done.stderr.decode()
+
+    def _run(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
             [sys.executable, "-m", "gateway", *arguments, "--config", str(self.config)], input=stdin,
             env={**os.environ, **self.environment}, capture_output=True, check=False,
         )  # fmt: skip
-        if check and done.returncode:
-            raise AssertionError(f"{arguments}: {done.stderr.decode()}")
-        return done.stdout.decode()
 
     def json(self, *arguments: str, stdin: bytes = b"") -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.cli(*arguments, stdin=stdin).splitlines() if line.strip()]
