@@ -9,11 +9,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
-from normalizer.canon import Contact, Message, Ticket, dump
+from normalizer.canon import Contact, Message, Ticket, digest, shape
 
 Trigger = (
     str  # ticket.created, message.received, ticket.updated, timer.NAME, sla.near, sla.missed, outgoing.failed, ...
@@ -46,6 +46,13 @@ class Case:
     history: tuple[Past, ...] = ()
     load: Mapping[str, int] = field(default_factory=dict)  # open tickets by "group:NAME" and "agent:NAME"
     previous: str = ""  # hash of the ticket's decision before this one
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def said(self) -> tuple[str, str]:
+        """The message's id and the digest of its words, which stand for it in the record."""
+        message = self.message
+        return (message.id, digest(message.subject, message.text)) if message else ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +223,16 @@ class Decision:
         return self.hash[:32]
 
 
+# The words stand with the message and the ticket; a record that repeated them would be mostly that.
+OMITTED: Mapping[str, Any] = {"case": {"message": True, "ticket": {"description"}}, "ticket": {"description"}}
+
+
+def record(decision: Decision) -> bytes:
+    """What is kept of a decision, and what its hash is of: everything but the words, for which `case.said` stands."""
+    return shape(Decision).dump_json(decision, by_alias=True, exclude=OMITTED)
+
+
 def sealed(decision: Decision) -> Decision:
     """The decision with its hash, which chains it to the ticket's previous one."""
     bare = replace(decision, hash="") if decision.hash else decision
-    return replace(bare, hash=hashlib.sha256(dump(bare)).hexdigest())
+    return replace(bare, hash=hashlib.sha256(record(bare)).hexdigest())

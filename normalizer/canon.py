@@ -299,9 +299,9 @@ class Ticket:
     source: Source
     contact: str
     subject: str
-    description: str  # original words, never rewritten
     created_at: datetime
     captured_at: datetime
+    description: str = ""  # original words, never rewritten
     number: str = ""  # YYYYMMDD and at least three digits, given by the store at the first commit
     type: str = "request"
     language: str = ""
