@@ -14,7 +14,6 @@ import orjson
 from connectors import registry
 from connectors.base import AccountSettings, Connector
 from engine.decision import Acknowledge, Case, Decision
-from engine.explain import explain
 from engine.thread import Found, place
 from gateway import mind
 from gateway.clock import SystemClock
@@ -135,7 +134,7 @@ class Decider:
         return {"template": template, "subject": subject, "text": text}
 
     def explained(self, tried: Tried, language: str) -> str:
-        lines = explain(tried.decision, language, self.mind.vocabulary)
+        lines = self.mind.explain(tried.decision, language)
         words = tried.printed["acknowledgement"]
         letter = f"\n\n  {words['subject']}\n\n  " + words["text"].replace("\n", "\n  ") if words else ""
         return f"{tried.printed['file']}\n" + "\n".join(f"  {line}" for line in lines) + letter + "\n"

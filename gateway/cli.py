@@ -142,12 +142,11 @@ def explain(
     json: Json = False,
 ) -> None:
     """Why a ticket is as it is: every decision, rule by rule. 为什么"""
-    from engine import explain as explanations
     from gateway import mind
     from normalizer.canon import public
 
     known = configured(config)
-    vocabulary = mind.read(known).vocabulary
+    decided_by = mind.read(known)
 
     async def told(store: "Store") -> None:
         ticket = await store.ticket(number)
@@ -157,7 +156,7 @@ def explain(
             if json or not sys.stdout.isatty():
                 emit(public(decision))
             else:
-                typer.echo("\n".join(explanations.explain(decision, language(lang), vocabulary)) + "\n")
+                typer.echo("\n".join(decided_by.explain(decision, language(lang))) + "\n")
 
     with_store(known, told)
 

@@ -13,6 +13,7 @@ from engine import rulebook
 from engine.company import Company
 from engine.decide import decide
 from engine.decision import Case, Decision
+from engine.explain import explain
 from engine.ruleset import RuleSet
 from engine.vocabulary import Labels, Vocabulary
 from gateway import settings as settings_files
@@ -40,6 +41,10 @@ class Mind:
 
     def decide(self, case: Case) -> Decision:
         return decide(self.ruleset, self.company, case)
+
+    def explain(self, decision: Decision, language: str) -> list[str]:
+        """A decision in plain sentences, Chinese or English."""
+        return explain(decision, language, self.vocabulary, self.company)
 
     def words(self, template: str, ticket: Ticket, contact: Contact) -> tuple[str, str, str]:
         """Language, subject and text of an acknowledgement."""

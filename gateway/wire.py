@@ -48,7 +48,7 @@ def keyring(configured: Configured) -> tuple[KeyRing, bool]:
 
 
 async def rotate(configured: Configured) -> int:
-    """Wrap every key anew. Returns how many. Killed anywhere, it can be run again: a ring of both keys opens everything.
+    """Wrap every key anew. Returns how many. Killed anywhere, it can be run again: both keys open everything.
 
     A key in the data folder is replaced by a fresh one; one from the settings must be there already, before the old.
     """

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from engine.decision import Decision
-from engine.explain import explain
 from gateway.mind import Mind
 from normalizer.canon import Address, Contact, Derived, Message, Ticket
 from normalizer.identity import mask, mask_text
@@ -88,7 +87,7 @@ class Words:
         )
 
     def why(self, decision: Decision) -> list[str]:
-        return [self.text(line) for line in explain(decision, self.language, self.mind.vocabulary)]
+        return [self.text(line) for line in self.mind.explain(decision, self.language)]
 
     def attachments(self, message: Message) -> str:
         return ", ".join(f"{self.text(a.name)} ({size(a.size)})" for a in message.attachments)
