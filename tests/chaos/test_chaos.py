@@ -92,24 +92,31 @@ async def count(gateway: Gateway) -> Ledger:
 
 def test_a_sync_of_the_journal_precedes_every_answer(tmp_path: Path) -> None:
     """kill -9 cannot see a missing fsync, so the system calls are looked at themselves."""
-    trace = tmp_path / "strace"
-    gateway = Gateway(tmp_path, outbound="off")
+    answers, unsynced = traced(tmp_path, sys.executable, "-m", "gateway")
+    assert answers == 20
+    assert unsynced == []
+
+
+def test_the_trace_catches_a_database_that_does_not_sync(tmp_path: Path) -> None:
+    answers, unsynced = traced(tmp_path, sys.executable, str(HERE / "syncs_too_little.py"))
+    assert answers == 20
+    assert len(unsynced) > 10
+
+
+def traced(folder: Path, *entry: str) -> tuple[int, list[str]]:
+    """Ten mails and ten webhooks, one after the other, at the door alone, which syncs for nothing else."""
+    trace = folder / "strace"
     calls = "trace=fsync,fdatasync,sendto,sendmsg,write,writev"
-    gateway.start(command=("strace", "-f", "-s", "64", "-e", calls, "-o", str(trace)), roles="accept")
+    gateway = Gateway(folder, outbound="off")
+    gateway.start(command=("strace", "-f", "-s", "64", "-e", calls, "-o", str(trace), *entry), roles="accept")
     try:
         for n in range(10):
             gateway.mail(b"From: a%d@example.cn\r\nTo: support@example.com\r\n\r\nhello %d\r\n" % (n, n))
-            assert (
-                gateway.webhook(
-                    b'{"messages": [{"id": "%d", "text": "hello", "from": "a@example.cn"}]}' % n, identity=f"h{n}"
-                )
-                == 204
-            )
+            body = b'{"messages": [{"id": "%d", "text": "hello", "from": "a@example.cn"}]}' % n
+            assert gateway.webhook(body, identity=f"h{n}") == 204
     finally:
         gateway.stop()
-    answers, unsynced = answers_without_sync(trace.read_text(errors="replace"))
-    assert answers == 20
-    assert unsynced == []
+    return answers_without_sync(trace.read_text(errors="replace"))
 
 
 def answers_without_sync(trace: str) -> tuple[int, list[str]]:

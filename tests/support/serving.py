@@ -116,8 +116,8 @@ class Gateway:
     def start(
         self, *, command: tuple[str, ...] = (), wait: bool = True, roles: str = "", environment: Mapping[str, str] = {}
     ) -> "Gateway":
-        """Start it; `command` stands before it (strace) or replaces its entry point (a broken variant)."""
-        entry = command if command and command[-1].endswith(".py") else (*command, sys.executable, "-m", "gateway")
+        """Start it; `command` stands in place of its entry point (a broken variant, or one that is traced)."""
+        entry = command or (sys.executable, "-m", "gateway")
         role = ("--role", roles) if roles else ()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
