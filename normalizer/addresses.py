@@ -13,6 +13,7 @@ from normalizer.words import text as header_text
 MAX_ADDRESSES = 1000
 
 _SIMPLE = re.compile(r'\s*(?:"([^"\\=]*)"|([^"<>,;:()@=\\]*?))\s*<\s*([^\s<>,;:"()@=]+@[^\s<>,;:"()@=]+)\s*>\s*')
+_CODED = re.compile(r'\s*"?(=\?[^?\s"]+\?[bBqQ]\?[^?\s"]*\?=)"?\s*<([^\s<>,;:"()@=]+@[^\s<>,;:"()@=]+)>\s*')
 _BARE = re.compile(r"\s*([^\s<>,;:\"()@=]+@[^\s<>,;:\"()@=]+)\s*")
 _TOKEN = re.compile(
     r'"(?P<quoted>(?:[^"\\]|\\.)*)"?|\((?P<comment>[^()]*)|<(?P<angle>(?:"[^"]*"|[^<>"])*)>?|(?P<mark>[,;:)])'
@@ -31,6 +32,8 @@ def address_list(raw: bytes, hint: str = "") -> tuple[Address, ...]:
         return (_address(simple[1] or simple[2] or "", simple[3]),)
     if bare := _BARE.fullmatch(value):
         return (_address("", bare[1]),)
+    if coded := _CODED.fullmatch(value):
+        return (_address(_name(coded[1]), coded[2]),)
     return tuple(_parse(value))
 
 

@@ -17,48 +17,73 @@ LOOP_HEADER = "x-ticketgate-loop"  # ours, on everything we send by ourselves
 _BEGINNING = 4000  # characters of the text that are looked at
 
 _DAEMON = re.compile(
-    r"^(?:mailer[-_.]?daemon|postmaster|mail\.?delivery[\w.]*|mdaemon|(?:smtp|mail)-?daemon|bounces?(?:[+=-].*)?|double-bounce|mail-?system)@?|<>$",
+    r"^(?:mailer[-_.]?daemon|postmaster|mail\.?delivery[\w.]*|mdaemon|(?:smtp|mail)-?daemon|bounces?(?:[+=-].*)?|"
+    r"double-bounce|mail-?system)@?|<>$",
     re.I,
 )
 _DAEMON_NAME = re.compile(
-    r"mail(?:er)?[ -]?(?:delivery|daemon)|delivery (?:sub)?system|mail system|postmaster|system administrator|mail administrator|邮件系统|系统退信|退信", re.I
-)  # fmt: skip
+    r"mail(?:er)?[ -]?(?:delivery|daemon)|delivery (?:sub)?system|mail system|postmaster|system administrator|"
+    r"mail administrator|邮件系统|系统退信|退信",
+    re.I,
+)
 _BOUNCE_SUBJECT = re.compile(
-    r"(?:undeliver(?:able|ed)|non[- ]?(?:remis|recapitabile|delivery)|returned (?:mail|to sender)|delivery (?:status|failure|failed|notification|problem|report|has failed)|"
-    r"(?:mail|message)[\w ]{0,20} (?:delivery|not delivered|returned|failed|undeliverable|blocked)|failure (?:notice|delivery)|failed (?:delivery|mail)|"
+    r"(?:undeliver(?:able|ed)|non[- ]?(?:remis|recapitabile|delivery)|returned (?:mail|to sender)|delivery (?:status|"
+    r"failure|failed|notification|problem|report|has failed)|"
+    r"(?:mail|message)[\w ]{0,20} (?:delivery|not delivered|returned|failed|undeliverable|blocked)|failure (?:notice|"
+    r"delivery)|failed (?:delivery|mail)|"
     r"could not (?:be delivered|send)|nondeliverable|unzustellbar|mail failure|rejected mail|user unknown|"
-    r"系统退信|退信|邮件被退回|投递失败|无法投递|未能送达|未送达|无法传递|傳遞失敗|退回的?邮件|配信不能|配信エラー|недоставленное|не доставлено|邮件发送失败|returned:)",
+    r"系统退信|退信|邮件被退回|投递失败|无法投递|未能送达|未送达|无法传递|傳遞失敗|退回的?邮件|配信不能|配信エラー|"
+    r"недоставленное|не доставлено|邮件发送失败|returned:)",
     re.I,
 )
 _BOUNCE_WORDS = re.compile(
-    r"(?:this is the (?:qmail-send|mail system|postfix|mail transfer)|i'?m (?:sorry|afraid i (?:wasn't|was not)|not) |could not be delivered|"
-    r"unable to deliver|undeliverable|delivery (?:to the following|has failed|failed|status notification)|user unknown|unknown user|no such user|mailbox (?:is )?(?:full|unavailable|not found)|"
-    r"permanent(?: fatal)? error|does not exist|returned to sender|your (?:message|mail) (?:to|was not|cannot|could not|did not)|\b[45]\.\d\.\d{1,2}\b|\b55[0-4][ -]|"
-    r"退信原因|无法投递|邮件被退回|退回|不存在|宛先|配信|notificationtype.{0,8}bounce|transcript of session|delivery-status)",
+    r"(?:this is the (?:qmail-send|mail system|postfix|mail transfer)|i'?m (?:sorry|afraid i (?:wasn't|was not)|not) |"
+    r"could not be delivered|"
+    r"unable to deliver|undeliverable|delivery (?:to the following|has failed|failed|status notification)|"
+    r"user unknown|unknown user|no such user|mailbox (?:is )?(?:full|unavailable|not found)|"
+    r"permanent(?: fatal)? error|does not exist|returned to sender|your (?:message|mail) (?:to|was not|cannot|"
+    r"could not|did not)|\b[45]\.\d\.\d{1,2}\b|\b55[0-4][ -]|"
+    r"退信原因|无法投递|邮件被退回|退回|不存在|宛先|配信|notificationtype.{0,8}bounce|transcript of session|"
+    r"delivery-status)",
     re.I | re.S,
 )
 _TRANSCRIPT = re.compile(
-    r"(?:this is the (?:qmail-send|mail system)|退信原因|抱歉，您的邮件被退回|transcript of session follows|final-recipient:|reporting-mta:|"
+    r"(?:this is the (?:qmail-send|mail system)|退信原因|抱歉，您的邮件被退回|transcript of session follows|"
+    r"final-recipient:|reporting-mta:|"
     r'notificationtype\\{0,3}"?\s*:\s*\\{0,3}"?(?:bounce|complaint))',
     re.I,
 )
 _AUTO_SUBJECT = re.compile(
-    r"^\s*(?:\[[^\]]{1,30}\]\s*|(?:re|aw|sv|回复|答复|回覆)\s*[:：]\s*)*(?:自动回复|自动回覆|自动答复|自動回覆|自動回复|自動返信|休假自动|休假自動|"
-    r"假期自动|离开办公室|不在办公室|不在辦公室|外出自动|外出期间|auto(?:matic)?[- ]?(?:reply|response|responder|antwort)|autoreply|auto[: ]\s*re:|automatische? (?:antwort|reply)|"
-    r"out[- ]of[- ](?:the[- ])?office(?: (?:auto|reply|re:|message|notice|notification|response|until|from|:|$)|\s*[:：-]|\s*$)|ooo\s*[:：]|abwesenheits|abwesend\b|réponse automatique|respuesta automática|risposta automatica|resposta automática|"
-    r"automatisch antwoord|autosvar|automatisk svar|automaattinen vastaus|odpowiedź automatyczna|автоответ|부재중|자동 ?응답|vacation (?:reply|response|auto|message|notice)|(?:on )?(?:vacation|holiday|leave)\s*[:：]\s*re\b|away from (?:the|my) (?:office|mail)|away until\b)",
+    r"^\s*(?:\[[^\]]{1,30}\]\s*|(?:re|aw|sv|回复|答复|回覆)\s*[:：]\s*)*(?:自动回复|自动回覆|自动答复|自動回覆|"
+    r"自動回复|自動返信|休假自动|休假自動|"
+    r"假期自动|离开办公室|不在办公室|不在辦公室|外出自动|外出期间|auto(?:matic)?[- ]?(?:reply|response|responder|"
+    r"antwort)|autoreply|auto[: ]\s*re:|automatische? (?:antwort|reply)|"
+    r"out[- ]of[- ](?:the[- ])?office(?: (?:auto|reply|re:|message|notice|notification|response|until|from|:|$)|"
+    r"\s*[:：-]|\s*$)|ooo\s*[:：]|abwesenheits|abwesend\b|réponse automatique|respuesta automática|"
+    r"risposta automatica|resposta automática|"
+    r"automatisch antwoord|autosvar|automatisk svar|automaattinen vastaus|odpowiedź automatyczna|автоответ|부재중|"
+    r"자동 ?응답|vacation (?:reply|response|auto|message|notice)|(?:on )?(?:vacation|holiday|leave)\s*[:：]\s*re\b|"
+    r"away from (?:the|my) (?:office|mail)|away until\b)",
     re.I,
 )
 _AUTO_WORDS = re.compile(
-    r"^\s*(?:这是来自.{0,12}的?(?:假期)?自动回复|此邮件(?:为|是)系统自动|这是一封自动回复|本邮件(?:为|是|由)系统?自动(?:回复|发送|发出)|【自动回复】|\[自动回复\]|(?:this is an? )?(?:automatic|automated|auto)[- ](?:reply|response|generated)\b)",
+    r"^\s*(?:这是来自.{0,12}的?(?:假期)?自动回复|此邮件(?:为|是)系统自动|这是一封自动回复|本邮件(?:为|是|"
+    r"由)系统?自动(?:回复|发送|发出)|【自动回复】|\[自动回复\]|(?:this is an? )?(?:automatic|automated|"
+    r"auto)[- ](?:reply|response|generated)\b)",
     re.I,
 )
-_READ_SUBJECT = re.compile(r"^\s*(?:已读|已讀|read|gelesen|lu|not read|未读(?:就)?已?删除|disposition notification|return receipt)\s*[:：(]", re.I)
-_NO_REPLY = re.compile(r"^(?:no|do)[-_.]?(?:not)?[-_.]?reply(?:[-_.+].*)?@|^(?:noreply|donotreply|no_reply|unattended)\b", re.I)
+_READ_SUBJECT = re.compile(
+    r"^\s*(?:已读|已讀|read|gelesen|lu|not read|未读(?:就)?已?删除|disposition notification|return receipt)\s*[:：(]",
+    re.I,
+)
+_NO_REPLY = re.compile(
+    r"^(?:no|do)[-_.]?(?:not)?[-_.]?reply(?:[-_.+].*)?@|^(?:noreply|donotreply|no_reply|unattended)\b", re.I
+)
 _ROBOTS = re.compile(r"^(?:sns-?no-?reply|no-?reply)@(?:sns\.amazonaws\.com|amazonses\.com)$", re.I)
 
 _LIST_FIELDS = (
-    "list-id", "list-post", "list-unsubscribe", "list-subscribe", "list-help", "mailing-list", "x-mailing-list", "x-mlserver", "x-ml-name",
+    "list-id", "list-post", "list-unsubscribe", "list-subscribe", "list-help", "mailing-list", "x-mailing-list",
+    "x-mlserver", "x-ml-name",
     "feedback-id",
 )  # fmt: skip
 _RETURNED = re.compile(r"^[ >]*(?:final-recipient|reporting-mta):", re.I | re.M)
@@ -162,7 +187,9 @@ def _machine(signs: Signs) -> bool:
 
 
 def _abuse_report(signs: Signs) -> bool:
-    return any(name in signs.fields for name in ("x-hmxmroriginalrecipient", "x-apple-unsubscribe")) or signs.subject.lower().startswith(
+    return any(
+        name in signs.fields for name in ("x-hmxmroriginalrecipient", "x-apple-unsubscribe")
+    ) or signs.subject.lower().startswith(
         ("complaint about message from", "abuse report", "email feedback report for ip")
     )
 
@@ -172,7 +199,10 @@ def _says_automatic(fields: Fields) -> bool:
     submitted = _value(fields, "auto-submitted").split(";")[0].split("(")[0].strip().lower()
     if submitted and submitted != "no":
         return True
-    if any(name in fields for name in ("x-autoreply", "x-autorespond", "x-autoresponder", "x-autoreply-from", "x-mail-autoreply")):
+    if any(
+        name in fields
+        for name in ("x-autoreply", "x-autorespond", "x-autoresponder", "x-autoreply-from", "x-mail-autoreply")
+    ):
         return _value(fields, "x-autoreply").lower() != "no"
     return _value(fields, "precedence").lower() in ("auto_reply", "auto-reply")
 

@@ -9,14 +9,16 @@ import re
 import unicodedata
 from functools import lru_cache
 
-import webencodings
+import webencodings  # type: ignore[import-untyped]
 
 # Senders in China write gb2312 and mean GBK, or its superset. The WHATWG table behind webencodings maps the rest.
 _RAISED = {
-    "gb2312": "gb18030", "gbk": "gb18030", "x-gbk": "gb18030", "cp936": "gb18030", "ms936": "gb18030", "gb18030": "gb18030",
+    "gb2312": "gb18030", "gbk": "gb18030", "x-gbk": "gb18030", "cp936": "gb18030", "ms936": "gb18030",
+    "gb18030": "gb18030",
     "gb_2312-80": "gb18030", "gb2312-80": "gb18030", "euc-cn": "gb18030", "chinese": "gb18030", "zh-cn": "gb18030",
     "hz": "hz", "hz-gb-2312": "hz", "utf-7": "utf-7", "unicode-1-1-utf-7": "utf-7", "x-unicode-2-0-utf-7": "utf-7",
-    "big5": "big5hkscs", "big5-hkscs": "big5hkscs", "big5hkscs": "big5hkscs", "cn-big5": "big5hkscs", "x-x-big5": "big5hkscs",
+    "big5": "big5hkscs", "big5-hkscs": "big5hkscs", "big5hkscs": "big5hkscs", "cn-big5": "big5hkscs",
+    "x-x-big5": "big5hkscs",
     "cp950": "cp950", "shift_jis": "cp932", "shift-jis": "cp932", "sjis": "cp932", "x-sjis": "cp932", "cp932": "cp932",
     "windows-31j": "cp932", "ms_kanji": "cp932", "iso-2022-jp": "iso2022_jp_ext", "iso-2022-jp-1": "iso2022_jp_ext",
     "iso-2022-jp-2": "iso2022_jp_2", "iso-2022-jp-3": "iso2022_jp_3", "iso-2022-jp-ms": "iso2022_jp_ext",
@@ -25,15 +27,19 @@ _RAISED = {
     "ansi_x3.4-1968": "ascii", "utf8": "utf-8", "utf-8": "utf-8", "unicode-1-1-utf-8": "utf-8",
     "utf-16": "utf-16", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be", "utf-32": "utf-32",
 }  # fmt: skip
-_STATEFUL = frozenset({"hz", "utf-7", "iso2022_jp_ext", "iso2022_jp_2", "iso2022_jp_3", "iso2022_kr", "utf-16", "utf-16-le"})
+_STATEFUL = frozenset(
+    {"hz", "utf-7", "iso2022_jp_ext", "iso2022_jp_2", "iso2022_jp_3", "iso2022_kr", "utf-16", "utf-16-le"}
+)
 _WIDE = _STATEFUL | {"utf-16-be", "utf-32"}  # ASCII bytes need not mean ASCII characters
 _MULTIBYTE = frozenset({"gb18030", "big5hkscs", "cp950", "cp932", "euc_jp", "euc-jp", "cp949"})
-_GENERIC = frozenset({"ascii", "cp1252", "windows-1252", "iso8859-1", "latin-1"})  # what software says when it does not know
+_GENERIC = frozenset(
+    {"ascii", "cp1252", "windows-1252", "iso8859-1", "latin-1"}
+)  # what software says when it does not know
 
 _LABEL = re.compile(r"[a-z0-9_.:+-]+")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_HARMLESS = bytes(byte for byte in range(256) if byte >= 32 and byte != 127 or byte in b"\t\n\x0c\r")
+_HARMLESS = bytes(byte for byte in range(256) if (byte >= 32 and byte != 127) or byte in b"\t\n\x0c\r")
 # Four Chinese characters in a row, which no Latin text has.
 _CHINESE_RUN = re.compile(rb"(?:[\xb0-\xf7][\xa1-\xfe]){4}")
 _COMMON_PAIR = re.compile(rb"[\xb0-\xd7][\xa1-\xfe]")
@@ -51,7 +57,7 @@ def codec(label: str) -> str:
     if raised := _RAISED.get(name):
         return raised
     if known := webencodings.lookup(name):
-        return _RAISED.get(known.name, known.codec_info.name)
+        return str(_RAISED.get(known.name, known.codec_info.name))
     try:
         info = codecs.lookup(name)
     except (LookupError, ValueError):
@@ -132,7 +138,7 @@ def _looks_gb(raw: bytes) -> bool:
     if any(len(run) < 2 for run in runs) or high < 4:
         return False
     pairs = sum(len(_COMMON_PAIR.findall(run)) + run.count(b"\xa3") + run.count(b"\xa1\xa3") for run in runs)
-    return pairs * 2 >= high * 0.9
+    return bool(pairs * 2 >= high * 0.9)
 
 
 def _detected(raw: bytes) -> str | None:

@@ -11,12 +11,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import ahocorasick_rs
+
 from normalizer.canon import Derived
 from normalizer.fold import fold
 from normalizer.taxonomy import Taxonomy
 
-MAX_CHARACTERS = 4_000
-MAX_CUES = 30  # different ones, in the order of the text: customers say early what they want
+MAX_CHARACTERS = 1_500
+MAX_CUES = 15  # different ones, in the order of the text: customers say early what they want
 DOUBT = 0.25  # below, saying nothing is more honest
 CLEAR = 3.0  # evidence for a category that needs no topic beside it: one strong cue
 SATURATION = 1.6  # evidence at which a verdict is two thirds as sure as it can get
@@ -26,15 +28,44 @@ _PLURAL = re.compile(r"(?:s|es|'s)(?![a-z0-9_])")
 
 # The customer does not want it or does not mean it. 没, 未, 不给, 拒绝, 无法 are the complaint itself and never here.
 _DENIED_ZH = re.compile(
-    r"(?<!是)(?:不是|并非|不需要|不需|不用|不想|不要|无需|无须|不必)(?:要|想|来|去|再|给|您|你|我|做|办|申请|需要|要求|咨询|关于|为了|一个|这个|开|了){0,4}$"
+    r"(?<!是)(?:不是|并非|不需要|不需|不用|不想|不要|无需|无须|不必)(?:要|想|来|去|再|给|您|你|我|做|办|申请|需要|"
+    r"要求|咨询|关于|为了|一个|这个|开|了){0,4}$"
 )
 _QUESTION_ZH = re.compile(r"[^，。！；,.!;\n]{0,12}(?:吗|么|[?？])")
 _DENIED_EN = re.compile(
-    r"(?:\b(?:do not|don't|dont|does not|doesn't|did not|didn't|no longer) (?:really )?(?:want|need|require|mean|wish)(?: for)?(?: to)?(?: be| have| get)?(?: an?| any| the| my)?"
-    r"|\bno need (?:for|to)(?: an?| any| the)?|\bnot (?:an?|about|about an?|about the|asking for|asking for an?|requesting an?|looking for an?)) $"
+    r"(?:\b(?:do not|don't|dont|does not|doesn't|did not|didn't|no longer) (?:really )?(?:want|need|require|mean|"
+    r"wish)(?: for)?(?: to)?(?: be| have| get)?(?: an?| any| the| my)?"
+    r"|\bno need (?:for|to)(?: an?| any| the)?|\bnot (?:an?|about|about an?|about the|asking for|asking for an?|"
+    r"requesting an?|looking for an?)) $"
 )
-_DENIAL_MARKS = ("不", "无需", "无须", "并非", "n't", "not ", "no ", "dont", "never", "没", "别")  # one stands in every denial
-_NEGATIONS = ("不", "没", "没有", "不太", "不是很", "不够", "别", " not ", "n't ", " not very ", " not at all ", " never ", " no ")
+_DENIAL_MARKS = (
+    "不",
+    "无需",
+    "无须",
+    "并非",
+    "n't",
+    "not ",
+    "no ",
+    "dont",
+    "never",
+    "没",
+    "别",
+)  # one stands in every denial
+_NEGATIONS = (
+    "不",
+    "没",
+    "没有",
+    "不太",
+    "不是很",
+    "不够",
+    "别",
+    " not ",
+    "n't ",
+    " not very ",
+    " not at all ",
+    " never ",
+    " no ",
+)
 _BEFORE = 32  # characters before a mention in which its denial stands
 
 
@@ -70,33 +101,32 @@ class _Scores:
     __slots__ = ("categories", "feelings", "intents", "topics")
 
     def __init__(self) -> None:
-        self.categories: dict[str, float] = {}
-        self.topics: dict[str, float] = {}
-        self.feelings: dict[str, float] = {}
+        self.categories: dict[str, float] = defaultdict(float)
+        self.topics: dict[str, float] = defaultdict(float)
+        self.feelings: dict[str, float] = defaultdict(float)
         self.intents: set[str] = set()
 
     def take(self, cue: _Cue, void: int) -> None:
-        if not void & _TOPICAL:
+        if not void & _TOPICAL and cue.topics:
             _add(self.topics, cue.topics)
             _add(self.categories, cue.topical)
-        if not void & _JUDGING:
+        if not void & _JUDGING and cue.judging:
             _add(self.categories, cue.judging)
-        if not void & _FEELING:
+        if not void & _FEELING and cue.feelings:
             _add(self.feelings, cue.feelings)
-        self.intents.update(cue.intents)
+        if cue.intents:
+            self.intents.update(cue.intents)
 
 
 def _add(totals: dict[str, float], what: list[tuple[str, float]]) -> None:
     for code, weight in what:
-        totals[code] = totals.get(code, 0.0) + weight
+        totals[code] += weight
 
 
 class Classifier:
     """Cues compiled once; `classify` is pure and may be called from any thread."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
-        import ahocorasick_rs
-
         self.taxonomy = taxonomy
         self.source = f"cues:{taxonomy.sha}"
         self._cues = _compiled(taxonomy)
@@ -127,12 +157,12 @@ class Classifier:
     def _scores(self, folded: str) -> _Scores | None:
         """The weight of the cues found; None if there is not a single one."""
         found: dict[int, int] = {}  # cue -> what every mention of it so far does not count for
-        denials = any(mark in folded for mark in _DENIAL_MARKS)
+        marks = [mark for mark in _DENIAL_MARKS if mark in folded]
         for index, start, end in self._find(folded):
             if found.get(index, 1) and self._stands_alone(folded, index, start, end):
                 if len(found) >= MAX_CUES and index not in found:
                     break
-                found[index] = _void(folded, start, end) if denials else 0
+                found[index] = _void(folded, start, end, marks) if marks else 0
         if not found:
             return None
         scores = _Scores()
@@ -160,7 +190,7 @@ class Classifier:
         for code, category in self.taxonomy.categories.items():
             for feeling, share in category.feeling.items():
                 if felt := scores.feelings.get(feeling):
-                    totals[code] = totals.get(code, 0.0) + share * felt
+                    totals[code] += share * felt
         verdict = self._verdict(totals)
         if verdict and not scores.topics and max(totals.values()) < CLEAR:
             return replace(verdict, confidence=round(verdict.confidence / 2, 2))  # a question, about what?
@@ -231,10 +261,10 @@ def _joins(character: str) -> bool:
 _TOPICAL, _JUDGING, _FEELING = 1, 2, 4
 
 
-def _void(folded: str, start: int, end: int) -> int:
+def _void(folded: str, start: int, end: int, marks: list[str]) -> int:
     """What a mention does not count for: nothing the customer denies (不是退款), no judgement they negate (不满意)."""
     before = folded[max(0, start - _BEFORE) : start]
-    for mark in _DENIAL_MARKS:
+    for mark in marks:
         if mark in before:
             break
     else:

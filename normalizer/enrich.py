@@ -1,4 +1,4 @@
-"""What machines can tell of a message: its language, what it is about, and what it names. Derived, made again at will."""
+"""What machines can tell of a message: its language, what it is about, what it names. Made again at will."""
 
 from dataclasses import replace
 from functools import cached_property

@@ -5,6 +5,7 @@ text as it stands. Everything but addresses has digits, so digits are looked for
 """
 
 import re
+from collections.abc import Mapping
 from itertools import islice
 
 from normalizer.canon import Extracted
@@ -12,44 +13,65 @@ from normalizer.fold import fold
 from normalizer.identity import phone
 
 MAX_CHARACTERS = 20_000
-MAX_NUMBERS = 40  # looked at in one text
+MAX_NUMBERS = 20  # looked at in one text
 _BEFORE = 28  # characters before a number in which its name stands
 
-# The last two characters of the names below: a look at them spares the pattern for dates, prices and sizes.
-_NAME_ENDS = frozenset(
-    "订单 单号 编号 号码 运单 快递 物流 包裹 电话 手机 方式 系我 型号 代码 误码 报错 工单 票号 er um no o. id de wb ll se po el ne le pp me at on or is as"
-    " et ce ng rs".split()
-)
-_NAME_TAIL = " \t\n:：#=(（[【是为"
 _NUMBER = re.compile(r"[0-9][0-9a-z-]*")
 _CODE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
-_NAME = re.compile(
-    r"(?:(?P<tracking_number>(?:运单|快递|物流|包裹)(?:单?(?:编?号码?)?)|tracking(?: *(?:number|num|no\.?|id|code|#))*|awb|waybill(?: *(?:number|no\.?))?)"
-    r"|(?P<other>(?:服务|退款|退货|维修|工)单号?|ticket|invoice|bill|version)"
-    r"|(?P<order_number>订单(?:编?号码?)?|单号|(?<![a-z])(?:order|purchase|po)(?: *(?:number|num|no\.?|id))*)"
-    r"|(?P<phone>(?:电话|手机|联系方式|联系我|号码|(?<![a-z])(?:tel|phone|mobile|cell|whatsapp|call me(?: at| on)?))(?:号码?|number)?)"
-    r"|(?P<product>型号|(?<![a-z])model(?: *(?:number|no\.?))?)"
-    r"|(?P<error_code>错误代?码|报错|(?<![a-z])error(?: *code)?))"
-    r"(?:'s|s)?\s{0,2}(?:是|为|is|was)?\s{0,2}[(（\[【]?[:：#=]{0,2}\s{0,2}#?$"
-)
+
+# What stands before a number and says what it is. The longest name counts: 快递单号 is no order number, though 单号 is.
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "tracking_number": (
+        "运单", "运单号", "运单号码", "运单编号", "快递", "快递号", "快递单", "快递单号", "物流单号", "物流编号",
+        "物流号", "物流单", "包裹号", "包裹单号",
+        "tracking", "tracking number", "tracking num", "tracking no", "tracking no.", "tracking id", "tracking code",
+        "awb",
+        "waybill", "waybill number", "waybill no", "waybill no.",
+    ),
+    "": (
+        "服务单", "服务单号", "退款单号", "退货单号", "维修单号", "工单", "工单号", "ticket", "ticket number",
+        "invoice", "invoice number", "bill",
+        "version",
+    ),
+    "order_number": (
+        "订单", "订单号", "订单号码", "订单编号", "订单编码", "单号", "order", "orders", "order number", "order num",
+        "order no", "order no.",
+        "order id", "purchase", "purchase number", "purchase no", "purchase no.", "purchase id", "po", "po number",
+    ),
+    "phone": (
+        "电话", "电话号码", "手机", "手机号", "手机号码", "联系方式", "联系我", "号码", "tel", "phone",
+        "phone number", "telephone", "mobile",
+        "mobile number", "cell", "whatsapp", "call me", "call me at", "call me on", "contact number", "number",
+    ),
+    "product": ("型号", "model", "model number", "model no", "model no."),
+    "error_code": ("错误代码", "错误码", "错误编码", "报错", "报错代码", "error", "error code"),
+}  # fmt: skip
 _LEAST = {"order_number": 1, "tracking_number": 6, "product": 2, "error_code": 2}  # characters a code must have
+_KIND_OF = {name: kind for kind, names in _NAMES.items() for name in names}
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+_NAME_TAIL = " \t\n:：#=(（[【是为"
+# The character before a number of which anything can be said but that it is an amount.
+_TELLING = frozenset(" \t\n:：#=(（[【是为单号码递流裹话机式我错+-$¥￥€£,，。/abcdefghijklmnopqrstuvwxyz")
 _CARRIER = re.compile(r"(?:sf|jt|jd[a-z]{0,3}|yt|zto|sto|ems)\d{10,18}|1z[0-9a-z]{16}|[a-z]{2}\d{9}[a-z]{2}")
 _LONG = re.compile(r"[0-9(][0-9() -]{4,18}[0-9]")
 _MOBILE = re.compile(r"(?:(?:00)?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}")
 _EMAIL = re.compile(r"[a-z0-9][a-z0-9._%+-]{0,63}@(?:[a-z0-9-]{1,63}\.){1,5}[a-z]{2,24}(?![a-z0-9-])")
 _LOCAL = re.compile(r"[a-z0-9._%+-]{1,64}$")
 _AMOUNT = re.compile(r"(\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?|\d{1,9}(?:\.\d{1,2})?)(?![\d,]*\d)(?!\.\d)")
-_SIGN = re.compile(r"(hk\$|us\$|[¥￥$€£]|(?<![a-z])(?:rmb|cny|usd|eur|gbp))\s?$")
-_SIGN_ENDS = frozenset("¥￥$€£ ydrbp")
-_UNIT = re.compile(r"\s?(元|块钱|块|人民币|万元|rmb|cny|usd|dollars?|eur|euros?|pounds?|gbp|美元|欧元|港币|hkd|jpy|日元|円)(?![a-z])")
+_SIGNS = ("hk$", "us$", "¥", "￥", "$", "€", "£", "rmb", "cny", "usd", "eur", "gbp")
+_UNIT = re.compile(
+    r"\s?(元|块钱|块|人民币|万元|rmb|cny|usd|dollars?|eur|euros?|pounds?|gbp|美元|欧元|港币|hkd|jpy|日元|円)(?![a-z])"
+)
 _CURRENCY = {
-    "¥": "CNY", "￥": "CNY", "rmb": "CNY", "元": "CNY", "块": "CNY", "块钱": "CNY", "人民币": "CNY", "万元": "CNY", "cny": "CNY",
+    "¥": "CNY", "￥": "CNY", "rmb": "CNY", "元": "CNY", "块": "CNY", "块钱": "CNY", "人民币": "CNY", "万元": "CNY",
+    "cny": "CNY",
     "$": "USD", "us$": "USD", "usd": "USD", "dollar": "USD", "dollars": "USD", "美元": "USD",
     "€": "EUR", "eur": "EUR", "euro": "EUR", "euros": "EUR", "欧元": "EUR",
     "£": "GBP", "gbp": "GBP", "pound": "GBP", "pounds": "GBP",
     "hk$": "HKD", "hkd": "HKD", "港币": "HKD", "jpy": "JPY", "日元": "JPY", "円": "JPY",
 }  # fmt: skip
 _WIDE = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}
+
 
 def extract(text: str, folded: str = "") -> dict[str, Extracted]:
     """What is found, by kind: order_number, tracking_number, phone, email, amount, product, error_code.
@@ -74,8 +96,13 @@ class _Said:
         self._address()
         end = 0
         for number in islice(_NUMBER.finditer(self.folded), MAX_NUMBERS):
-            if number.start() >= end:  # not within what the last one was part of
-                end = self._about(*number.span())
+            at, stop = number.span()
+            if at < end:
+                continue  # within what the last one was part of
+            if at == 0 or self.folded[at - 1] in _TELLING or self.folded[at] == "1":
+                end = self._about(at, stop)
+            else:
+                end = self._amount(at) or stop
 
     def _about(self, at: int, stop: int) -> int:
         """Keep what the number that begins here is, or is part of; where it ends."""
@@ -85,7 +112,7 @@ class _Said:
             return self._code(kind, start, stop, 0.95)
         if stop - start >= 10 and _CARRIER.fullmatch(self.folded, start, stop):
             return self._code("tracking_number", start, stop, 0.8)
-        return self._phone(at, kind == "phone") or self._amount(at) or (at + 1 if stop - at > 32 else self._digits(at, stop))
+        return self._phone(at, kind == "phone") or self._amount(at) or self._digits(at, stop)
 
     def _begin(self, at: int) -> int:
         """Where the letters and dashes before a digit begin."""
@@ -102,6 +129,8 @@ class _Said:
         return at
 
     def _code(self, kind: str, start: int, stop: int, sure: float) -> int:
+        if kind in self.found and self.found[kind].confidence >= sure:
+            return stop
         written = self.text[start:stop].translate(_WIDE).rstrip("-")[:32]
         if len(written) < _LEAST[kind]:
             return stop
@@ -114,13 +143,15 @@ class _Said:
             self.found[kind] = Extracted(value, span, sure)
         return span[1]
 
-    def _name(self, at: int) -> str | None:
-        """What the text calls the number that begins here."""
-        before = self.folded[max(0, at - _BEFORE) : at]
-        if before.rstrip(_NAME_TAIL)[-2:] not in _NAME_ENDS:
-            return None
-        named = _NAME.search(before)
-        return named.lastgroup if named else None
+    def _name(self, at: int) -> str:
+        """What the text calls the number that begins here, or an empty string."""
+        tail = self.folded[max(0, at - _BEFORE) : at].rstrip(_NAME_TAIL)
+        if tail.endswith((" is", " was")):
+            tail = tail.rpartition(" ")[0]
+        for name in _endings(tail):
+            if (kind := _KIND_OF.get(name)) is not None:
+                return kind
+        return ""
 
     def _phone(self, at: int, named: bool) -> int:
         """Keep a phone number whose digits begin here; where it ends, 0 if there is none."""
@@ -134,24 +165,27 @@ class _Said:
         if not long or not (named or plus or mobile):
             return 0
         start, stop = at - plus - paren, mobile.end() if mobile and not named else long.end()
-        if (start and (self.folded[start - 1] in _CODE or self.folded[start - 1] == ".")) or self.folded[stop : stop + 1].isdigit():
+        if (start and (self.folded[start - 1] in _CODE or self.folded[start - 1] == ".")) or self.folded[
+            stop : stop + 1
+        ].isdigit():
             return 0
         number = phone(self.folded[start:stop])
         return self._keep("phone", number, (start, stop), 0.95 if named else 0.9) if number else 0
 
     def _amount(self, at: int) -> int:
-        if "amount" in self.found or (at and self.folded[at - 1] in ".,0123456789"):
+        if "amount" in self.found:
             return 0
         amount = _AMOUNT.match(self.folded, at)
-        if not amount:
+        if not amount or (at and self.folded[at - 1] in ".,0123456789"):
             return 0
-        sign = _SIGN.search(self.folded, max(0, at - 5), at) if self.folded[at - 1 : at] in _SIGN_ENDS else None
+        before = self.folded[max(0, at - 5) : at].rstrip(" ")
+        sign = next((sign for sign in _SIGNS if before.endswith(sign)), "") if before.endswith(_SIGNS) else ""
         unit = None if sign else _UNIT.match(self.folded, amount.end())
-        if not (word := sign or unit):
+        if not (word := sign or (unit[1] if unit else "")):
             return 0
-        value = float(amount[1].replace(",", "")) * (10_000 if word[1] == "万元" else 1)
-        span = (sign.start() if sign else at, unit.end() if unit else amount.end())
-        return self._keep("amount", f"{value:.2f} {_CURRENCY[word[1]]}", span, 0.9)
+        value = float(amount[1].replace(",", "")) * (10_000 if word == "万元" else 1)
+        span = (self.folded.rindex(sign, 0, at) if sign else at, unit.end() if unit else amount.end())
+        return self._keep("amount", f"{value:.2f} {_CURRENCY[word]}", span, 0.9)
 
     def _address(self) -> None:
         at = self.folded.find("@")
@@ -159,3 +193,11 @@ class _Said:
             return
         if found := _EMAIL.match(self.folded, local.start()):
             self._keep("email", found[0], found.span(), 0.95)
+
+
+def _endings(tail: str) -> list[str]:
+    """What a name at the end of this may be, longest first: the last words, or the last Chinese characters."""
+    if tail[-1:] >= "\u2e80":
+        return [tail[-length:] for length in (5, 4, 3, 2)]
+    words = (tail if tail.isascii() else _NOT_ASCII.sub(" ", tail)).split()
+    return [" ".join(words[-3:]), " ".join(words[-2:]), words[-1]] if words else []

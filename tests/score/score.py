@@ -100,7 +100,11 @@ def parse_facts(case: Case, mail: Case) -> Iterator[tuple[str, bool, object]]:
     if "message_id" in case:
         yield "message_id", case["message_id"].strip("<>") == mail["message_id"], mail["message_id"]
     if case.get("date_utc") or case.get("date"):
-        yield "date", same_moment(case.get("date_utc") or case["date"], mail["sent_at"]), (mail["sent_at"], case.get("date"))
+        yield (
+            "date",
+            same_moment(case.get("date_utc") or case["date"], mail["sent_at"]),
+            (mail["sent_at"], case.get("date")),
+        )
 
 
 def sender_facts(case: Case, mail: Case) -> Iterator[tuple[str, bool, object]]:
@@ -129,9 +133,17 @@ def text_facts(case: Case, mail: Case) -> Iterator[tuple[str, bool, object]]:
     if html := case.get("html"):
         wanted = html if isinstance(html, str) else "".join(html)
         if case["source"] == "mail_mime_parser_php":  # states what the page says
-            yield "html", same(wanted, html_to_text(mail["html"]), solid), (html_to_text(mail["html"])[:150], wanted[:150])
+            yield (
+                "html",
+                same(wanted, html_to_text(mail["html"]), solid),
+                (html_to_text(mail["html"])[:150], wanted[:150]),
+            )
         else:  # imap_tools rewrites the charset in <meta>
-            yield "html", solid(META.sub("", wanted)) == solid(META.sub("", mail["html"])), (mail["html"][:150], wanted[:150])
+            yield (
+                "html",
+                solid(META.sub("", wanted)) == solid(META.sub("", mail["html"])),
+                (mail["html"][:150], wanted[:150]),
+            )
 
 
 def attachment_facts(case: Case, mail: Case) -> Iterator[tuple[str, bool, object]]:
@@ -141,7 +153,11 @@ def attachment_facts(case: Case, mail: Case) -> Iterator[tuple[str, bool, object
         yield "attachments", len(got) == case["attachments_count"], (names, case["attachments_count"])
     for wanted, one in zip(case.get("attachments", ()), got, strict=False):
         if wanted.get("filename"):
-            yield "attachment name", squeezed(wanted["filename"]) == squeezed(one["name"]), (one["name"], wanted["filename"])
+            yield (
+                "attachment name",
+                squeezed(wanted["filename"]) == squeezed(one["name"]),
+                (one["name"], wanted["filename"]),
+            )
         if wanted.get("sha256"):
             yield "attachment content", wanted["sha256"] == one["sha256"], (one["name"], one["size"], wanted["size"])
 
@@ -272,7 +288,9 @@ def score_classification(folder: Path) -> Table:
         if case.get("score_level2") and case["level2"]:
             accepted = set(case["level2"]).union(*(ALSO.get(one, set()) for one in case["level2"]))
             sub = found.subcategory.value if found.subcategory else "none"
-            table.count(f"subcategory {case['lang']}", sub in accepted, f"{said[:130]} sub {sub} wanted {case['level2']}")
+            table.count(
+                f"subcategory {case['lang']}", sub in accepted, f"{said[:130]} sub {sub} wanted {case['level2']}"
+            )
     return table
 
 
