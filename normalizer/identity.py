@@ -10,7 +10,12 @@ _PHONE_CHARACTERS = re.compile(r"[+＋]?[\d()（）\s.·/-]{5,30}(?:(?:转|ext\.
 # The numbers most customers have need no tables: +86, three digits from 130 to 199, eight more.
 _CHINESE_MOBILE = re.compile(r"(?:(?:\+|00)?86[ -]?)?(1[3-9][0-9])[ -]?([0-9]{4})[ -]?([0-9]{4})")
 _MAIL_IN_TEXT = re.compile(r"(?<![\w.+-])([\w.+-]{1,64})@((?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24})")
-_PHONE_IN_TEXT = re.compile(r"(?<![\w.+-])\+?\d[\d -]{5,16}\d(?![\w-])")
+# With +, Chinese mobile and fixed, North American: any other run of digits is more likely an order number.
+_PHONE_IN_TEXT = re.compile(
+    r"(?<![\w.+-])(?:\+\d[\d -]{6,16}\d|(?:86[ -]?)?1[3-9]\d[ -]?\d{4}[ -]?\d{4}|0\d{2,3}[ -]?\d{7,8}"
+    r"|\(?\d{3}\)?[ -]\d{3}[ -]\d{4})(?![\w-])",
+    re.ASCII,
+)
 
 
 def email_address(raw: str) -> str:
