@@ -25,6 +25,7 @@ class Ledger:
     numbers: list[str]
     undecided: list[str]  # tickets without a decision, or whose rules did not run
     unacknowledged: list[str]
+    aside: int
 
 
 def test_nothing_accepted_is_lost_or_doubled_however_often_it_is_killed(tmp_path: Path, kills: int) -> None:
@@ -43,6 +44,7 @@ def test_nothing_accepted_is_lost_or_doubled_however_often_it_is_killed(tmp_path
         assert len(set(ledger.numbers)) == len(ledger.numbers) == ledger.tickets
         assert ledger.undecided == []
         assert ledger.unacknowledged == []
+        assert ledger.aside >= seen.kept_aside > 0
         acknowledged = Counter(re.findall(rb"(?im)^message-id: *(\S+)", b"\n".join(sink.mails)))
         assert len(acknowledged) == ledger.tickets
         assert sum(acknowledged.values()) - len(acknowledged) <= seen.kills  # at most one twice for each kill
@@ -85,9 +87,10 @@ async def count(gateway: Gateway) -> Ledger:
                 if ticket.acked_at is None:
                     unacknowledged.append(ticket.number)
             after = page[-1][0].number
+        aside = len(await store.quarantine(limit=10_000))
     finally:
         await store.close()
-    return Ledger(messages, len(numbers), numbers, undecided, unacknowledged)
+    return Ledger(messages, len(numbers), numbers, undecided, unacknowledged, aside)
 
 
 def test_a_sync_of_the_journal_precedes_every_answer(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from serving import Gateway
 
 
@@ -32,3 +33,14 @@ def test_an_api_key_is_shown_once_and_can_be_revoked(tmp_path: Path) -> None:
     gateway.cli("keys", "revoke", made["id"])
     assert gateway.json("keys", "list")[0]["state"] == "revoked"
     assert "scopes are" in gateway.refused("keys", "add", "x", "--scope", "everything")
+
+
+@pytest.mark.parametrize("point", ["rotate.before_commit", "rotate.after_commit"])
+def test_a_rotation_killed_anywhere_is_finished_by_the_next_one(tmp_path: Path, point: str) -> None:
+    gateway = Gateway(tmp_path)
+    gateway.cli("keys", "add", "somebody")
+    gateway.refused("keys", "rotate", fault=point)
+    assert len(gateway.json("keys", "list")) == 1
+    gateway.cli("keys", "rotate")
+    assert len(gateway.json("keys", "list")) == 1
+    assert len((tmp_path / "data" / "master.key").read_text().split()) == 1

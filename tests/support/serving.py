@@ -185,17 +185,17 @@ class Gateway:
         assert done.returncode == 0, f"{arguments}: {done.stderr.decode()}"
         return done.stdout.decode()
 
-    def refused(self, *arguments: str) -> str:
-        """What it says on standard error, and it must fail with no traceback."""
-        done = self._run(*arguments)
+    def refused(self, *arguments: str, fault: str = "") -> str:
+        """What it says on standard error, and it must fail with no traceback; `fault` kills it there."""
+        done = self._run(*arguments, fault=fault)
         assert done.returncode != 0
         assert b"Traceback" not in done.stderr
         return done.stderr.decode()
 
-    def _run(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    def _run(self, *arguments: str, stdin: bytes = b"", fault: str = "") -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [sys.executable, "-m", "gateway", *arguments, "--config", str(self.config)], input=stdin,
-            env={**os.environ, **self.environment}, capture_output=True, check=False,
+            env={**os.environ, **self.environment, "TICKETGATE_FAULT": fault}, capture_output=True, check=False,
         )  # fmt: skip
 
     def json(self, *arguments: str, stdin: bytes = b"") -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ def contact(sender: str = "li@example.cn", name: str = "李雷") -> Contact:
 def ticket(of: Message, whose: Contact, number: str) -> Ticket:
     source = Source(of.channel, of.connector, of.account, of.envelope)
     identity = digest("ticket", of.id)
-    return Ticket(identity, source, whose.id, of.subject, of.text, NOW, of.received_at, number=number, version=0)
+    return Ticket(identity, source, whose.id, of.subject, NOW, of.received_at, of.text, number)
 
 
 def decided(before: Ticket, whose: Contact, of: Message | None, previous: str = "", **fields: object) -> Decision:

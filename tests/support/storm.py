@@ -21,7 +21,8 @@ FAULTS = (
     "journal.before_commit", "journal.after_commit", "blob.before_sync", "blob.before_rename", "blob.after_rename",
     "blob.after_sync", "claim.before_commit", "claim.after_commit", "process.after_read", "process.after_find",
     "number.before_commit", "number.after_commit", "commit.before_commit", "commit.after_commit", "due.before_commit",
-    "due.after_commit", "settle.before_commit", "settle.after_commit",
+    "due.after_commit", "settle.before_commit", "settle.after_commit", "refuse.before_commit", "refuse.after_commit",
+    "set_aside.before_commit", "set_aside.after_commit",
 )  # fmt: skip
 WORDS = (
     "订单号{n}，物流显示已签收但未收到货",
@@ -40,6 +41,7 @@ class Sender:
     name: str
     accepted: list[str] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
+    pause: float = 0.0  # seconds between two
 
     def run(self) -> None:
         for n in itertools.count():
@@ -49,6 +51,7 @@ class Sender:
                     return
                 time.sleep(0.02)
             self.accepted.append(identity)
+            time.sleep(self.pause)
             if self.stop.is_set():
                 return
 
@@ -97,6 +100,18 @@ def chat(gateway: Gateway, identity: str, n: int) -> bool:
         connection.close()
 
 
+def rubbish(gateway: Gateway, identity: str, n: int) -> bool:
+    """What is refused at the door, and what is taken in but cannot be read: both must be kept."""
+    body = json.dumps({"messages": [{"id": identity, "text": "?"}]}).encode()  # nobody said it
+    connection = HTTPConnection("127.0.0.1", gateway.http, timeout=10)
+    try:
+        key = gateway.shop_secret if n % 2 else gateway.desk_secret
+        connection.request("POST", "/in/webhook/shop", body, sign(key, f"hook-{identity}", body))
+        return connection.getresponse().status in (204, 401)
+    finally:
+        connection.close()
+
+
 @dataclass
 class Storm:
     """What was accepted over all lives of the gateway, and how often it died."""
@@ -104,6 +119,7 @@ class Storm:
     kills: int = 0
     points: Counter[str] = field(default_factory=Counter)
     accepted: set[str] = field(default_factory=set)
+    kept_aside: int = 0  # rubbish that was answered: it must be in quarantine
 
 
 def storm(gateway: Gateway, kills: int, *, seed: int = 1, command: tuple[str, ...] = (), senders: int = 2) -> Storm:
@@ -113,7 +129,8 @@ def storm(gateway: Gateway, kills: int, *, seed: int = 1, command: tuple[str, ..
     pouring = [
         Sender(gateway, send, f"{send.__name__}{seed}x{n}") for n in range(senders) for send in (mail, chat)
     ]  # fmt: skip
-    threads = [threading.Thread(target=sender.run, daemon=True) for sender in pouring]
+    aside = Sender(gateway, rubbish, f"rubbish{seed}", pause=0.2)
+    threads = [threading.Thread(target=sender.run, daemon=True) for sender in [*pouring, aside]]
     for thread in threads:
         thread.start()
     try:
@@ -130,11 +147,12 @@ def storm(gateway: Gateway, kills: int, *, seed: int = 1, command: tuple[str, ..
                 seen.points["at random"] += 1
             seen.kills += 1
     finally:
-        for sender in pouring:
+        for sender in [*pouring, aside]:
             sender.stop.set()
         gateway.start(command=command)
         for thread in threads:
             thread.join(30)
     for sender in pouring:
         seen.accepted.update(sender.accepted)
+    seen.kept_aside = len(aside.accepted)
     return seen
