@@ -22,13 +22,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from isal import isal_zlib
 
 from normalizer.errors import ConfigError, Where
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
 NAME_BYTES = 4  # of a master key, in front of what it wraps
-DEFLATE_OVER = 2048  # below, squeezing costs more time than the disk it saves
+DEFLATE_OVER = 256  # below, there is little to squeeze
 PLAIN, DEFLATED = b"\0", b"\1"
 
 
@@ -47,9 +48,10 @@ class DataKey:
     def of(cls, raw: bytes) -> "DataKey":
         return cls(raw, AESGCM(raw))
 
-    def seal(self, words: bytes, place: str, *, deflate_over: int = DEFLATE_OVER) -> bytes:
+    def seal(self, words: bytes, place: str) -> bytes:
         """`place` is table.column:row; only there can it be opened again."""
-        squeezed = DEFLATED + zlib.compress(words, 1) if len(words) > deflate_over else PLAIN + words
+        # ISA-L takes a seventh of zlib's time: less than writing the bytes it saves. What it makes, zlib opens.
+        squeezed = DEFLATED + isal_zlib.compress(words, 0) if len(words) > DEFLATE_OVER else PLAIN + words
         nonce = os.urandom(NONCE_BYTES)
         return nonce + self.cipher.encrypt(nonce, squeezed, place.encode())
 

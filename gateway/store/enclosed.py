@@ -11,7 +11,6 @@ from gateway.store.dialect import Record
 from normalizer.canon import Envelope
 
 ERASED = "erased"
-DEFLATE_OVER = 8 * 1024  # the door waits for this; an ordinary mail is squeezed no further than its sender did
 
 
 def sealed_row(vault: Vault, envelope: Envelope, identity: str, blob: tuple[str, bytes] | None) -> dict[str, Any]:
@@ -29,7 +28,7 @@ def sealed_row(vault: Vault, envelope: Envelope, identity: str, blob: tuple[str,
         "size": len(envelope.body),
         "blob": blob[0] if blob else None,
         "wrapped_key": wrapped,
-        "sealed": key.seal(words, place(identity), deflate_over=DEFLATE_OVER),
+        "sealed": key.seal(words, place(identity)),
     }
 
 
