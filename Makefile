@@ -17,7 +17,7 @@ export UV_DEFAULT_INDEX := $(PIP_INDEX)
 endif
 endif
 
-.PHONY: help install demo serve check format test packages golden bench score chaos lock clean
+.PHONY: help install demo serve check format test packages golden bench score chaos image lock clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -79,6 +79,13 @@ score: $(VENV)/dev.txt ## accuracy on the public corpora in ../shared/corpora
 
 chaos: $(VENV)/dev.txt packages ## kill -9 at every fault point and at random, 200 times
 	@$(BIN)/pytest -q tests/chaos --kills 200 $(ARGS)
+
+BASE ?=
+BUILDER := $(firstword $(foreach b,podman buildah docker,$(shell command -v $(b))))
+
+image: ## build the container image (BASE=another base with Python 3.11 or newer)
+	@test -n "$(BUILDER)" || { echo "an image builder is needed: apt-get install buildah"; exit 1; }
+	@$(BUILDER) build $(if $(BASE),--build-arg BASE=$(BASE)) -t ticketgate .
 
 lock: | $(UV)
 	@$(UV) lock --upgrade
