@@ -132,3 +132,5 @@ class _Writer:
     def _gap(self) -> None:
         if self.lines and self.lines[-1].strip("> "):
             self.lines.append(">" if self.quotes else "")
+        elif self.lines and not self.quotes:
+            self.lines[-1] = ""

@@ -86,7 +86,7 @@ _KIND_OF = {label.replace(" ", ""): kind for kind, labels in _LABELS.items() for
 _LABEL_LINE = re.compile(r"[\s>*|]{0,12}([^\W\d_]{1,20}(?:[ \u3000\xa0][^\W\d_]{1,12})?)[\s*]{0,3}[:：|]", re.I)
 
 _ORIGINAL = re.compile(
-    r"[\s>*]*[-_=]{3,}\s*(?:Original Message|Original Appointment|Reply message|Ursprüngliche Nachricht|"
+    r"[\s>*]*[-_=]{3,}\s*(?:Original(?: Message)?|Original Appointment|Reply message|Ursprüngliche Nachricht|"
     r"Message d.origine|"
     r"Mensaje original|Mensagem original|Messaggio originale|Oorspronkelijk bericht|Oprindelig meddelelse|"
     r"Ursprungligt meddelande|原始邮件|邮件原件|原邮件|回复的原邮件|回复的邮件|原始郵件|原始訊息|原始信件|"
@@ -349,7 +349,7 @@ def _is_attribution(text: str, quote_follows: bool) -> bool:
         return text[-1] in ":：-" or quote_follows
     if _MAIL_END.search(text):
         return quote_follows or (text[-1] in ":：" and ("<" in text or bool(_VERB_INSIDE.search(text))))
-    return text[-1:] in (":", "：") and bool(_VERB_INSIDE.search(text)) and "@" in text
+    return text[-1:] in (":", "：") and bool(_VERB_INSIDE.search(text)) and ("@" in text or quote_follows)
 
 
 def _label(line: str) -> str:

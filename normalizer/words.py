@@ -6,6 +6,7 @@ Everything is lenient and linear: a header is never an error, only less or more 
 import binascii
 import re
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from normalizer.charset import clean, decode
@@ -34,30 +35,34 @@ def text(raw: bytes, hint: str = "") -> str:
 def decode_words(value: str) -> str:
     """Decode encoded-words anywhere in a text; the bytes of neighbours in one charset are joined before decoding."""
     out: list[str] = []
-    charset, joined, begun, at = "", b"", 0, 0
-    for start, end, label, raw in _words(value):
-        between = value[at:start]
-        if joined and (label != charset or between.strip()):
-            out.append(_readable(joined, charset, value[begun:at]))
-            joined = b""
+    run: list[_Word] = []
+    at = 0
+    for word in _words(value):
+        between = value[at : word.start]
+        if run and (word.charset != run[0].charset or between.strip()):
+            out.append(_decoded(run, value))
+            run = []
         if not at or between.strip():  # space between two encoded-words is not part of the text
             out.append(between)
-        begun = begun if joined else start
-        charset, joined, at = label, joined + raw, end
-    if joined:
-        out.append(_readable(joined, charset, value[begun:at]))
+        run.append(word)
+        at = word.end
+    if run:
+        out.append(_decoded(run, value))
     out.append(value[at:])
     return "".join(out)
 
 
-def _readable(raw: bytes, charset: str, written: str) -> str:
-    """The characters; what was written if they are none."""
-    said, defect = decode(raw, charset)
-    return written if defect == "wrong_charset" and _UNREADABLE.search(said) else said
+class _Word(NamedTuple):
+    """An encoded-word and where it stands."""
+
+    start: int
+    end: int
+    charset: str
+    base64: bool
+    coded: str
 
 
-def _words(value: str) -> Iterator[tuple[int, int, str, bytes]]:
-    """(start, end, charset, bytes) of each encoded-word."""
+def _words(value: str) -> Iterator[_Word]:
     at = 0
     while opening := _OPENING.search(value, at):
         end = value.find("?=", opening.end())
@@ -66,12 +71,29 @@ def _words(value: str) -> Iterator[tuple[int, int, str, bytes]]:
                 return
             end = len(value)  # cut off by somebody's length limit
         at = end + 2
-        yield opening.start(), at, opening[1].lower() or "utf-8", _word(opening[2], value[opening.end() : end])
+        coded = value[opening.end() : end]
+        yield _Word(opening.start(), at, opening[1].lower() or "utf-8", opening[2] in "bB", coded)
 
 
-def _word(encoding: str, coded: str) -> bytes:
-    raw = coded.encode("utf-8", "surrogatepass")
-    return base64(raw) if encoding in "bB" else binascii.a2b_qp(raw, header=True)
+def _decoded(run: list[_Word], value: str) -> str:
+    """The characters of words in one charset; what was written if they are none."""
+    said, defect = decode(b"".join(_texts(run)), run[0].charset)
+    unreadable = defect == "wrong_charset" and _UNREADABLE.search(said)
+    return value[run[0].start : run[-1].end] if unreadable else said
+
+
+def _texts(run: list[_Word]) -> Iterator[bytes]:
+    """The bytes of each word. Base64 cut where no quantum ends goes on in the next word."""
+    held = ""
+    for at, word in enumerate(run):
+        coded = held + word.coded
+        held = ""
+        if word.base64 and len(coded) % 4 and "=" not in coded and run[at + 1 : at + 2] and run[at + 1].base64:
+            held = coded
+        elif word.base64:
+            yield base64(coded.encode("utf-8", "surrogatepass"))
+        else:
+            yield binascii.a2b_qp(coded.encode("utf-8", "surrogatepass"), header=True)
 
 
 def base64(raw: bytes) -> bytes:

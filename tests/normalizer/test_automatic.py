@@ -1,0 +1,123 @@
+"""Machines are recognised, people are not taken for machines, and proof counts only from our own server."""
+
+import pytest
+
+from normalizer.canon import Kind
+from normalizer.mime import parse_mail
+from normalizer.proof import aligned, proven
+
+PERSON = {
+    "From": "jane@customer.example",
+    "To": "support@example.com",
+    "Subject": "Refund",
+    "Message-ID": "<1@c.example>",
+}
+
+
+def kind(body: str = "Where is my refund?", **fields: str) -> Kind:
+    return read(body, **fields)[0]
+
+
+def read(body: str = "Where is my refund?", **fields: str) -> tuple[Kind, bool]:
+    head = PERSON | {name.replace("_", "-"): value for name, value in fields.items()}
+    mail = parse_mail("".join(f"{name}: {value}\n" for name, value in head.items()).encode() + b"\n" + body.encode())
+    return mail.kind, mail.answerable
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"Auto_Submitted": "auto-replied"}, Kind.AUTO_REPLY),
+        ({"Auto_Submitted": 'auto-generated; owner-email="a@b.c"'}, Kind.AUTO_REPLY),
+        ({"X_Autoreply": "yes"}, Kind.AUTO_REPLY),
+        ({"Precedence": "auto_reply"}, Kind.AUTO_REPLY),
+        ({"Subject": "自动回复：退款"}, Kind.AUTO_REPLY),
+        ({"Subject": "自動回覆: 退款"}, Kind.AUTO_REPLY),
+        ({"Subject": "Re: 自动答复: 退款"}, Kind.AUTO_REPLY),
+        ({"Subject": "Automatic reply: Refund"}, Kind.AUTO_REPLY),
+        ({"Subject": "Out of Office: back on Monday"}, Kind.AUTO_REPLY),
+        ({"Subject": "Abwesenheitsnotiz: Refund"}, Kind.AUTO_REPLY),
+        ({"Return_Path": "<>"}, Kind.AUTO_REPLY),
+        ({"List_Id": "<news.customer.example>"}, Kind.LIST),
+        ({"Precedence": "bulk"}, Kind.LIST),
+        ({"X_Ticketgate_Loop": "yes"}, Kind.LOOP),
+        ({"From": "MAILER-DAEMON@c.example", "Subject": "Undelivered Mail Returned to Sender"}, Kind.BOUNCE),
+        ({"From": "Mail Delivery System <postmaster@c.example>", "Subject": "failure notice"}, Kind.BOUNCE),
+        ({"X_Failed_Recipients": "a@b.c"}, Kind.BOUNCE),
+        ({"Content_Type": "multipart/report; report-type=delivery-status; boundary=b"}, Kind.BOUNCE),
+        ({"Content_Type": "multipart/report; report-type=feedback-report; boundary=b"}, Kind.FEEDBACK_LOOP),
+        ({"Content_Type": "multipart/report; report-type=disposition-notification; boundary=b"}, Kind.READ_RECEIPT),
+    ],
+)
+def test_a_machine_is_recognised_and_never_answered(fields: dict[str, str], what: Kind) -> None:
+    assert read(**fields) == (what, False)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"Auto_Submitted": "no"},
+        {"Subject": "Your automatic reply was no help"},
+        {"Subject": "自动回复里的链接打不开"[4:]},
+        {"Subject": "I was out of the office when the parcel came"},
+        {"Subject": "退信问题咨询"},
+        {"Subject": "Undeliverable address on my parcel"},
+        {"Subject": "Delivery failure: my parcel did not come"},
+        {"Precedence": "first-class"},
+        {"Return_Path": "<jane@customer.example>"},
+        {"Subject": "Vacation rental booking"},
+    ],
+)
+def test_a_person_is_not_taken_for_a_machine(fields: dict[str, str]) -> None:
+    assert read(**fields) == (Kind.MESSAGE, True)
+
+
+def test_asking_for_no_automatic_answer_is_a_wish_not_a_machine() -> None:
+    assert read(X_Auto_Response_Suppress="All") == (Kind.MESSAGE, False)
+    assert read(X_Auto_Response_Suppress="DR, RN") == (Kind.MESSAGE, True)
+
+
+def test_nobody_waits_behind_a_no_reply_address() -> None:
+    assert read(From="no-reply@shop.example") == (Kind.MESSAGE, False)
+    assert read(From="") == (Kind.MESSAGE, False)
+
+
+def test_a_bounce_somebody_forwards_is_theirs_but_not_answered() -> None:
+    body = "please help\n> Reporting-MTA: dns; mx\n> Final-Recipient: rfc822; a@b.c\n"
+    assert read(body, Subject="Fwd: Returned mail: see transcript") == (Kind.MESSAGE, False)
+
+
+SENDER = "jane@mail.customer.example"
+OURS = frozenset({"mx.example.com"})
+
+
+@pytest.mark.parametrize(
+    ("results", "is_proven"),
+    [
+        ([b"mx.example.com; dmarc=pass (p=none) header.from=mail.customer.example"], True),
+        ([b"mx.example.com 1; spf=pass; dkim=pass (2048 bit) header.d=customer.example header.s=s"], True),
+        ([b"mx.example.com; dkim=pass header.i=@mail.customer.example"], True),
+        ([b"mx.example.com; dkim=pass header.d=bulk.example"], False),
+        ([b"mx.example.com; dkim=pass header.d=example"], False),
+        ([b"mx.example.com; dmarc=fail header.from=mail.customer.example"], False),
+        ([b"mx.example.com; spf=pass smtp.mailfrom=mail.customer.example"], False),
+        ([b"evil.example; dmarc=pass header.from=mail.customer.example"], False),
+        ([b"(mx.example.com) evil.example; dmarc=pass header.from=mail.customer.example"], False),
+        ([b"mx.example.com; dkim=fail (; dmarc=pass header.from=mail.customer.example)"], False),
+        ([b"mx.example.com; none", b"mx.example.com; dmarc=pass header.from=mail.customer.example"], False),
+        ([], False),
+    ],
+)
+def test_a_sender_is_proven_by_our_own_server_only(results: list[bytes], is_proven: bool) -> None:
+    assert proven(results, SENDER, OURS) is is_proven
+
+
+def test_nothing_is_proven_where_nobody_is_trusted() -> None:
+    assert not proven([b"mx.example.com; dmarc=pass header.from=mail.customer.example"], SENDER, frozenset())
+
+
+def test_a_public_suffix_signs_for_nobody() -> None:
+    assert aligned("customer.com.cn", "mail.customer.com.cn")
+    assert not aligned("com.cn", "customer.com.cn")
+    assert not aligned("cn", "customer.cn")

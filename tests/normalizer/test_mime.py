@@ -1,0 +1,170 @@
+"""Mails to messages: one mail is one message whatever way it came, and no bytes make the reader stumble."""
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from normalizer.canon import Kind
+from normalizer.mime import Mail, date, message, parse_mail, unflow
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+PLAIN = (
+    b"From: Jane <jane@customer.example>\r\nTo: support@example.com\r\nSubject: Parcel\r\n"
+    b"Date: Mon, 5 Jan 2026 09:30:00 +0800\r\nMessage-ID: <1@customer.example>\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\n\r\nWhere is it? \r\n\r\n"
+)
+SAMPLES = [path.read_bytes() for path in sorted((Path(__file__).parent / "mails").glob("*.eml"))]
+
+
+def received(raw: bytes, connector: str = "email_smtp") -> str:
+    return message(raw, connector=connector, account="support", received_at=NOON).id
+
+
+def test_the_same_mail_by_smtp_and_by_imap_is_one_message() -> None:
+    travelled = b"Received: from a by b; Mon, 5 Jan 2026 01:30:01 +0000\r\nDelivered-To: sales@example.com\r\n" + PLAIN
+    relayed = travelled.replace(b"\r\n", b"\n").replace(b"it? \n\n", b"it?\n")
+    assert received(PLAIN) == received(travelled) == received(relayed, "email_imap")
+
+
+def test_a_sender_who_repeats_message_ids_loses_no_mail() -> None:
+    assert received(PLAIN) != received(PLAIN.replace(b"Where is it?", b"It came, thanks."))
+
+
+def test_a_mail_without_message_id_gets_one_of_its_own_bytes() -> None:
+    bare = PLAIN.replace(b"Message-ID: <1@customer.example>\r\n", b"")
+    assert parse_mail(bare).message_id == parse_mail(bare).message_id
+    assert parse_mail(bare).message_id != parse_mail(bare + b"!").message_id
+    assert "missing_message_id" in parse_mail(bare).defects
+
+
+@pytest.mark.parametrize("raw", [b"", b"\r\n", b"\0", b"\xff\xfe", b"hello", b":", b"From:", b"--\n", b"\n\n\n"])
+def test_bytes_that_are_hardly_a_mail_are_read_nonetheless(raw: bytes) -> None:
+    assert isinstance(parse_mail(raw), Mail)
+
+
+def test_everything_a_message_needs_is_there() -> None:
+    made = message(PLAIN, connector="email_smtp", account="support", received_at=NOON, envelope_id="e1")
+    assert (made.channel, made.external_id, made.envelope) == ("email", "1@customer.example", "e1")
+    assert (made.sender.address, made.sender.name) == ("jane@customer.example", "Jane")
+    assert made.sent_at == datetime(2026, 1, 5, 1, 30, tzinfo=UTC)
+    assert (made.kind, made.answerable, made.proven) == (Kind.MESSAGE, True, False)
+
+
+def test_only_our_own_server_proves_a_sender() -> None:
+    passed = b"Authentication-Results: mx.example.com; dmarc=pass header.from=customer.example\r\n" + PLAIN
+    assert not parse_mail(passed).proven
+    assert parse_mail(passed, trusted=frozenset({"mx.example.com"})).proven
+
+
+def test_the_envelope_knows_the_null_path_better_than_the_header() -> None:
+    assert parse_mail(PLAIN, return_path="").kind is Kind.AUTO_REPLY
+    assert parse_mail(PLAIN, return_path="jane@customer.example").kind is Kind.MESSAGE
+
+
+def test_a_forwarded_mail_without_a_word_speaks_for_itself() -> None:
+    head, boundary = PLAIN.split(b"Content-Type")[0], b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    inner = b"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: old\r\n\r\nthe kettle is broken\r\n--b--\r\n"
+    mail = parse_mail(head + boundary + inner)
+    assert mail.text == "the kettle is broken"
+    assert [attached.name for attached in mail.attachments] == ["old.eml"]
+
+
+def test_html_is_read_when_the_text_part_says_only_that_there_is_html() -> None:
+    head = PLAIN.split(b"Content-Type")[0]
+    body = (
+        b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n"
+        b"Your mail program does not support HTML.\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>the words</p>\r\n--b--\r\n"
+    )
+    assert parse_mail(head + body).text == "the words"
+
+
+def test_what_is_beyond_the_caps_is_noted_and_the_rest_is_read() -> None:
+    parts = b"".join(b"--b\r\n\r\npart\r\n" for _ in range(500))
+    many = parse_mail(b"Subject: many\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" + parts)
+    assert "too_many_parts" in many.defects
+    assert many.text.startswith("part")
+    deep = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(100))
+    assert "too_deep" in parse_mail(b"Subject: deep\r\n" + deep + b"\r\nbottom").defects
+
+
+def test_text_stays_free_of_what_databases_refuse() -> None:
+    mail = parse_mail(b"Subject: a\0b\r\n\r\nbe\0fore\x08 after\r\n")
+    assert mail.subject == "ab"
+    assert mail.text == "before after"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("Mon, 5 Jan 2026 09:30:00 +0800", datetime(2026, 1, 5, 1, 30, tzinfo=UTC)),
+        ("5 Jan 2026 09:30 -0000 (UTC)", datetime(2026, 1, 5, 9, 30, tzinfo=UTC)),
+        ("Mon, 5 Jan 26 09:30:00 GMT", datetime(2026, 1, 5, 9, 30, tzinfo=UTC)),
+        ("2026-01-05T09:30:00+08:00", datetime(2026, 1, 5, 1, 30, tzinfo=UTC)),
+        ("yesterday", None),
+        ("31 Feb 2026 09:30:00 +0000", None),
+        ("1 Jan 0001 00:00:00 +2300", None),
+    ],
+)
+def test_dates_are_utc_or_nothing(written: str, meant: datetime | None) -> None:
+    assert date(written) == meant
+
+
+def test_flowed_lines_are_joined_within_their_quote() -> None:
+    assert unflow("one \ntwo\n> a \n> b\n-- \nme") == "one two\n> a b\n-- \nme"
+
+
+@settings(deadline=None)  # what a first text loads takes longer
+@given(st.binary(max_size=2000))
+def test_no_bytes_raise(raw: bytes) -> None:
+    parse_mail(raw)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(SAMPLES), st.data())
+def test_spoilt_mails_are_read_in_no_time(raw: bytes, data: st.DataObject) -> None:
+    spoilt = bytearray(raw)
+    for _ in range(data.draw(st.integers(1, 8))):
+        at = data.draw(st.integers(0, max(0, len(spoilt) - 1)))
+        length = data.draw(st.integers(0, 40))
+        spoilt[at : at + length] = data.draw(st.one_of(st.binary(max_size=40), st.just(bytes(raw[at : at + 200]))))
+    begun = time.perf_counter()
+    mail = parse_mail(bytes(spoilt))
+    assert time.perf_counter() - begun < 2
+    assert replace(mail, defects=()) == replace(parse_mail(bytes(spoilt)), defects=())
+
+
+HOSTILE = {
+    "encoded words without end": b"Subject: " + b"=?a?b?" * 20_000 + b"\n\nx",
+    "nested comments": b"From: " + b"(" * 50_000 + b"\n\nx",
+    "quotes": b"From: " + b'"' * 50_001 + b"\n\nx",
+    "addresses": b"To: " + b"a@b," * 50_000 + b"\n\nx",
+    "parameters": b"Content-Type: text/plain" + b"; a*0*=x" * 10_000 + b"\n\nx",
+    "delimiters in one line": b"Content-Type: multipart/mixed; boundary=b\n\n" + b"\r--b" * 200_000 + b"\n",
+    "no colon": b"x\n" * 300_000,
+    "short fields": b"a:\n" * 300_000,
+    "blank lines": b"\n" * 2_000_000,
+    "carriage returns": b"Subject: x\n" + b"\r" * 1_000_000,
+    "attributions": b"\n" + b"On 2020 x\n" * 50_000,
+    "signatures": b"\n" + (b"-- \n" + b"x\n" * 20) * 5_000,
+    "header blocks": b"\n" + b"From: a\n" * 50_000,
+    "tags": b"Content-Type: text/html\n\n" + b"<div><blockquote>" * 50_000,
+    "open comment": b"Content-Type: text/html\n\n" + b"<!--" * 200_000,
+    "open tags": b"Content-Type: text/html\n\n" + b"<a " * 200_000,
+    "base64": b"Content-Transfer-Encoding: base64\n\n" + b"=a" * 500_000,
+    "uuencode": b"\n" + b"begin 644 a\n" * 50_000,
+    "numbers": b"Message-ID: <" + b"a " * 50_000 + b">\n\n" + b"order 1 " * 100_000,
+    "references": b"References: " + b"<a@b> " * 50_000 + b"\n\nx",
+    "authentication": b"Authentication-Results: " + b"(" * 60_000 + b"\n\nx",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_mails_cost_no_more_than_their_length(name: str) -> None:
+    begun = time.process_time()
+    parse_mail(HOSTILE[name], trusted=frozenset({"mx.example.com"}))
+    assert time.process_time() - begun < 2

@@ -1,0 +1,103 @@
+"""Header words, parameters, address lists: what senders write, and what they mean."""
+
+import pytest
+
+from normalizer.addresses import address_list
+from normalizer.charset import codec, decode
+from normalizer.words import base64, parameters, text
+
+
+@pytest.mark.parametrize(
+    ("raw", "read"),
+    [
+        (b"plain", "plain"),
+        (b"=?utf-8?B?6YCA5qy+?=", "退款"),
+        (b"=?UTF-8?q?=e9=80=80=E6=AC=BE?=", "退款"),
+        (b"=?utf-8?B?6YCA5q?= =?utf-8?B?y+?=", "退款"),
+        (b"Re: =?gb2312?B?zcu/7g==?= no. 5", "Re: 退款 no. 5"),
+        (b"=?gbk?B?zcu/7g?=", "退款"),
+        (b"=?x-unknown?Q?abc?=", "abc"),
+        (b"=?utf-8*en?Q?a_b?=", "a b"),
+        (b"=?utf-8?Q?cut off", "=?utf-8?Q?cut off"),
+        (b"a =?b= c", "a =?b= c"),
+        ("原样".encode(), "原样"),
+        ("退款退货".encode("gbk"), "退款退货"),
+        (b"one\r\n two\r\n\tthree", "one two three"),
+    ],
+)
+def test_an_unstructured_field_reads_as_people_read_it(raw: bytes, read: str) -> None:
+    assert text(raw) == read
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (b'a/b; name="x.pdf"', "x.pdf"),
+        (b"a/b; name=x.pdf; y=1", "x.pdf"),
+        (b"a/b; name*=utf-8''%E5%8F%91.pdf", "发.pdf"),
+        (b"a/b; name*=GBK''%B7%A2.pdf", "发.pdf"),
+        (b"a/b; name*0=one; name*1=two; name*2*=%20x", "onetwo x"),
+        (b'a/b; name="=?utf-8?B?5Y+RLnBkZg==?="', "发.pdf"),
+        ('a/b; name="发.pdf"'.encode(), "发.pdf"),
+        (b'a/b; name="a \\"b\\".txt"', 'a "b".txt'),
+        (b'a/b; name="open', "open"),
+        (b"a/b;; ; name = x", "x"),
+    ],
+)
+def test_a_file_name_is_found_however_it_is_written(raw: bytes, name: str) -> None:
+    assert parameters(raw) == ("a/b", parameters(raw)[1])
+    assert parameters(raw)[1]["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("raw", "read"),
+    [
+        (b"foo@bar.com <evil@x.com>", [("evil@x.com", "foo@bar.com")]),
+        (b'"foo@bar.com" <evil@x.com>', [("evil@x.com", "foo@bar.com")]),
+        (b"<evil@x.com> foo@bar.com", [("evil@x.com", "foo@bar.com")]),
+        (b'"Doe, Jane" <Jane@X.com>, c@d.e (Cee)', [("jane@x.com", "Doe, Jane"), ("c@d.e", "Cee")]),
+        (b"=?utf-8?B?5byg5LyfLA==?= <z@e.cn>, <y@e.cn>", [("z@e.cn", "张伟,"), ("y@e.cn", "")]),
+        (b"=?utf-8?B?5byg5LyfIDx6QGUuY24+?=", [("z@e.cn", "张伟")]),
+        (b"staff: a@b.c, d@e.f; g@h.i", [("a@b.c", ""), ("d@e.f", ""), ("g@h.i", "")]),
+        (b"undisclosed-recipients:;", []),
+        (b"no address", []),
+        (b"mailto:a@b.c", [("a@b.c", "")]),
+        (b"a @ b . c", [("a@b.c", "")]),
+        (b"<@relay.x,@y:a@b.c>", [("a@b.c", "")]),
+        ("王 <wang@例子.cn>".encode("gbk"), [("wang@例子.cn", "王")]),
+        (b"", []),
+    ],
+)
+def test_an_address_list_names_who_is_really_meant(raw: bytes, read: list[tuple[str, str]]) -> None:
+    assert [(found.address, found.name) for found in address_list(raw)] == read
+
+
+@pytest.mark.parametrize(
+    ("raw", "label", "read", "defect"),
+    [
+        ("退款".encode("gb18030"), "gb2312", "退款", ""),
+        ("退款申请已经提交".encode(), "gb2312", "退款申请已经提交", "wrong_charset"),
+        ("退款申请已经提交".encode("gbk"), "us-ascii", "退款申请已经提交", "wrong_charset"),
+        ("退款申请已经提交".encode("gbk"), "iso-8859-1", "退款申请已经提交", "wrong_charset"),
+        ("café".encode("latin-1"), "iso-8859-1", "café", ""),
+        ("café".encode(), "latin1", "café", "wrong_charset"),
+        (b"plain", "no-such-charset", "plain", "unknown_charset"),
+        ("退款申请".encode("hz"), "hz-gb-2312", "退款申请", ""),
+        (b"+kABrPg-", "utf-7", "退款", ""),
+        ("退款".encode("utf-16"), "utf-16", "退款", ""),
+        ("返品".encode("iso2022_jp"), "", "返品", ""),
+    ],
+)
+def test_false_labels_do_no_harm(raw: bytes, label: str, read: str, defect: str) -> None:
+    assert decode(raw, label) == (read, defect)
+
+
+def test_labels_that_are_no_charset_are_unknown() -> None:
+    assert [codec(label) for label in ("base64", "zlib", "", "???", "unicode_escape")] == ["", "", "", "", ""]
+
+
+def test_base64_is_read_as_far_as_it_goes() -> None:
+    assert base64(b"aGVsbG8") == b"hello"
+    assert base64(b"aGVs bG8=\n-- trailer") == b"hello" + base64(b"--trailer".replace(b"-", b""))
+    assert base64(b"YQ==YQ==") == b"aa"
+    assert base64(b"a") == b""
