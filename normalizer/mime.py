@@ -26,6 +26,7 @@ from normalizer.text import Split, split_reply
 from normalizer.words import text as header_text
 
 MAX_REFERENCES = 100
+MAX_TEXT = 1024 * 1024  # of all text parts together, in bytes; the raw mail keeps the rest
 MAX_UUENCODED = 10 * 1024 * 1024  # of a text that is searched for files
 
 _MESSAGE_ID = re.compile(r"<\s*([^<>\s]+(?:\s[^<>\s]+)*?)\s*>")
@@ -138,6 +139,7 @@ class _Reader:
         self.parts = Parts(raw)
         self.root = self.parts.root
         self.defects = self.parts.defects
+        self.room = MAX_TEXT
         self.charset = ""  # of the first text: what raw bytes in the header are most likely in
         self.attachments: list[Attachment] = []
         self.media_types: set[str] = set()
@@ -262,6 +264,10 @@ class _Reader:
         content = self.parts.content(part)
         if b"begin " in content and media_type == "text/plain":
             content = self._uuencoded(content)
+        if len(content) > self.room:
+            self._note("text_cut")
+            content = content[: self.room]
+        self.room -= len(content)
         label = part.params.get("charset", "")
         if media_type == "text/html" and not label:
             label = declared_charset(content)

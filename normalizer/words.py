@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from normalizer.charset import clean, decode
 
+MAX_BASE64_TEXTS = 1000  # joined in one part
 MAX_HEADER = 65_536  # of one field, in bytes; what comes after is not read
 
 _PRINTABLE = bytes(range(32, 127))
@@ -108,7 +109,9 @@ def base64(raw: bytes) -> bytes:
 
 
 def _base64_texts(raw: bytes) -> Iterator[bytes]:
-    for coded in _NOT_BASE64.sub(b"", raw).split(b"="):
+    letters = _NOT_BASE64.sub(b"", raw)
+    texts = letters.split(b"=", MAX_BASE64_TEXTS)
+    for coded in (*texts[:-1], texts[-1].replace(b"=", b"")):
         whole = coded[: len(coded) - 1] if len(coded) % 4 == 1 else coded
         yield binascii.a2b_base64(whole + b"=" * (-len(whole) % 4))
 

@@ -155,7 +155,7 @@ HOSTILE = {
     "tags": b"Content-Type: text/html\n\n" + b"<div><blockquote>" * 50_000,
     "open comment": b"Content-Type: text/html\n\n" + b"<!--" * 200_000,
     "open tags": b"Content-Type: text/html\n\n" + b"<a " * 200_000,
-    "base64": b"Content-Transfer-Encoding: base64\n\n" + b"=a" * 500_000,
+    "base64": b"Content-Transfer-Encoding: base64\n\n" + b"=A" * 4_000_000,
     "uuencode": b"\n" + b"begin 644 a\n" * 50_000,
     "numbers": b"Message-ID: <" + b"a " * 50_000 + b">\n\n" + b"order 1 " * 100_000,
     "references": b"References: " + b"<a@b> " * 50_000 + b"\n\nx",
