@@ -92,6 +92,8 @@ async def run(*, once: bool, port: int, language: str) -> None:
 
 
 async def _play(folder: Path, *, once: bool, port: int, language: str) -> None:
+    for name in [name for name in os.environ if name.startswith("TICKETGATE_")]:
+        del os.environ[name]  # what is set for the real gateway must not send the demo into its data folder
     stage = Stage(port, free(), free(), free())
     os.environ |= {"DEMO_SHOP_SECRET": fresh_secret(), "DEMO_DESK_SECRET": fresh_secret()}
     company = "示例公司" if language == "zh" else "Example Ltd."
