@@ -217,6 +217,8 @@ class Decision:
     withheld: tuple[str, ...]  # "acknowledge: suppressed by rule automatic-mail", "acknowledge: not answerable", ...
     ticket: Ticket
     hash: str = ""  # of everything above and, by case.previous, of all before it
+    # What the hash is of. It travels only from here to the store and is not in the public form.
+    raw: Annotated[bytes, Field(exclude=True)] = field(default=b"", repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -234,5 +236,5 @@ def record(decision: Decision) -> bytes:
 
 def sealed(decision: Decision) -> Decision:
     """The decision with its hash, which chains it to the ticket's previous one."""
-    bare = replace(decision, hash="") if decision.hash else decision
-    return replace(bare, hash=hashlib.sha256(record(bare)).hexdigest())
+    raw = record(replace(decision, hash="") if decision.hash else decision)
+    return replace(decision, hash=hashlib.sha256(raw).hexdigest(), raw=raw)

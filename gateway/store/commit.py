@@ -28,9 +28,17 @@ from gateway.store.tables import (
     tickets,
     timers,
 )  # fmt: skip
-from gateway.store.words import Keys, contact_place, decision_place, message_key_place, message_place, ticket_place
+from gateway.store.words import (
+    Keys,
+    contact_place,
+    decision_place,
+    kept,
+    message_key_place,
+    message_place,
+    ticket_place,
+)
 from gateway.store.work import Limits, Outcome
-from normalizer.canon import Message, Ticket, dump
+from normalizer.canon import Message, Ticket
 
 
 def commit(
@@ -71,6 +79,7 @@ class _Writing:
     def __init__(self, connection: Connection, standing: Standing, outcomes: Sequence[Outcome], now: datetime) -> None:
         self.connection, self.standing, self.outcomes, self.now = connection, standing, outcomes, now
         self.keys = Keys(standing.vault)
+        self.said = list(self._said())
 
     def write(self) -> None:
         self.keys.fetch(self.connection, self._contacts_named())
@@ -87,7 +96,7 @@ class _Writing:
             yield from (contact.id for contact in outcome.contacts)
         for stand in self.standing.tickets.values():
             yield stand.contact
-        yield from (speaker for *_, speaker in self._said() if speaker)
+        yield from (speaker for *_, speaker in self.said if speaker)
 
     def _said(self) -> Iterator[tuple[Outcome, Message, str, str | None]]:
         """Every message with its outcome, its ticket's id and its speaker's."""
@@ -97,7 +106,7 @@ class _Writing:
 
     def _contacts(self) -> None:
         latest = {contact.id: contact for outcome in self.outcomes for contact in outcome.contacts}
-        words = {identity: dump(contact) for identity, contact in latest.items()}
+        words = {identity: kept(contact) for identity, contact in latest.items()}
         self._new_contacts({i: w for i, w in words.items() if i not in self.keys.seq_of})
         self._changed_contacts({i: w for i, w in words.items() if i in self.keys.seq_of})
         named = [
@@ -169,17 +178,17 @@ class _Writing:
         }
 
     def _messages(self) -> None:
-        said = list(self._said())
-        _messages.run(self.connection, [self._message(*one) for one in said])
+        rows = [self._message(*one) for one in self.said]
+        self.standing.messages.update(_messages.run(self.connection, rows))
         took_part = {
             (self._seq(ticket), self.keys.seq_of[speaker])
-            for _, message, ticket, speaker in said
+            for _, message, ticket, speaker in self.said
             if ticket and speaker and message.direction == "in"
         }
         _participants.run(self.connection, [{"ticket": t, "contact": c} for t, c in sorted(took_part)])
         followed = {
             thread(self.standing.vault, message): self._seq(ticket)
-            for _, message, ticket, _ in said
+            for _, message, ticket, _ in self.said
             if ticket and message.thread_key
         }
         _threads.run(self.connection, [{"digest": digest, "ticket": ticket} for digest, ticket in followed.items()])
@@ -199,7 +208,7 @@ class _Writing:
             "direction": message.direction,
             "received_at": message.received_at,
             "wrapped_key": wrapped,
-            "sealed": key.seal(dump(message), message_place(identity)),
+            "sealed": key.seal(kept(message), message_place(identity)),
         }
 
     def _decisions(self) -> None:
@@ -213,6 +222,7 @@ class _Writing:
                 "trigger": decision.case.trigger,
                 "at": decision.case.now,
                 "ruleset": decision.ruleset,
+                "message": self.standing.seq_of(decision.case.message),
                 "sealed": self.keys.seal(decision.ticket.contact, decision, decision_place(decision.hash)),
             }
             for decision in made
@@ -250,8 +260,8 @@ def _shift(connection: Connection) -> Insert:
     return statement.on_conflict_do_update(index_elements=["whose"], set_={"open": more})
 
 
-_new_contacts, _new_tickets = Placed(contacts), Placed(tickets)
-_messages, _decisions = Many(messages.insert()), Many(decisions.insert())
+_new_contacts, _new_tickets, _messages = Placed(contacts), Placed(tickets), Placed(messages)
+_decisions = Many(decisions.insert())
 _identities, _participants, _timers = insert_new(identities), insert_new(participants), insert_new(timers)
 _threads, _loads = Many(_follow), Many(_shift)
 # The columns to set are those of the rows given.

@@ -21,8 +21,8 @@ from gateway.store import journal
 from gateway.store.blobs import Blobs
 from gateway.store.claim import fences
 from gateway.store.dialect import Many, Record, chunks, insert, insert_new, one_of
-from gateway.store.standing import Stand, Standing
-from gateway.store.tables import DEAD, HELD, LONG_AGO, QUEUED, SENT, WAITING, known, meta, outgoing
+from gateway.store.standing import Standing
+from gateway.store.tables import DEAD, HELD, LONG_AGO, QUEUED, REPLY, SENT, WAITING, known, meta, outgoing
 from gateway.store.words import Keys, outgoing_place, settlement_place
 from gateway.store.work import Later, Limits, Never, Outcome, Owed, Settlement
 from normalizer.canon import Envelope, HandoverStep, Outgoing, Sent, dump, load
@@ -31,9 +31,7 @@ from normalizer.canon import Envelope, HandoverStep, Outgoing, Sent, dump, load
 def owe(connection: Connection, keys: Keys, standing: Standing, outcomes: Sequence[Outcome]) -> None:
     """Add what these outcomes owe; what is there already is left as it is."""
     rows = [
-        _row(keys, one, standing.tickets[one.ticket], HELD if outcome.hold else QUEUED)
-        for outcome in outcomes
-        for one in outcome.outgoing
+        _row(keys, standing, one, HELD if outcome.hold else QUEUED) for outcome in outcomes for one in outcome.outgoing
     ]
     _owe.run(connection, rows)
     _go_on(connection, (row["ticket"] for row in rows))
@@ -42,11 +40,13 @@ def owe(connection: Connection, keys: Keys, standing: Standing, outcomes: Sequen
 _owe = insert_new(outgoing)
 
 
-def _row(keys: Keys, one: Outgoing, stand: Stand, state: str) -> dict[str, Any]:
+def _row(keys: Keys, standing: Standing, one: Outgoing, state: str) -> dict[str, Any]:
+    stand = standing.tickets[one.ticket]
+    step = one.content if isinstance(one.content, HandoverStep) else None
     return {
         "id": one.id,
         "kind": one.kind,
-        "step": one.content.kind if isinstance(one.content, HandoverStep) else "reply",
+        "step": step.kind if step else REPLY,
         "target": one.target,
         "ticket": stand.seq,
         "contact": keys.seq_of[stand.contact],
@@ -56,6 +56,7 @@ def _row(keys: Keys, one: Outgoing, stand: Stand, state: str) -> dict[str, Any]:
         "fence": 0,
         "attempts": 0,
         "tries": 0,
+        "message": standing.seq_of(step.message) if step else None,
         "sealed": keys.seal(stand.contact, one, outgoing_place(one.id)),
     }
 
@@ -82,7 +83,7 @@ _now: BindParameter[datetime] = bindparam("now")
 _due = (
     select(
         outgoing.c.seq, outgoing.c.id, outgoing.c.contact, outgoing.c.ticket, outgoing.c.target, outgoing.c.due_at,
-        outgoing.c.attempts, outgoing.c.sealed, known.c.sealed.label("known_as"),
+        outgoing.c.attempts, outgoing.c.step, outgoing.c.message, outgoing.c.sealed, known.c.sealed.label("known_as"),
     )
     .outerjoin(known, (known.c.target == outgoing.c.target) & (known.c.ticket == outgoing.c.ticket))
     .where(outgoing.c.state == WAITING, outgoing.c.due_at <= _now, outgoing.c.leased_until <= _now)
@@ -121,8 +122,7 @@ def due(connection: Connection, limits: Limits, now: datetime, limit: int) -> li
     return [(row, first + n) for n, row in enumerate(rows)]
 
 
-def owed(vault: Vault, keys: Keys, row: Record, fence: int) -> Owed:
-    one = keys.outgoing(row)
+def owed(vault: Vault, one: Outgoing, row: Record, fence: int) -> Owed:
     called = load(Sent, vault.house.open(row.known_as, known_place(row.target, one.ticket))) if row.known_as else Sent()
     counted = Outgoing(one.id, one.kind, one.target, one.ticket, row.due_at, one.content, row.attempts + 1)
     return Owed(counted, fence, called.external_id, called.url)

@@ -15,6 +15,7 @@ from sqlalchemy import Column, ColumnElement, Connection, ScalarSelect, Select, 
 from engine.decision import Decision
 from gateway.crypto import Vault
 from gateway.store import quarantine as aside
+from gateway.store import whole
 from gateway.store.dialect import chunks, insert_new, one_of
 from gateway.store.tables import (
     ASIDE,
@@ -39,7 +40,7 @@ from gateway.store.tables import (
 )  # fmt: skip
 from gateway.store.words import Keys, settlement_place
 from gateway.store.work import Counts, Posted, Progress, SetAside
-from normalizer.canon import Contact, Message, Ticket
+from normalizer.canon import Contact, Message, Outgoing, Ticket
 
 FILTERS = ("status", "priority", "category", "subcategory", "group", "assignee", "contact", "channel")
 
@@ -98,9 +99,7 @@ def decisions_of(connection: Connection, vault: Vault, ticket_id: str, after: st
     statement = _oldest(decisions, decisions.c.hash, after, limit).where(
         decisions.c.ticket == _seq_of(tickets, ticket_id)
     )
-    rows = connection.execute(statement).all()
-    keys = Keys(vault).fetch_of(connection, rows)
-    return [keys.decision(row) for row in rows]
+    return whole.decisions(connection, vault, connection.execute(statement).all())
 
 
 def list_outgoing(
@@ -114,14 +113,14 @@ def list_outgoing(
     if state or not ticket_id:
         statement = statement.where(outgoing.c.state == state if state else outgoing.c.state != SENT)
     rows = connection.execute(statement).all()
-    keys = Keys(vault).fetch_of(connection, rows)
-    return [_posted(vault, keys, row) for row in rows]
+    things = whole.outgoing(connection, vault, rows)
+    return [_posted(vault, one, row) for one, row in zip(things, rows, strict=True)]
 
 
-def _posted(vault: Vault, keys: Keys, row: Any) -> Posted:
+def _posted(vault: Vault, one: Outgoing, row: Any) -> Posted:
     told = json.loads(vault.house.open(row.settlement, settlement_place(row.id))) if row.settlement else {}
     return Posted(
-        replace(keys.outgoing(row), attempts=row.attempts, due_at=row.due_at), row.number, row.state, row.settled_at,
+        replace(one, attempts=row.attempts, due_at=row.due_at), row.number, row.state, row.settled_at,
         told.get("reason", ""), told.get("external_id", ""), told.get("url", ""),
     )  # fmt: skip
 

@@ -62,6 +62,7 @@ def decision(whole: Decision) -> Decision:
         fired=tuple(_fired(fired) for fired in whole.fired),
         written=tuple(_written(written) for written in whole.written),
         ticket=ticket(whole.ticket),
+        raw=b"",
     )
 
 

@@ -27,7 +27,7 @@ _tickets = (
     .join(contacts, contacts.c.seq == tickets.c.contact)
     .where(one_of(tickets.c.id))
 )  # fmt: skip
-_messages = select(messages.c.id).where(one_of(messages.c.id))
+_messages = select(messages.c.id, messages.c.seq).where(one_of(messages.c.id))
 _contacts = select(contacts.c.id).where(one_of(contacts.c.id))
 _owners = (
     select(identities.c.digest, contacts.c.id)
@@ -52,7 +52,7 @@ class Standing:
     vault: Vault
     held: dict[int, bool]  # by id() of the outcome
     tickets: dict[str, Stand]
-    messages: set[str]
+    messages: dict[str, int]  # seq by id; 0: not there yet
     contacts: set[str]
     owners: dict[str, str]  # contact by digest of identity
     ids: dict[int, str]  # of messages, by id() of the message: each is a digest, made once here
@@ -62,7 +62,7 @@ class Standing:
     @classmethod
     def read(cls, connection: Connection, vault: Vault, outcomes: Sequence[Outcome]) -> "Standing":
         ids = {id(message): message.id for outcome in outcomes for message, _ in outcome.messages}
-        made = cls(vault, {}, {}, set(), set(), {}, ids)
+        made = cls(vault, {}, {}, {}, set(), {}, ids)
         leases = held(connection, [(outcome.claim.lane, outcome.claim.fence) for outcome in outcomes])
         made.held = {id(outcome): ours for outcome, ours in zip(outcomes, leases, strict=True)}
         for these in chunks(ticket for outcome in outcomes for ticket in _spoken_of(outcome)):
@@ -70,7 +70,7 @@ class Standing:
                 carried = carriers(row.status, row.group, row.assignee)
                 made.tickets[row.id] = Stand(row.seq, row.version, row.decided, row.contact, carried)
         for these in chunks(ids.values()):
-            made.messages.update(connection.scalars(_messages, {"these": these}))
+            made.messages.update(connection.execute(_messages, {"these": these}).all())
         for these in chunks(contact.id for outcome in outcomes for contact in outcome.contacts):
             made.contacts.update(connection.scalars(_contacts, {"these": these}))
         for these in chunks(made.digest(one) for outcome in outcomes for one in _identities(outcome)):
@@ -117,7 +117,7 @@ class Standing:
         return all(self.digest(identity) not in self.owners for identity in contact.identities)
 
     def _take(self, outcome: Outcome) -> None:
-        self.messages.update(self.ids[id(message)] for message, _ in outcome.messages)
+        self.messages.update((self.ids[id(message)], 0) for message, _ in outcome.messages)
         for contact in outcome.contacts:
             self.contacts.add(contact.id)
             for identity in contact.identities:
@@ -136,10 +136,17 @@ class Standing:
         seq, decided = (before.seq, before.decided) if before else (0, "")
         self.tickets[ticket.id] = Stand(seq, ticket.version, decided, ticket.contact, carried)
 
+    def seq_of(self, message: Message | None) -> int | None:
+        """The place of a message that is committed with what speaks of it."""
+        return self.messages[self.id_of(message)] if message else None
+
+    def id_of(self, message: Message) -> str:
+        return self.ids.get(id(message)) or message.id
+
     def speaker(self, outcome: Outcome, message: Message, ticket: str) -> str | None:
         """The contact a message is of: the decision's, the ticket's, or whoever has the sender's identity."""
         for decision in outcome.decisions:
-            if decision.case.message == message:
+            if decision.case.message and self.id_of(decision.case.message) == self.ids[id(message)]:
                 return decision.case.contact.id
         if ticket:
             return self.tickets[ticket].contact

@@ -25,7 +25,7 @@ from connectors.base import Cursor
 from engine.decision import Decision
 from engine.thread import Found, Wanted
 from gateway.crypto import KeyRing, SealedError, Vault
-from gateway.store import access, enclosed, erase, outbox, reads, timers, upgrade
+from gateway.store import access, enclosed, erase, outbox, reads, timers, upgrade, whole
 from gateway.store import claim as leases
 from gateway.store import numbers as serials
 from gateway.store import quarantine as aside
@@ -39,7 +39,6 @@ from gateway.store.journal import Arrival, journal
 from gateway.store.prune import prune
 from gateway.store.rotate import rotate
 from gateway.store.together import Together
-from gateway.store.words import Keys
 from gateway.store.work import (
     ApiKey,
     Claim,
@@ -177,8 +176,8 @@ class Store:
         return await self.database.read(partial(self._owed, leased=leased)) if leased else []
 
     def _owed(self, connection: Any, leased: Sequence[tuple[Record, int]]) -> list[Owed]:
-        keys = Keys(self.vault).fetch_of(connection, [row for row, _ in leased])
-        return [outbox.owed(self.vault, keys, row, fence) for row, fence in leased]
+        things = whole.outgoing(connection, self.vault, [row for row, _ in leased])
+        return [outbox.owed(self.vault, one, *lease) for one, lease in zip(things, leased, strict=True)]
 
     async def settle(self, owed: Owed, settlement: Settlement, now: datetime) -> bool:
         """What became of an attempt; its outcome is journalled with it. False if the lease is not ours any more."""

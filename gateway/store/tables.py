@@ -218,7 +218,8 @@ decisions = Table(
     Column("trigger", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Column("ruleset", Text, nullable=False),
-    Column("sealed", LargeBinary, nullable=False),
+    _ref("message", "messages", nullable=True),
+    Column("sealed", LargeBinary, nullable=False),  # without the words of message and ticket
     Index("decisions_by_ticket", "ticket", "seq"),
     sqlite_autoincrement=True,
 )  # fmt: skip
@@ -231,6 +232,7 @@ rulesets = _looked_up(
 
 # ---- what is owed ----------------------------------------------------------------------------------------------------
 
+REPLY = "reply"
 QUEUED, SENT, DEAD, HELD = "queued", "sent", "dead", "held"  # and WAITING: the next of its target and ticket
 
 outgoing = Table(
@@ -247,7 +249,8 @@ outgoing = Table(
     Column("attempts", Integer, nullable=False),  # since it was last set going
     Column("tries", Integer, nullable=False),  # ever
     Column("settled_at", Instant),
-    Column("sealed", LargeBinary, nullable=False),
+    _ref("message", "messages", nullable=True),
+    Column("sealed", LargeBinary, nullable=False),  # a step without the words of message and ticket
     Column("settlement", LargeBinary),  # sealed: the latest reason, or what the other side called it
     _partial("outgoing_due", "due_at", where="state = 'waiting'"),
     Index("outgoing_by_ticket", "ticket", "target", "seq"),

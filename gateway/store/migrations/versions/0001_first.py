@@ -213,29 +213,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'waiting'"),
     )
     op.create_table(
-        "decisions",
-        sa.Column("seq", Sequence, autoincrement=True, nullable=False),
-        sa.Column("hash", sa.Text(), nullable=False),
-        sa.Column("previous", sa.Text(), nullable=False),
-        sa.Column("ticket", sa.BigInteger(), nullable=False),
-        sa.Column("contact", sa.BigInteger(), nullable=False),
-        sa.Column("trigger", sa.Text(), nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("ruleset", sa.Text(), nullable=False),
-        sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("seq"),
-        sa.ForeignKeyConstraint(
-            ["ticket"],
-            ["tickets.seq"],
-        ),
-        sa.ForeignKeyConstraint(
-            ["contact"],
-            ["contacts.seq"],
-        ),
-        sqlite_autoincrement=True,
-    )
-    op.create_index("decisions_by_ticket", "decisions", ["ticket", "seq"], unique=False)
-    op.create_table(
         "known",
         sa.Column("ticket", sa.BigInteger(), nullable=False),
         sa.Column("target", sa.Text(), nullable=False),
@@ -276,6 +253,34 @@ def upgrade() -> None:
     op.create_index("messages_by_external", "messages", ["external"], unique=False)
     op.create_index("messages_by_ticket", "messages", ["ticket", "seq"], unique=False)
     op.create_table(
+        "decisions",
+        sa.Column("seq", Sequence, autoincrement=True, nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("previous", sa.Text(), nullable=False),
+        sa.Column("ticket", sa.BigInteger(), nullable=False),
+        sa.Column("contact", sa.BigInteger(), nullable=False),
+        sa.Column("trigger", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("ruleset", sa.Text(), nullable=False),
+        sa.Column("message", sa.BigInteger(), nullable=True),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.ForeignKeyConstraint(
+            ["ticket"],
+            ["tickets.seq"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["contact"],
+            ["contacts.seq"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["message"],
+            ["messages.seq"],
+        ),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("decisions_by_ticket", "decisions", ["ticket", "seq"], unique=False)
+    op.create_table(
         "outgoing",
         sa.Column("seq", Sequence, autoincrement=True, nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -291,6 +296,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("settled_at", sa.BigInteger(), nullable=True),
+        sa.Column("message", sa.BigInteger(), nullable=True),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("settlement", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("seq"),
@@ -302,6 +308,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["contact"],
             ["contacts.seq"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["message"],
+            ["messages.seq"],
         ),
         sqlite_autoincrement=True,
     )
