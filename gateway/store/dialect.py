@@ -4,14 +4,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, select
+import orjson
+from sqlalchemy import ColumnElement, Connection, Row, Table, Text, TypeDecorator, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
 
 T = TypeVar("T")
 
-MANY = 500  # values in one IN (...): SQLite binds at most 32,766
+MANY = 500  # values looked for at a time
 
 Record = Row[*tuple[Any, ...]]
 Insert = sqlite.Insert | postgresql.Insert
@@ -79,8 +84,37 @@ def insert_new(table: Table) -> Many:
 
 
 def one_of(column: ColumnElement[Any]) -> ColumnElement[bool]:
-    """column IN (:these)"""
-    return column.in_(bindparam("these", expanding=True))
+    """column IN (:these), a list in one parameter, so that it is one statement however many it looks for."""
+    return column.op("IN", is_comparison=True)(_Each(bindparam("these", type_=_Listed), type_=column.type))
+
+
+class _Listed(TypeDecorator[Sequence[Any]]):
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> str:
+        return orjson.dumps(value).decode()
+
+
+class _Each(FunctionElement[Any]):
+    """What a list holds. SQLAlchemy's own way writes the statement anew each time, with a parameter for each."""
+
+    inherit_cache = True
+
+    def __init__(self, these: ColumnElement[Any], type_: TypeEngine[Any]) -> None:
+        super().__init__(these)
+        self.type = type_
+
+
+@compiles(_Each, "sqlite")
+def _each_in_sqlite(each: _Each, compiler: SQLCompiler, **given: Any) -> str:
+    return f"(SELECT value FROM json_each({compiler.process(each.clauses, **given)}))"  # noqa: S608 - a parameter
+
+
+@compiles(_Each, "postgresql")
+def _each_in_postgresql(each: _Each, compiler: SQLCompiler, **given: Any) -> str:
+    listed, kind = compiler.process(each.clauses, **given), compiler.dialect.type_compiler_instance.process(each.type)
+    return f"(SELECT CAST(value AS {kind}) FROM json_array_elements_text(CAST({listed} AS JSON)))"  # noqa: S608 - a parameter
 
 
 def chunks(values: Iterable[T]) -> Iterator[list[T]]:
