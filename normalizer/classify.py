@@ -17,8 +17,8 @@ from normalizer.canon import Derived
 from normalizer.fold import fold
 from normalizer.taxonomy import Taxonomy
 
-MAX_CHARACTERS = 1_500
-MAX_CUES = 15  # different ones, in the order of the text: customers say early what they want
+MAX_CHARACTERS = 1_200
+MAX_CUES = 12  # different ones, in the order of the text: customers say early what they want
 DOUBT = 0.25  # below, saying nothing is more honest
 CLEAR = 3.0  # evidence for a category that needs no topic beside it: one strong cue
 SATURATION = 1.6  # evidence at which a verdict is two thirds as sure as it can get
@@ -130,6 +130,7 @@ class Classifier:
         self.taxonomy = taxonomy
         self.source = f"cues:{taxonomy.sha}"
         self._cues = _compiled(taxonomy)
+        self._anywhere = [not (cue.latin_head or cue.latin_tail) for cue in self._cues]
         words = [cue.word for cue in self._cues]
         self._every = ahocorasick_rs.AhoCorasick(words)
         # In words that stand apart the longest cue says it all; in Chinese one may begin within another.
@@ -159,7 +160,7 @@ class Classifier:
         found: dict[int, int] = {}  # cue -> what every mention of it so far does not count for
         marks = [mark for mark in _DENIAL_MARKS if mark in folded]
         for index, start, end in self._find(folded):
-            if found.get(index, 1) and self._stands_alone(folded, index, start, end):
+            if found.get(index, 1) and (self._anywhere[index] or self._stands_alone(folded, index, start, end)):
                 if len(found) >= MAX_CUES and index not in found:
                     break
                 found[index] = _void(folded, start, end, marks) if marks else 0

@@ -13,10 +13,11 @@ from normalizer.fold import fold
 from normalizer.identity import phone
 
 MAX_CHARACTERS = 20_000
-MAX_NUMBERS = 20  # looked at in one text
+MAX_NUMBERS = 16  # looked at in one text
 _BEFORE = 28  # characters before a number in which its name stands
 
 _NUMBER = re.compile(r"[0-9][0-9a-z-]*")
+_DIGITS = re.compile(r"[0-9]+")
 _CODE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 # What stands before a number and says what it is. The longest name counts: 快递单号 is no order number, though 单号 is.
@@ -48,6 +49,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 _LEAST = {"order_number": 1, "tracking_number": 6, "product": 2, "error_code": 2}  # characters a code must have
 _KIND_OF = {name: kind for kind, names in _NAMES.items() for name in names}
+_LAST = frozenset(name[-1] for name in _KIND_OF)  # spares a closer look at most numbers
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _NAME_TAIL = " \t\n:：#=(（[【是为"
 # The character before a number of which anything can be said but that it is an amount.
@@ -112,7 +114,7 @@ class _Said:
             return self._code(kind, start, stop, 0.95)
         if stop - start >= 10 and _CARRIER.fullmatch(self.folded, start, stop):
             return self._code("tracking_number", start, stop, 0.8)
-        return self._phone(at, kind == "phone") or self._amount(at) or self._digits(at, stop)
+        return self._phone(at, kind == "phone") or self._amount(at) or _end_of_digits(self.folded, at)
 
     def _begin(self, at: int) -> int:
         """Where the letters and dashes before a digit begin."""
@@ -123,15 +125,10 @@ class _Said:
             start += 1
         return start
 
-    def _digits(self, at: int, stop: int) -> int:
-        while at < stop and self.folded[at].isdigit():
-            at += 1
-        return at
-
     def _code(self, kind: str, start: int, stop: int, sure: float) -> int:
         if kind in self.found and self.found[kind].confidence >= sure:
             return stop
-        written = self.text[start:stop].translate(_WIDE).rstrip("-")[:32]
+        written = _narrow(self.text[start:stop]).rstrip("-")[:32]
         if len(written) < _LEAST[kind]:
             return stop
         return self._keep(kind, written, (start, start + len(written)), sure)
@@ -148,6 +145,8 @@ class _Said:
         tail = self.folded[max(0, at - _BEFORE) : at].rstrip(_NAME_TAIL)
         if tail.endswith((" is", " was")):
             tail = tail.rpartition(" ")[0]
+        if tail[-1:] not in _LAST:
+            return ""
         for name in _endings(tail):
             if (kind := _KIND_OF.get(name)) is not None:
                 return kind
@@ -201,3 +200,12 @@ def _endings(tail: str) -> list[str]:
         return [tail[-length:] for length in (5, 4, 3, 2)]
     words = (tail if tail.isascii() else _NOT_ASCII.sub(" ", tail)).split()
     return [" ".join(words[-3:]), " ".join(words[-2:]), words[-1]] if words else []
+
+
+def _end_of_digits(folded: str, at: int) -> int:
+    found = _DIGITS.match(folded, at)
+    return found.end() if found else at + 1
+
+
+def _narrow(written: str) -> str:
+    return written if written.isascii() else written.translate(_WIDE)

@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from normalizer.addresses import address_list
@@ -349,12 +349,10 @@ def date(text: str) -> datetime | None:
     """An RFC 5322 date, or what is meant as one, in UTC."""
     if (found := _DATE.fullmatch(text)) and (month := _MONTHS.get(found[2].lower())):
         minutes = int(found[8]) * 60 + int(found[9])
+        ahead = timedelta(minutes=-minutes if found[7] == "-" else minutes)
+        day, hour, minute, second = (int(found[group] or 0) for group in (1, 4, 5, 6))
         try:
-            zone = timezone(timedelta(minutes=-minutes if found[7] == "-" else minutes))
-            local = datetime(
-                int(found[3]), month, int(found[1]), int(found[4]), int(found[5]), int(found[6] or 0), tzinfo=zone
-            )
-            return local.astimezone(UTC)
+            return datetime(int(found[3]), month, day, hour, minute, second, tzinfo=UTC) - ahead
         except (ValueError, OverflowError):
             return None
     return _other_date(text)
