@@ -144,7 +144,8 @@ def answerable(kind: Kind, signs: Signs) -> bool:
     wish = _value(signs.fields, "x-auto-response-suppress").lower()
     if any(word in wish for word in ("all", "oof", "autoreply")):
         return False
-    if _BOUNCE_SUBJECT.search(signs.subject) and _RETURNED.search(signs.text):
+    # One field of RFC 3464 in the text, and a subject to match: the costly looks come last.
+    if "inal-" in signs.text and _RETURNED.search(signs.text) and _BOUNCE_SUBJECT.search(signs.subject):
         return False  # somebody forwards us a bounce, by hand or by rule: a rule would make a loop
     return not _NO_REPLY.match(signs.sender) and not _DAEMON.match(signs.sender)
 

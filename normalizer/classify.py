@@ -88,8 +88,9 @@ class _Cue:
     open_end: bool  # any ending may follow
     latin_head: bool
     latin_tail: bool
-    topics: list[tuple[str, float]] = field(default_factory=list)
-    topical: list[tuple[str, float]] = field(default_factory=list)  # for categories, by way of topics
+    topics: list[tuple[str, float]] = field(default_factory=list)  # shared among the categories that have them
+    within: list[tuple[str, float]] = field(default_factory=list)  # topics as subcategories of one category,
+    topical: list[tuple[str, float]] = field(default_factory=list)  # and that category
     judging: list[tuple[str, float]] = field(default_factory=list)  # for categories, in its own right
     feelings: list[tuple[str, float]] = field(default_factory=list)
     intents: list[str] = field(default_factory=list)
@@ -98,18 +99,22 @@ class _Cue:
 class _Scores:
     """What the cues of a text add up to."""
 
-    __slots__ = ("categories", "feelings", "intents", "topics")
+    __slots__ = ("categories", "feelings", "intents", "topics", "within")
 
     def __init__(self) -> None:
         self.categories: dict[str, float] = defaultdict(float)
         self.topics: dict[str, float] = defaultdict(float)
+        self.within: dict[str, float] = defaultdict(float)
         self.feelings: dict[str, float] = defaultdict(float)
         self.intents: set[str] = set()
 
     def take(self, cue: _Cue, void: int) -> None:
-        if not void & _TOPICAL and cue.topics:
-            _add(self.topics, cue.topics)
-            _add(self.categories, cue.topical)
+        if not void & _TOPICAL:
+            if cue.topics:
+                _add(self.topics, cue.topics)
+            if cue.within:
+                _add(self.within, cue.within)
+                _add(self.categories, cue.topical)
         if not void & _JUDGING and cue.judging:
             _add(self.categories, cue.judging)
         if not void & _FEELING and cue.feelings:
@@ -130,6 +135,7 @@ class Classifier:
         self.taxonomy = taxonomy
         self.source = f"cues:{taxonomy.sha}"
         self._cues = _compiled(taxonomy)
+        self._shares = _shares(taxonomy)
         self._anywhere = [not (cue.latin_head or cue.latin_tail) for cue in self._cues]
         words = [cue.word for cue in self._cues]
         self._every = ahocorasick_rs.AhoCorasick(words)
@@ -188,18 +194,25 @@ class Classifier:
 
     def _category(self, scores: _Scores) -> Derived | None:
         totals = scores.categories
+        for topic, total in scores.topics.items():
+            for code, share in self._shares.get(topic, ()):
+                totals[code] += share * total
         for code, category in self.taxonomy.categories.items():
             for feeling, share in category.feeling.items():
                 if felt := scores.feelings.get(feeling):
                     totals[code] += share * felt
         verdict = self._verdict(totals)
-        if verdict and not scores.topics and max(totals.values()) < CLEAR:
+        if verdict and not scores.topics and not scores.within and max(totals.values()) < CLEAR:
             return replace(verdict, confidence=round(verdict.confidence / 2, 2))  # a question, about what?
         return verdict
 
     def _subcategory(self, scores: _Scores, category: str) -> Derived | None:
         known = self.taxonomy.categories[category].subcategories
-        return self._verdict({topic: total for topic, total in scores.topics.items() if topic in known})
+        totals = {topic: total for topic, total in scores.topics.items() if topic in known}
+        for topic, total in scores.within.items():
+            if topic in known:
+                totals[topic] = totals.get(topic, 0.0) + total
+        return self._verdict(totals)
 
     def _verdict(self, totals: Mapping[str, float]) -> Derived | None:
         ranked = sorted(((total, code) for code, total in totals.items() if total > 0), reverse=True)
@@ -232,19 +245,16 @@ def _compiled(taxonomy: Taxonomy) -> list[_Cue]:
         bare = folded.removesuffix("*")
         return cues.setdefault(folded, _Cue(bare, bare != folded, _joins(bare[0]), _joins(bare[-1])))
 
-    shares: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for code, category in taxonomy.categories.items():
         for word, weight in category.cues.weights():
             cue(word).judging.append((code, weight))
         for topic, sub in category.subcategories.items():
-            shares[topic].append((code, sub.share))
             for word, weight in sub.cues.weights():
-                cue(word).topics.append((topic, weight))
+                cue(word).within.append((topic, weight))
                 cue(word).topical.append((code, weight))
     for topic, listed in taxonomy.topics.items():
         for word, weight in listed.weights():
             cue(word).topics.append((topic, weight))
-            cue(word).topical.extend((code, weight * share) for code, share in shares[topic])
     for feeling, listed in taxonomy.sentiment.items():
         for word, weight in listed.weights():
             cue(word).feelings.append((feeling, weight))
@@ -252,6 +262,15 @@ def _compiled(taxonomy: Taxonomy) -> list[_Cue]:
         for word in intent.cues:
             cue(word).intents.append(code)
     return list(cues.values())
+
+
+def _shares(taxonomy: Taxonomy) -> Mapping[str, list[tuple[str, float]]]:
+    """For each topic, the categories it speaks for and how much."""
+    shares: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    for code, category in taxonomy.categories.items():
+        for topic, sub in category.subcategories.items():
+            shares[topic].append((code, sub.share))
+    return shares
 
 
 def _joins(character: str) -> bool:

@@ -11,6 +11,7 @@ from functools import cache
 from normalizer.fold import simplified
 
 SAMPLE = 240  # characters that are looked at
+SCRIPT_SAMPLE = 100  # enough where Han prevails
 CERTAIN = 0.35  # below, the model does not know either
 
 _LINK = re.compile(r"https?://\S*|www\.\S*")
@@ -41,6 +42,9 @@ def language(text: str) -> str:
         sample = _LINK.sub(" ", text[: SAMPLE * 4])[:SAMPLE]
     if sample.isascii():
         return _plain(sample)
+    han = _length(_HAN, sample[:SCRIPT_SAMPLE])
+    if han * 2 > SCRIPT_SAMPLE and not _JAPANESE.search(sample):
+        return _chinese(sample[:SCRIPT_SAMPLE], han)
     if _KOREAN.search(sample):
         return "ko"
     han = _length(_HAN, sample)

@@ -307,7 +307,7 @@ class _Reader:
 
     def _body_digest(self, sender: Address, subject: str, full: str, html: str) -> str:
         """Equal for the same words, whatever relays did to encodings, line ends and blanks."""
-        words = (full or html).replace("\n", "").replace(" ", "")
+        words = (full or html).encode("utf-8", "surrogatepass").translate(None, b" \n")
         return digest(
             sender.address, self.root.first("date"), subject, words, *(one.sha256 for one in self.attachments)
         )
