@@ -11,6 +11,7 @@ became. So are two envelopes that turn out to be about one ticket.
 """
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -59,6 +60,7 @@ class Reading:
 
 async def work(house: House) -> None:
     """Process what waits, until cancelled."""
+    gc.freeze()  # rules, models and tables stay: walking them at each full collection costs 0.1 ms a mail
     while True:
         if not await process(house):
             await house.work.wait()

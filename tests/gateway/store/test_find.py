@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from stored import NOW, arrive, contact, followed, found, opened, outcome, stored, wanted
 
+from engine.decision import sealed
 from gateway.store.store import Store
 from normalizer.canon import Derived, Identity
 
@@ -166,7 +167,8 @@ async def test_a_ticket_shows_what_was_said_and_decided(store: Store) -> None:
     ticket = made.tickets[0]
     assert await store.ticket("20261123001") == await store.ticket(ticket.id) == ticket
     assert await store.messages(ticket.id) == [made.messages[0][0]]
-    assert await store.decisions(ticket.id) == list(made.decisions)
+    (decision,) = await store.decisions(ticket.id)
+    assert decision == made.decisions[0] == sealed(decision)  # words and all, and the hash is still right
     assert await store.contact(ticket.contact) == contact()
     progress = await store.status_of(made.claim.envelope.id)
     assert progress is not None

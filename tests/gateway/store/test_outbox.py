@@ -39,6 +39,13 @@ async def test_what_is_due_is_leased_and_settled_once(store: Store) -> None:
     assert await store.due(NOW + timedelta(days=1), 10) == []
 
 
+async def test_a_step_has_the_words_and_the_ticket_as_it_was(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", targets=("crm",), reply=False, text="where is it? " * 300)
+    await owe(store, made.tickets[0], ("desk", "update"))
+    owed = next(one for one in await store.due(NOW, 10) if one.outgoing.target == "crm")
+    assert owed.outgoing == replace(made.outgoing[0], attempts=1)
+
+
 async def test_a_thing_owed_twice_is_owed_once(store: Store) -> None:
     made = await stored(store, "a", "20261123001")
     await arrive(store, "b")

@@ -12,7 +12,7 @@ from stored import NOW, arrive, decided, found, message, opened, outcome, step, 
 from engine.decision import Fired, Seen
 from gateway.store.store import Store
 from gateway.store.work import Later, Limits, Never, Outcome
-from normalizer.canon import Address, Attachment, Contact, Envelope, Extracted, Identity, Sent, digest
+from normalizer.canon import Address, Attachment, Contact, Envelope, Extracted, HandoverStep, Identity, Sent, digest
 
 WORDS = "SECRETWORD"
 
@@ -116,7 +116,12 @@ async def test_an_erased_person_is_gone_and_the_ticket_stands(folder: Path) -> N
     assert decision.hash == made.decisions[0].hash  # the chain holds
     assert decision.case.message is not None
     assert decision.case.message.text == "erased"
-    assert {(one.state, one.reason) for one in await store.outgoing(ticket=ticket.id)} == {("dead", "")}
+    posted = {one.outgoing.kind: one for one in await store.outgoing(ticket=ticket.id)}
+    assert {(one.state, one.reason) for one in posted.values()} == {("dead", "")}
+    told = posted["handover"].outgoing.content
+    assert isinstance(told, HandoverStep)
+    assert told.message is not None
+    assert (told.message.text, told.ticket.description, told.ticket.version) == ("erased", "erased", 1)
     assert (await store.envelope(big.id)).body == b"erased"  # type: ignore[union-attr]
     assert list((folder / "blobs").iterdir()) == []
     assert (await found(store, wanted("li@example.cn"))).contact is None
