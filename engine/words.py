@@ -7,6 +7,7 @@ itself, and a question (是不是退款, 不是退款了吗) denies nothing.
 """
 
 import re
+import string
 import unicodedata
 from collections.abc import Iterable
 from functools import cache, lru_cache
@@ -16,9 +17,12 @@ import ahocorasick_rs
 import opencc
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
-_SPACE = re.compile(r"\s+")
+_WIDE = tuple(zip("，！？：；（）％", ",!?:;()%", strict=True))  # most of what NFKC has to change
+_CONTROLS = "\t\n\v\f\r\x1c\x1d\x1e\x1f"  # blanks of ASCII besides the space
+_ASCII = str.maketrans(string.ascii_uppercase + _CONTROLS, string.ascii_lowercase + " " * len(_CONTROLS))
 _BEFORE = 24  # characters before a mention in which its denial must stand
 _AFTER = 24  # characters after it in which a question may end
+_MANY = 5_000  # words; a table for more would be quick, but large
 
 # Between the denial and the word only these may stand: "不是 要申请 退款".
 _FILLERS = (
@@ -60,22 +64,32 @@ def _simplifier() -> opencc.OpenCC:
 
 
 @cache
-def _traditional() -> frozenset[str]:
+def _traditional() -> re.Pattern[str]:
     """Characters that simplifying changes; most texts have none, and looking is cheaper than converting."""
-    every = [chr(point) for start, end in ((0x3400, 0x9FFF), (0x20000, 0x2A6DF)) for point in range(start, end)]
-    simplified = _simplifier().convert("\n".join(every)).split("\n")
-    return frozenset(before for before, after in zip(every, simplified, strict=True) if before != after)
+    common = [chr(point) for point in range(0x3400, 0xA000)]
+    simplified = _simplifier().convert("\n".join(common)).split("\n")
+    changed = [before for before, after in zip(common, simplified, strict=True) if before != after]
+    return re.compile(f"[{''.join(changed)}\U00020000-\U0003ffff]")  # rare ones are left to the converter
 
 
 def fold(text: str) -> str:
     """The form in which texts are compared."""
     if text.isascii():
-        return _SPACE.sub(" ", text.lower()).strip()
-    flat = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
+        return _single_spaced(text.translate(_ASCII))
+    flat = _INVISIBLE.sub("", text)
+    for wide, narrow in _WIDE:
+        flat = flat.replace(wide, narrow)
+    flat = unicodedata.normalize("NFKC", flat).casefold()
     flat = flat.replace("’", "'").replace("‘", "'").replace("´", "'")
-    if not _traditional().isdisjoint(flat):
+    if _traditional().search(flat):
         flat = _simplifier().convert(flat)
-    return _SPACE.sub(" ", flat).strip()
+    return " ".join(flat.split())
+
+
+def _single_spaced(flat: str) -> str:
+    while "  " in flat:
+        flat = flat.replace("  ", " ")
+    return flat.strip(" ")
 
 
 folded = lru_cache(maxsize=8192)(fold)  # for the short texts of rules and fields, which come again and again
@@ -86,20 +100,24 @@ class Lexicon:
 
     def __init__(self, words: Iterable[str]) -> None:
         self.words = sorted({folded(word) for word in words} - {""})
-        self._automaton = ahocorasick_rs.AhoCorasick(self.words) if self.words else None
+        kind = ahocorasick_rs.Implementation.DFA if len(self.words) <= _MANY else None
+        self._automaton = ahocorasick_rs.AhoCorasick(self.words, implementation=kind) if self.words else None
 
     def said(self, text: str) -> Said:
         if self._automaton is None:
             return NOTHING
         flat = fold(text)
-        meant: set[str] = set()
-        mentioned: set[str] = set()
+        meant: set[int] = set()
+        mentioned: set[int] = set()
         for word, start, end in self._automaton.find_matches_as_indexes(flat, overlapping=True):
-            if self.words[word] not in meant and stands_alone(flat, start, end):
-                mentioned.add(self.words[word])
+            if word not in meant and stands_alone(flat, start, end):
+                mentioned.add(word)
                 if not denied(flat, start, end):
-                    meant.add(self.words[word])
-        return Said(frozenset(meant), frozenset(mentioned))
+                    meant.add(word)
+        return Said(self._named(meant), self._named(mentioned))
+
+    def _named(self, found: Iterable[int]) -> frozenset[str]:
+        return frozenset([self.words[word] for word in found])
 
 
 def stands_alone(flat: str, start: int, end: int) -> bool:
@@ -118,6 +136,8 @@ def denied(flat: str, start: int, end: int) -> bool:
     before = flat[max(0, start - _BEFORE) : start]
     if before.isascii():
         return bool(before) and _denied_in_english(flat, start, end)
+    if not ("不" in before or "无" in before or "非" in before):  # most mentions; looking is cheaper than matching
+        return False
     before = before.replace(" ", "")
     found = _DENIED.search(before)
     if not found:
@@ -131,4 +151,6 @@ def denied(flat: str, start: int, end: int) -> bool:
 
 def _denied_in_english(flat: str, start: int, end: int) -> bool:
     before = flat[max(0, start - 2 * _BEFORE) : start]
+    if not ("no" in before or "n't" in before or "nt " in before or "never" in before):
+        return False
     return bool(_NOT_WANTED.search(before)) and not _ASKED.match(flat[end : end + _AFTER])
