@@ -8,7 +8,7 @@ share of the weight of its topics. The confidence says how often such a verdict 
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import ahocorasick_rs
@@ -17,7 +17,8 @@ from normalizer.canon import Derived
 from normalizer.fold import fold
 from normalizer.taxonomy import Taxonomy
 
-MAX_CHARACTERS = 1_200
+MAX_CHARACTERS = 4_000
+WINDOW = 400  # characters searched at a time: where many cues stand, the rest is never looked at
 MAX_CUES = 12  # different ones, in the order of the text: customers say early what they want
 DOUBT = 0.25  # below, saying nothing is more honest
 CLEAR = 3.0  # evidence for a category that needs no topic beside it: one strong cue
@@ -138,6 +139,7 @@ class Classifier:
         self._shares = _shares(taxonomy)
         self._anywhere = [not (cue.latin_head or cue.latin_tail) for cue in self._cues]
         words = [cue.word for cue in self._cues]
+        self._longest_cue = max(map(len, words), default=0)
         self._every = ahocorasick_rs.AhoCorasick(words)
         # In words that stand apart the longest cue says it all; in Chinese one may begin within another.
         self._longest = ahocorasick_rs.AhoCorasick(words, ahocorasick_rs.MatchKind.LeftmostLongest)
@@ -165,7 +167,7 @@ class Classifier:
         """The weight of the cues found; None if there is not a single one."""
         found: dict[int, int] = {}  # cue -> what every mention of it so far does not count for
         marks = [mark for mark in _DENIAL_MARKS if mark in folded]
-        for index, start, end in self._find(folded):
+        for index, start, end in self._matches(folded):
             if found.get(index, 1) and (self._anywhere[index] or self._stands_alone(folded, index, start, end)):
                 if len(found) >= MAX_CUES and index not in found:
                     break
@@ -177,8 +179,14 @@ class Classifier:
             scores.take(self._cues[index], void)
         return scores
 
+    def _matches(self, folded: str) -> Iterator[tuple[int, int, int]]:
+        """(cue, start, end) of what may be cues, in order."""
+        for begin in range(0, len(folded), WINDOW):
+            first = max(0, begin - self._longest_cue)  # what is cut by the last window's end begins here
+            for index, start, end in self._find(folded[first : begin + WINDOW]):
+                yield index, start + first, end + first
+
     def _find(self, folded: str) -> Sequence[tuple[int, int, int]]:
-        """(cue, start, end) of what may be cues."""
         if folded.isascii():
             return self._longest.find_matches_as_indexes(folded)
         return self._every.find_matches_as_indexes(folded, overlapping=True)

@@ -13,7 +13,7 @@ from normalizer.fold import fold
 from normalizer.identity import phone
 
 MAX_CHARACTERS = 20_000
-MAX_NUMBERS = 16  # looked at in one text
+MAX_NUMBERS = 12  # looked at in one text
 _BEFORE = 28  # characters before a number in which its name stands
 
 _NUMBER = re.compile(r"[0-9][0-9a-z-]*")
