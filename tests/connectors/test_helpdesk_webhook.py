@@ -47,7 +47,7 @@ async def crm(http: Any) -> AsyncIterator[Maker]:
 def step(now: datetime) -> HandoverStep:
     contact = Contact("c1", (Identity("email", "li@example.net"),), "李雷")
     source = Source("email", "email_smtp", "support", "e1")
-    ticket = Ticket("t1", source, "c1", "物流", "订单号5，未收到货", now, now, number="20260302001")
+    ticket = Ticket("t1", source, "c1", "物流", now, now, "订单号5，未收到货", number="20260302001")
     message = Message(
         "email", "email_smtp", "support", "<1@x>", Address("email", "li@example.net", "李雷"), now, text="订单号5"
     )

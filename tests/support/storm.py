@@ -3,10 +3,12 @@
 A sender here is like every sender outside: it repeats what was not answered, and forgets what was.
 """
 
+import contextlib
 import itertools
 import json
 import random
 import smtplib
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -15,7 +17,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from http.client import HTTPConnection, HTTPException
 
-from serving import Gateway, sign
+from serving import START_WITHIN, Gateway, sign
 
 FAULTS = (
     "journal.before_commit", "journal.after_commit", "blob.before_sync", "blob.before_rename", "blob.after_rename",
@@ -122,6 +124,25 @@ class Storm:
     kept_aside: int = 0  # rubbish that was answered: it must be in quarantine
 
 
+def up_or_dead(gateway: Gateway) -> bool:
+    """Wait until it takes messages; False if a fault killed it on the way there."""
+    deadline = time.monotonic() + START_WITHIN
+    while time.monotonic() < deadline:
+        if died_within(gateway, 0.02):
+            return False
+        with contextlib.suppress(OSError):
+            return gateway.get("/readyz") == "ready\n"
+    raise AssertionError("the gateway did not start")
+
+
+def died_within(gateway: Gateway, seconds: float) -> bool:
+    assert gateway.process
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        gateway.process.wait(seconds)
+        return True
+    return False
+
+
 def storm(gateway: Gateway, kills: int, *, seed: int = 1, command: tuple[str, ...] = (), senders: int = 2) -> Storm:
     """Kill the gateway `kills` times, every other time at a fault point, while senders pour in; leave it stopped."""
     dice = random.Random(seed)
@@ -139,12 +160,11 @@ def storm(gateway: Gateway, kills: int, *, seed: int = 1, command: tuple[str, ..
             fault = {"TICKETGATE_FAULT": f"{point}:{dice.randint(1, 4)}"} if point else {}
             gateway.start(command=command, wait=False, environment=fault)
             assert gateway.process
-            try:
-                gateway.process.wait(dice.uniform(4, 6) if point else dice.uniform(0.6, 2.5))
-                seen.points[point] += 1
-            except Exception:
+            if up_or_dead(gateway) and not died_within(gateway, 5 if point else dice.uniform(0.1, 1.5)):
                 gateway.kill()
                 seen.points["at random"] += 1
+            else:
+                seen.points[point] += 1
             seen.kills += 1
     finally:
         for sender in [*pouring, aside]:
