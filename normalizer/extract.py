@@ -96,14 +96,14 @@ class _Said:
 
     def look(self) -> None:
         self._address()
-        end = 0
-        for number in islice(_NUMBER.finditer(self.folded), MAX_NUMBERS):
+        folded, end = self.folded, 0
+        for number in islice(_NUMBER.finditer(folded), MAX_NUMBERS):
             at, stop = number.span()
             if at < end:
                 continue  # within what the last one was part of
-            if at == 0 or self.folded[at - 1] in _TELLING or self.folded[at] == "1":
+            if at == 0 or folded[at - 1] in _TELLING or folded[at] == "1":
                 end = self._about(at, stop)
-            else:
+            elif "amount" not in self.found:
                 end = self._amount(at) or stop
 
     def _about(self, at: int, stop: int) -> int:

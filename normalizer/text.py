@@ -155,7 +155,8 @@ def split_reply(full: str, forwarded: bool = False) -> Split:
 def _marks(full: str) -> list[str]:
     """What in the text may belong to a quotation or signature."""
     marks = list({_ALL_MARKS[found[0]]: None for found in _finder().find_matches_as_indexes(full)})
-    if _BLOCK_MARK.search(full) or _BLOCK_MARK.match(f"\n{full[:100]}"):
+    labelled = ":" in full or "：" in full or "|" in full or "\n-" in full
+    if labelled and (_BLOCK_MARK.search(full) or _BLOCK_MARK.match(f"\n{full[:100]}")):
         marks.append(":")
     return marks
 
