@@ -6,12 +6,12 @@ The kernel only says which rules are true. A rule fires at most once per decisio
 outcome depends on the set of rules and facts, never on any order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any as Anything
 
+from engine import trace
 from engine.company import Company
-from engine.conditions import shown
 from engine.decision import (
     AskReview,
     Case,
@@ -20,7 +20,6 @@ from engine.decision import (
     Fact,
     Fired,
     Route,
-    Seen,
     Suppress,
     Tag,
     Untag,
@@ -28,23 +27,17 @@ from engine.decision import (
     Written,
     sealed,
 )
-from engine.facts import WORDS, tier
+from engine.facts import tier
 from engine.merge import before, merge, who_held, who_suppressed
 from engine.routing import choose
 from engine.ruleset import (
-    Any,
-    Condition,
     Kernel,
     Merged,
-    Nothing,
     Rule,
     RuleSet,
     Stage,
-    Test,
     Value,
     Write,
-    holds,
-    tests,
 )
 from engine.sla import promised
 from engine.thread import SPEAKING
@@ -141,47 +134,19 @@ def _run(board: _Board, stage: Stage, number: int, kernel: Kernel) -> None:
         rules = [rule for unit, rule in true if unit.name not in done]
         if not rules:
             return
-        board.fired.extend([_fired(rule, number, turn, board.values) for rule in rules])
+        board.fired.extend([trace.fired(rule, number, turn, board.values) for rule in rules])
         changed = board.write(rules)
         if not stage.circular:
             return
         done.update(unit.name for unit, _ in true)
 
 
-def _fired(rule: Rule, stage: int, turn: int, values: Mapping[str, Value]) -> Fired:
-    if rule.flat is not None:
-        seen = [_checked(test, values.get(test.field)) for test in rule.flat]
-    else:
-        seen = _seen(rule.when, values)
-    return Fired(rule.name, rule.rulebook, rule.layer, stage, turn, rule.because, tuple(seen), rule.effects)
-
-
-def _seen(condition: Condition, values: Mapping[str, Value]) -> list[Seen]:
-    """The conditions as they were checked; of an `any` those that held."""
-    if isinstance(condition, Test):
-        return [_checked(condition, values.get(condition.field))]
-    if isinstance(condition, Nothing):
-        return [_checked(test, values.get(test.field), "not ") for test in tests(condition)]
-    parts = condition.parts
-    if isinstance(condition, Any):
-        parts = tuple(part for part in parts if holds(part, values))
-    return [seen for part in parts for seen in _seen(part, values)]
-
-
-def _checked(test: Test, found: Value, negated: str = "") -> Seen:
-    operator = negated + test.operator
-    if isinstance(found, frozenset):
-        return Seen(WORDS, operator, test.shown, tuple(sorted([test.names[w] for w in found if w in test.names])))
-    if test.kind == "words":
-        return Seen(WORDS, operator, test.shown, ())
-    return Seen(test.field, operator, test.shown, shown(test.kind, found))
-
-
 def _outcome(board: _Board, company: Company) -> Decision:
     before_rules, merged = board.case.ticket, board.merged
-    effects, withheld = _effects(board)
+    slots = sorted(merged.items())
+    effects, withheld = _effects(board, slots)
     changes: dict[str, Anything] = {"tier": tier(board.case, company), "ruleset": board.ruleset.sha}
-    for slot, at in merged.items():
+    for slot, at in slots:
         _change(board, changes, slot, at)
     if board.added or board.gone:
         changes["tags"] = board.tags()
@@ -199,7 +164,7 @@ def _outcome(board: _Board, company: Company) -> Decision:
         ruleset=board.ruleset.sha,
         kernel=board.ruleset.kernel.name,
         fired=tuple(sorted(board.fired, key=_by_place)),
-        written=(*_trace(board), *assigned),
+        written=(*trace.written(slots, before_rules), *assigned),
         effects=effects,
         withheld=(*withheld, *nobody),
         ticket=replace(before_rules, **changes),
@@ -217,6 +182,8 @@ def _source(board: _Board, rule: str) -> str:
 def _change(board: _Board, changes: dict[str, Anything], slot: str, merged: Merged) -> None:
     """What a slot's value makes of the ticket; tags and the route are seen to as a whole."""
     ticket = board.case.ticket
+    if slot.startswith("tag:"):
+        return
     match slot:
         case "category" | "subcategory" | "priority" | "status":
             changes[slot] = Derived(str(merged.value), _source(board, merged.rule), contested=merged.contested)
@@ -259,22 +226,11 @@ def _routed(board: _Board, company: Company, changes: dict[str, Anything]) -> tu
     return told, [chosen.nobody] if chosen.nobody else []
 
 
-def _trace(board: _Board) -> list[Written]:
-    """Who wrote each field in the end. Tags are told one by one."""
-    ticket, told = board.case.ticket, []
-    for slot, merged in sorted(board.merged.items()):
-        field, value = slot, merged.value
-        if slot.startswith("tag:"):
-            field, value = "tags", f"{'+' if merged.value else '-'}{slot.removeprefix('tag:')}"
-        told.append(Written(field, value, before(slot, ticket), merged.rule, merged.over, merged.contested))
-    return told
-
-
-def _effects(board: _Board) -> tuple[tuple[Effect, ...], list[str]]:
+def _effects(board: _Board, slots: Iterable[tuple[str, Merged]]) -> tuple[tuple[Effect, ...], list[str]]:
     """The merged effects, and what was asked for but will not happen, with its reason."""
     kept: list[Effect] = []
     withheld: list[str] = []
-    for slot, merged in sorted(board.merged.items()):
+    for slot, merged in slots:
         if slot in ("acknowledge", "hand_over") and (reason := _withheld(board, slot)):
             withheld.append(f"{slot}: {reason}")
         elif slot != "suppress" and not slot.startswith("tag:"):

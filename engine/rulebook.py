@@ -36,6 +36,9 @@ RULE_KEYS = ("rule", "because", "when", "then", "on", "layer", "override")
 FIRST_KEYS = ("first", "because", "when", "rules", "on", "layer", "override")
 ROW_KEYS = ("rule", "because", "when", "then")
 LATER = ("mode", "share", "during", "valid", "table", "columns", "rows")
+_RECURRING: frozenset[facts.Kind] = frozenset(
+    ("choice", "rank", "flag", "language", "words")
+)  # few values, none private
 
 
 def load(texts: Mapping[str, str], vocabulary: Vocabulary) -> RuleSet:
@@ -276,14 +279,22 @@ def make_rule(
         for effect in made
         for slot in effects.slots(effect)
     )
-    parts = when.parts if isinstance(when, All) else (when,)
-    flat = tuple(part for part in parts if isinstance(part, Test))
     tags = tuple(tag for effect in made if isinstance(effect, Tag) for tag in effect.tags)
     untags = tuple(tag for effect in made if isinstance(effect, Untag) for tag in effect.tags)
     return Rule(
         name, rulebook, layer, rank, because, when, made, writes, on, override, at.where,
-        flat if len(flat) == len(parts) else None, tags, untags,
+        tags, untags, _looks(when),
     )  # fmt: skip
+
+
+def _looks(when: Condition) -> tuple[tuple[str, frozenset[str] | None], ...] | None:
+    every = list(tests(when))
+    if not all(test.kind in _RECURRING for test in every):
+        return None
+    words: dict[str, frozenset[str] | None] = {}
+    for test in every:
+        words[test.field] = (words.get(test.field) or frozenset()).union(test.names) if test.names else None
+    return tuple(words.items())
 
 
 def make_unit(name: str, rows: Iterable[Rule]) -> Unit:

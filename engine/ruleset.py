@@ -123,9 +123,13 @@ class Rule:
     on: tuple[Trigger, ...]
     override: bool
     where: Where = attribute(compare=False)
-    flat: tuple[Test, ...] | None = attribute(default=None, compare=False, repr=False)  # all must hold; None: nested
     tags: tuple[str, ...] = ()
     untags: tuple[str, ...] = ()
+    # the fields it looks at, of a text with the words; None if what stands there hardly comes again
+    looks: tuple[tuple[str, frozenset[str] | None], ...] | None = attribute(default=None, compare=False, repr=False)
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # looked up at each firing
 
 
 @dataclass(frozen=True, slots=True)
