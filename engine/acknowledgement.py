@@ -64,5 +64,5 @@ def parts(rendered: str) -> tuple[str, str]:
 
 
 def _short(text: str, length: int) -> str:
-    flat = " ".join(text.split())
+    flat = " ".join(text.split(maxsplit=length))  # so many words are longer
     return flat if len(flat) <= length else flat[: length - 1].rstrip() + "…"

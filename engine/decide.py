@@ -6,6 +6,7 @@ The kernel only says which rules are true. A rule fires at most once per decisio
 outcome depends on the set of rules and facts, never on any order.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any as Anything
@@ -66,7 +67,7 @@ class _Board:
     ruleset: RuleSet
     case: Case
     values: dict[str, Value]
-    writes: dict[str, list[Write]] = field(default_factory=dict)
+    writes: defaultdict[str, list[Write]] = field(default_factory=lambda: defaultdict(list))
     merged: dict[str, Merged] = field(default_factory=dict)
     fired: list[Fired] = field(default_factory=list)
     added: set[str] = field(default_factory=set)  # tags
@@ -80,7 +81,7 @@ class _Board:
         for rule in rules:
             for write in rule.writes:
                 touched.add(write.slot)
-                self.writes.setdefault(write.slot, []).append(write)
+                self.writes[write.slot].append(write)
             if rule.tags or rule.untags:
                 tagged = True
                 self.added.update(rule.tags)
@@ -89,10 +90,11 @@ class _Board:
             if (merged := merge(slot, self.writes[slot], self.case.ticket)) is not None:
                 if merged.contested and slot in self.ruleset.reads:
                     self.contested.add(slot)
-                if slot in self.contested:
+                elif slot in self.contested:
                     merged = replace(merged, contested=True)
                 self.merged[slot] = merged
-                self._follow(slot, merged)
+                if slot in self.values or slot in _FOLLOWING or slot == "group":
+                    self._follow(slot, merged)
         if tagged and "tags" in self.values:
             self.values["tags"] = self.tags()
         return frozenset(touched)
@@ -144,12 +146,13 @@ def _run(board: _Board, stage: Stage, number: int, kernel: Kernel) -> None:
 def _outcome(board: _Board, company: Company) -> Decision:
     before_rules, merged = board.case.ticket, board.merged
     slots = sorted(merged.items())
+    tags = board.tags()
     effects, withheld = _effects(board, slots)
     changes: dict[str, Anything] = {"tier": tier(board.case, company), "ruleset": board.ruleset.sha}
     for slot, at in slots:
         _change(board, changes, slot, at)
     if board.added or board.gone:
-        changes["tags"] = board.tags()
+        changes["tags"] = tags
     assigned, nobody = _routed(board, company, changes)
     chosen = merged.get("sla")
     changes["sla"] = promised(
@@ -165,7 +168,7 @@ def _outcome(board: _Board, company: Company) -> Decision:
         kernel=board.ruleset.kernel.name,
         fired=tuple(sorted(board.fired, key=_by_place)),
         written=(*trace.written(slots, before_rules), *assigned),
-        effects=effects,
+        effects=(*effects, *_tagging(before_rules.tags, tags)),
         withheld=(*withheld, *nobody),
         ticket=replace(before_rules, **changes),
     )
@@ -226,8 +229,8 @@ def _routed(board: _Board, company: Company, changes: dict[str, Anything]) -> tu
     return told, [chosen.nobody] if chosen.nobody else []
 
 
-def _effects(board: _Board, slots: Iterable[tuple[str, Merged]]) -> tuple[tuple[Effect, ...], list[str]]:
-    """The merged effects, and what was asked for but will not happen, with its reason."""
+def _effects(board: _Board, slots: Iterable[tuple[str, Merged]]) -> tuple[list[Effect], list[str]]:
+    """The merged effects but tags, and what was asked for but will not happen, with its reason."""
     kept: list[Effect] = []
     withheld: list[str] = []
     for slot, merged in slots:
@@ -235,12 +238,12 @@ def _effects(board: _Board, slots: Iterable[tuple[str, Merged]]) -> tuple[tuple[
             withheld.append(f"{slot}: {reason}")
         elif slot != "suppress" and not slot.startswith("tag:"):
             kept.append(merged.effect)
-    return (*kept, *_tagging(board)), withheld
+    return kept, withheld
 
 
-def _tagging(board: _Board) -> list[Effect]:
+def _tagging(before: Iterable[str], after: Iterable[str]) -> list[Effect]:
     """Tags as one effect, and what was taken away as another."""
-    had, has = set(board.case.ticket.tags), set(board.tags())
+    had, has = set(before), set(after)
     told: list[Effect] = [Tag(tuple(sorted(has - had)))] if has - had else []
     return [*told, Untag(tuple(sorted(had - has)))] if had - has else told
 

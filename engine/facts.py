@@ -10,6 +10,7 @@ write to change it. The loader checks rulebooks against this registry, and docs/
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Literal
 
 from engine.company import Company
@@ -37,7 +38,7 @@ class Field:
     slot: str = ""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, order=True)
 class Window:
     """How many tickets of this contact fall into the last while; the present one counts."""
 
@@ -45,12 +46,12 @@ class Window:
     category: tuple[str, ...] = ()
     subcategory: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def name(self) -> str:
         of = [f"{what}={'/'.join(c)}" for what, c in (("category", self.category), ("sub", self.subcategory)) if c]
         return f"history({', '.join([*of, f'within={_short(self.within)}'])})"
 
-    @property
+    @cached_property
     def slots(self) -> frozenset[str]:
         """What the present ticket's part depends on."""
         return frozenset(({"category"} if self.category else set()) | ({"subcategory"} if self.subcategory else set()))

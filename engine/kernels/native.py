@@ -50,12 +50,6 @@ class _Candidate:
     unit: Unit
     rows: tuple[tuple["_Eval", Rule], ...]
 
-    def hit(self, values: Values) -> Rule | None:
-        for evaluate, rule in self.rows:
-            if evaluate(values):
-                return rule
-        return None
-
 
 class _Index:
     def __init__(self, stage: Stage, trigger: Trigger) -> None:
@@ -117,8 +111,10 @@ class _Index:
         hits = []
         for i in sorted(found):
             candidate = self.candidates[i]
-            if rule := candidate.hit(values):
-                hits.append((candidate.unit, rule))
+            for evaluate, rule in candidate.rows:
+                if evaluate(values):
+                    hits.append((candidate.unit, rule))
+                    break
         return hits
 
 
