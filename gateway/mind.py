@@ -70,7 +70,8 @@ class Mind:
 
 def read(configured: Configured) -> Mind:
     """What decides, from files alone: nothing is opened, listened to or sent. Raises ConfigError."""
-    cues = _model(taxonomy.Taxonomy, configured.beside("taxonomy.yaml"))
+    file = configured.beside("taxonomy.yaml")
+    cues = taxonomy.of(marked.read(_text(file), str(file)))
     settings = configured.settings
     known = companies.company(
         {name: _text(configured.beside(name)) for name in companies.FILES}, settings.time_zone, settings.company
@@ -142,10 +143,6 @@ def rulebooks(folder: Path) -> dict[str, str]:
     if not texts:
         raise ConfigError(Where(str(folder)), "holds no rulebook (*.yaml)", "rules: ../rules")
     return texts
-
-
-def _model(kind: type[marked.M], file: Path) -> marked.M:
-    return marked.model(kind, marked.read(_text(file), str(file)))
 
 
 def _text(file: Path) -> str:

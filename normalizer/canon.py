@@ -357,7 +357,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class HandoverStep:
-    """One step of telling a helpdesk: create the ticket, append a message, or set fields. `id` is its idempotency key."""
+    """One step of telling a helpdesk: create the ticket, append a message, set fields. `id` is its idempotency key."""
 
     id: str
     target: str

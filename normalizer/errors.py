@@ -1,12 +1,12 @@
 """Errors, sorted by what we do about them.
 
-    TicketgateError
-    ├── ConfigError      say where, what, and what to write instead; do not start
-    ├── Rejected         refuse at the door (4xx); kept in quarantine with its reason
-    ├── Unreadable       it is ours: keep the envelope aside with a coded reason
-    └── SendingError
-        ├── Unavailable  again later
-        └── Refused      give up, dead-letter, tell a person
+TicketgateError
+├── ConfigError      say where, what, and what to write instead; do not start
+├── Rejected         refuse at the door (4xx); kept in quarantine with its reason
+├── Unreadable       it is ours: keep the envelope aside with a coded reason
+└── SendingError
+    ├── Unavailable  again later
+    └── Refused      give up, dead-letter, tell a person
 """
 
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from pathlib import Path
 PEERS = Path(__file__).parent / "peers"
 
 
-class Missing(Exception):  # noqa: N818
+class Missing(Exception):
     """A peer cannot be had on this machine; says what would help."""
 
 

@@ -20,14 +20,13 @@ PARSER = BytesParser(policy=compat32)
 @contextmanager
 def ours(folder: Path) -> Iterator[Side]:
     """Raw mail to a message that is understood: parsed, visible words found, language, category, numbers."""
+    from gateway.settings import shipped
+    from normalizer import marked
     from normalizer.enrich import Enricher
     from normalizer.mime import message
-    from normalizer.taxonomy import Taxonomy
+    from normalizer.taxonomy import of
 
-    from gateway.settings import shipped
-    from gateway.wire import read_model
-
-    enricher = Enricher(read_model(Taxonomy, shipped() / "config" / "taxonomy.yaml"))
+    enricher = Enricher(of(marked.read((shipped() / "config" / "taxonomy.yaml").read_text("utf-8"), "taxonomy.yaml")))
 
     def normalized(raw: bytes) -> object:
         return enricher.enrich(

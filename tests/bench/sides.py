@@ -51,7 +51,7 @@ connectors:
 WEBHOOK_PATH = "/in/webhook/shop"
 
 
-class Failed(Exception):  # noqa: N818
+class Failed(Exception):
     """A side did not do what it was asked: there is nothing to compare."""
 
 
