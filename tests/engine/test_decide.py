@@ -244,6 +244,20 @@ def test_conditions_mean_what_they_say(when: dict[str, Any], holds: bool, run: A
     assert bool(decision.fired) == holds
 
 
+def test_the_trace_tells_what_this_message_said_whatever_came_before_it(run: Any) -> None:
+    when = {"any": [{"says": ["refund", "parcel"]}, {"category": "complaint"}], "none": [{"says": "invoice"}]}
+    rule = {"rule": "a", "when": when, "then": {"tag": "x"}}
+    for _ in range(2):
+        for text, category, found in (
+            ("a refund, please", "inquiry", [("refund",), ()]),
+            ("parcel and refund", "inquiry", [("parcel", "refund"), ()]),
+            ("parcel", "complaint", [("parcel",), "complaint", ()]),
+            ("nothing", "complaint", ["complaint", ()]),
+        ):
+            (fired,) = run(rule, text=text, category=category).fired
+            assert [seen.found for seen in fired.seen] == found
+
+
 def test_a_decision_is_sealed_and_read_back_as_it_was(rules: RuleSet, house: Company, vocabulary: Vocabulary) -> None:
     at = case(
         {"language": "zh", "category": "投诉", "text": "要退款", "history": [{"category": "投诉", "ago": "1h"}]},

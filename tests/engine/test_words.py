@@ -1,10 +1,16 @@
 """What counts as said: folding, standing alone, and mentions that are only denied."""
 
+import re
+import unicodedata
+
+import opencc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.words import Lexicon, fold
+
+SIMPLIFIED = opencc.OpenCC("t2s")
 
 MEANT = [
     # 没, 未, 不给, 拒绝, 无法: the complaint itself
@@ -154,3 +160,13 @@ def test_words_that_overlap_are_all_found() -> None:
 def test_any_text_can_be_searched_and_folding_twice_changes_nothing(text: str) -> None:
     assert Lexicon(["退款", "refund"]).said(text).meant <= {"退款", "refund"}
     assert fold(fold(text)) == fold(text)
+
+
+@given(
+    st.text(st.sampled_from("aB ß9，！？：；（）％～\u3000\u00a0\u200b\t\n\r\x1c\x85’´退款漢語後ｶﾞﬁⅣ…\u0301"))
+    | st.text(st.characters(max_codepoint=127))
+)
+def test_folding_in_shortcuts_is_folding_step_by_step(text: str) -> None:
+    flat = unicodedata.normalize("NFKC", re.sub("[\u00ad\u200b-\u200f\u2060\ufeff]", "", text)).casefold()
+    flat = re.sub("[’‘´]", "'", flat)
+    assert fold(text) == re.sub(r"\s+", " ", SIMPLIFIED.convert(flat)).strip()
