@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gateway.terminal import emit, language, moment, show
 from normalizer.errors import ConfigError, TicketgateError
 
 if TYPE_CHECKING:
@@ -365,43 +366,6 @@ def now() -> Any:
     from gateway.clock import SystemClock
 
     return SystemClock().now()
-
-
-def moment(instant: Any) -> str:
-    """An instant as people read it, in the machine's own time zone."""
-    return str(instant.astimezone().strftime("%Y-%m-%d %H:%M:%S"))
-
-
-def language(asked: str) -> str:
-    """zh or en: as asked, else by LANG, else English."""
-    word = (asked or os.environ.get("LC_ALL") or os.environ.get("LANG") or "en").lower()
-    return "zh" if word.startswith("zh") else "en"
-
-
-def emit(value: Any) -> None:
-    """One JSON line."""
-    import orjson
-
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
-    sys.stdout.buffer.flush()
-
-
-def show(columns: list[str], rows: list[list[Any]], json: bool, empty: str = "nothing here") -> None:
-    """A table for people, JSON lines for programs."""
-    if json or not sys.stdout.isatty():
-        for row in rows:
-            emit(dict(zip((column or "well" for column in columns), row, strict=True)))
-        return
-    if not rows:
-        typer.echo(empty)
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        table.add_row(*[str(cell) for cell in row])
-    Console().print(table)
 
 
 async def _told(text: str) -> None:

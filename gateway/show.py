@@ -6,8 +6,8 @@ from typing import Any
 
 import typer
 
-from gateway.cli import emit, moment
 from gateway.store.store import Store
+from gateway.terminal import emit, moment
 from normalizer.canon import Contact, Ticket, public
 from normalizer.errors import TicketgateError
 from normalizer.identity import mask_name, mask_text

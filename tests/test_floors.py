@@ -53,20 +53,8 @@ def test_no_import_runs_upward_or_across(package: str) -> None:
 
 def test_nothing_imports_in_a_circle() -> None:
     files = {name(file): file for package in MAY_IMPORT for file in modules(package)}
-    needs = {module: {t for t in top_imports(file) if t in files and t != module} for module, file in files.items()}
+    needs = {module: {t for t in imports(file) if t in files and t != module} for module, file in files.items()}
     assert circle(needs) == []
-
-
-def top_imports(file: Path) -> set[str]:
-    """Imports that run when the module does; those inside functions and under TYPE_CHECKING do not."""
-    found: set[str] = set()
-    for node in ast.parse(file.read_text()).body:
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            found.add(node.module or "")
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return found
 
 
 def circle(needs: dict[str, set[str]]) -> list[str]:
