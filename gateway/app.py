@@ -8,13 +8,16 @@
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import starlette.requests
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
+from connectors.base import Webhook
 from gateway import api, http, metrics
 from gateway.accept import Door
 from gateway.console import form, page
@@ -26,38 +29,35 @@ Endpoint = Callable[[starlette.requests.Request], Awaitable[Response]]
 TRY_AGAIN = {"Retry-After": "5"}
 
 
-def build(house: House, roles: frozenset[str]) -> FastAPI:
-    """The application with the doors of these roles."""
-    app = FastAPI(
+def build(house: House, roles: frozenset[str]) -> Starlette:
+    """The application with the doors of these roles. What channels call stands first, before the API's machinery."""
+    routes: list[BaseRoute] = []
+    programs = FastAPI(
         title="Ticketgate", version="1", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json",
-        exception_handlers={Rejected: _rejected, Unavailable: _unavailable},
+        exception_handlers=PROBLEMS,
     )  # fmt: skip
-    app.state.house = house
-    watched = [
-        Route("/healthz", healthz),
-        Route("/readyz", readyz),
-        Route("/metrics", measured),
-        page.static(),
-    ]
-    app.router.routes.extend(watched)
     if "accept" in roles:
         door, limiter = Door(house), Limiter()
-        app.router.routes.append(Route("/in/{connector}/{account}", inbound(door, limiter), methods=["GET", "POST"]))
-        app.router.routes.extend(form.routes(door, limiter))
-        app.include_router(api.router(door))
+        routes.append(Route("/in/{connector}/{account}", inbound(door, limiter), methods=["GET", "POST"]))
+        routes.extend(form.routes(door, limiter))
+        programs.include_router(api.router(door))
     if "console" in roles:
-        app.router.routes.append(Route("/", lambda _: RedirectResponse("/console/")))
-        app.router.routes.extend(page.routes(house))
+        routes.append(Route("/", lambda _: RedirectResponse("/console/")))
+        routes.extend(page.routes(house))
+    routes += [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", measured), page.static()]
+    app = Starlette(routes=[*routes, Mount("/", programs)], exception_handlers=PROBLEMS)
+    app.state.house = house
     return app
 
 
 def inbound(door: Door, limiter: Limiter) -> Endpoint:
     """What a channel posts: whole, verified, journalled, answered; in this order and nothing before it."""
     house, settings = door.house, door.house.configured.settings.http
+    webhooks = {account: one for account, one in house.mind.connectors.items() if isinstance(one, Webhook)}
 
     async def endpoint(asked: starlette.requests.Request) -> Response:
         name, account = asked.path_params["connector"], asked.path_params["account"]
-        connector = house.mind.webhook(name, account)
+        connector = webhooks.get((name, account))
         if connector is None:
             return http.problem(404, "not_found", f"no account {name}/{account} takes webhooks here")
         now = house.clock.now()
@@ -68,9 +68,8 @@ def inbound(door: Door, limiter: Limiter) -> Endpoint:
         try:
             body = await http.whole(asked, limit)
         except http.Oversized as e:
-            await door.refuse(
-                name, account, e.code, e.reason, e.first, {"remote": http.remote(asked, settings.trusted_proxies)}
-            )
+            remote = http.remote(asked, settings.trusted_proxies)
+            await door.refuse(name, account, e.code, e.reason, e.first, {"remote": remote})
             raise
         return http.respond(await door.webhook(connector, http.request(asked, body, settings, now)))
 
@@ -115,3 +114,6 @@ async def _unavailable(_: starlette.requests.Request, e: Exception) -> Response:
     """Nothing was kept; the caller must come again."""
     assert isinstance(e, Unavailable)
     return http.problem(503, "unavailable", "could not be stored just now; send it again", TRY_AGAIN)
+
+
+PROBLEMS: dict[int | type[Exception], Any] = {Rejected: _rejected, Unavailable: _unavailable}

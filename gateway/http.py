@@ -45,12 +45,14 @@ async def whole(asked: starlette.requests.Request, limit: int) -> bytes:
 
 def request(asked: starlette.requests.Request, body: bytes, http: Http, now: datetime) -> Request:
     """The request by its public URL and the client's own address."""
-    base = http.public_url.rstrip("/") or f"{asked.url.scheme}://{asked.headers.get('host', http.listen)}"
-    query = f"?{asked.url.query}" if asked.url.query else ""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in asked.scope["headers"]}
+    base = http.public_url.rstrip("/") or f"{asked.scope['scheme']}://{headers.get('host', http.listen)}"
+    # As it was sent: signatures of URLs are of these very octets.
+    query = b"?" + asked.scope["query_string"] if asked.scope["query_string"] else b""
     return Request(
         method=asked.method,
-        url=base + asked.url.path + query,
-        headers=dict(asked.headers),
+        url=base + (asked.scope["raw_path"] + query).decode("latin-1"),
+        headers=headers,
         body=body,
         query=dict(asked.query_params),
         remote=remote(asked, http.trusted_proxies),

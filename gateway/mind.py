@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from connectors import registry
 from connectors.api import Api, ApiSettings
-from connectors.base import Connector, Webhook
+from connectors.base import Connector
 from engine import company as companies
 from engine import rulebook
 from engine.company import Company
@@ -49,11 +49,6 @@ class Mind:
     def words(self, template: str, ticket: Ticket, contact: Contact) -> tuple[str, str, str]:
         """Language, subject and text of an acknowledgement."""
         return self.templates.render(template, ticket, contact, self.company, self.vocabulary)
-
-    def webhook(self, connector: str, account: str) -> Webhook | None:
-        """The account that takes requests at /in/{connector}/{account}."""
-        found = self.connectors.get((connector, account))
-        return found if isinstance(found, Webhook) else None
 
     def way_back(self, message: Message) -> tuple[Account, Address] | None:
         """Which account speaks to this sender, and at what address; None if nobody can."""
