@@ -28,6 +28,7 @@ class Ledger:
     aside: int
 
 
+@pytest.mark.timeout(3600)
 def test_nothing_accepted_is_lost_or_doubled_however_often_it_is_killed(tmp_path: Path, kills: int) -> None:
     with MailSink() as sink, Desk() as desk:
         # Killed from outside at the same point again and again, an innocent envelope looks like one that kills.
@@ -53,6 +54,7 @@ def test_nothing_accepted_is_lost_or_doubled_however_often_it_is_killed(tmp_path
             assert set(FAULTS) <= set(seen.points)
 
 
+@pytest.mark.timeout(600)
 def test_the_storm_catches_a_gateway_that_answers_before_the_commit(tmp_path: Path) -> None:
     with MailSink() as sink, Desk() as desk:
         gateway = Gateway(tmp_path, mail_sink=sink.port, desk=desk.port)

@@ -160,7 +160,7 @@ def storm(gateway: Gateway, kills: int, *, seed: int = 1, command: tuple[str, ..
             fault = {"TICKETGATE_FAULT": f"{point}:{dice.randint(1, 4)}"} if point else {}
             gateway.start(command=command, wait=False, environment=fault)
             assert gateway.process
-            if up_or_dead(gateway) and not died_within(gateway, 5 if point else dice.uniform(0.1, 1.5)):
+            if up_or_dead(gateway) and not died_within(gateway, 3 if point else dice.uniform(0.1, 1.5)):
                 gateway.kill()
                 seen.points["at random"] += 1
             else:
