@@ -6,6 +6,8 @@ Dispatch never decides. Its outcomes enter by the journal, like everything that 
 """
 
 import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from connectors.base import Known
@@ -18,6 +20,7 @@ from normalizer.errors import Refused, Unavailable
 
 AT_ONCE = 32
 LONGEST_WAIT = timedelta(hours=1)
+LONGEST_ATTEMPT = 90.0  # seconds; well within the lease, even if all of AT_ONCE wait for each other
 
 
 def backoff(outgoing: Outgoing) -> timedelta:
@@ -29,12 +32,13 @@ def backoff(outgoing: Outgoing) -> timedelta:
 async def dispatch(house: House) -> None:
     """Send what is due, at most AT_ONCE at a time, until cancelled. A slow target delays nobody else."""
     under_way: set[asyncio.Task[None]] = set()
+    turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
     try:
         while True:
             free = AT_ONCE - len(under_way)
             owed = await house.store.due(house.clock.now(), free) if free else []
             for one in owed:
-                task = asyncio.create_task(deliver(house, one))
+                task = asyncio.create_task(in_turn(house, one, turns))
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
                 task.add_done_callback(lambda _: house.owed.ring())
@@ -44,6 +48,15 @@ async def dispatch(house: House) -> None:
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def in_turn(house: House, owed: Owed, turns: Mapping[str, asyncio.Lock]) -> None:
+    """Replies of one account go one by one, each settled before the next: a crash can double one of them, not many."""
+    if owed.outgoing.kind == "reply":
+        async with turns[owed.outgoing.target]:
+            await deliver(house, owed)
+    else:
+        await deliver(house, owed)
 
 
 async def deliver(house: House, owed: Owed) -> None:
@@ -65,7 +78,10 @@ async def attempt(house: House, owed: Owed) -> Settlement:
     """Hand it to whoever takes it. What nobody foresaw is tried again like an outage, and logged."""
     outgoing, now = owed.outgoing, house.clock.now()
     try:
-        return await _send(house, owed, now)
+        async with asyncio.timeout(LONGEST_ATTEMPT):
+            return await _send(house, owed, now)
+    except TimeoutError:
+        return Later(f"no answer within {LONGEST_ATTEMPT:.0f} seconds", now + backoff(outgoing))
     except Unavailable as e:
         return Later(e.reason, now + (e.wait or backoff(outgoing)))
     except Refused as e:

@@ -53,7 +53,9 @@ async def examine(config: Path | None) -> list[Finding]:
         findings.append(Finding("outbound", "off: nothing leaves the house", hint="outbound: on, when you are ready"))
     ports = [("http", configured.settings.http.listen)]
     for (name, account), connector in known.connectors.items():
-        ports.extend((f"{name}/{account}", listen) for listen in getattr(connector.settings, "listen", ()))
+        ports.extend(
+            (f"{name}/{account}", listen) for listen in getattr(getattr(connector.settings, "door", None), "listen", ())
+        )
         relay = getattr(connector.settings, "relay", None)
         if relay is not None:
             findings.append(await _reaches(f"{name}/{account} relay", relay.host, relay.port))

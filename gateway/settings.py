@@ -116,7 +116,11 @@ class Configured:
 
     @property
     def rules(self) -> Path:
-        return self.folder / self.settings.rules if self.settings.rules else shipped() / "rules"
+        """The rulebooks: as set, else the folder `rules/` beside that of the settings, else those that come along."""
+        if self.settings.rules:
+            return self.folder / self.settings.rules
+        own = self.folder.parent / "rules"
+        return own if own.is_dir() else shipped() / "rules"
 
 
 def shipped() -> Path:

@@ -37,8 +37,9 @@ def show(columns: list[str], rows: list[list[Any]], json: bool, empty: str = "no
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*[str(cell) for cell in row])
+        table.add_row(*[Text(str(cell)) for cell in row])  # a customer may write what rich takes for markup
     Console().print(table)

@@ -64,13 +64,14 @@ def show(lines: Sequence[Line], language: str) -> None:
     """Print the table; to something that is no terminal, wide enough for every word."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(
         *HEADS[language], header_style="bold", show_lines=False, pad_edge=False, box=None, padding=(0, 2, 0, 0)
     )
     table.columns[-1].overflow = "fold"  # names of rules are told whole, however narrow the terminal
     for line in lines:
-        table.add_row(*line.cells())
+        table.add_row(*map(Text, line.cells()))
     Console(width=None if sys.stdout.isatty() else 250).print(table)
 
 

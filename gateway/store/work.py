@@ -99,7 +99,7 @@ class Limits:
     refused_per_source_an_hour: int = 200
     attempts: int = 3
     lease: timedelta = timedelta(seconds=60)
-    outgoing_lease: timedelta = timedelta(minutes=5)  # longer than any attempt to send may take
+    outgoing_lease: timedelta = timedelta(hours=1)  # longer than all attempts under way may take, one after the other
     seen_for: timedelta = timedelta(days=400)
 
 
