@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from connectors import registry
 from connectors.base import Helpdesk
 from gateway import mind
+from gateway.alone import LEASING, Presence
 from gateway.clock import Clock, SystemClock
 from gateway.crypto import KeyRing, new_key, write_key
 from gateway.house import House
@@ -13,6 +14,7 @@ from gateway.log import log
 from gateway.settings import Configured
 from gateway.store.store import Store
 from gateway.store.work import Limits
+from normalizer.errors import ConfigError, Where
 
 KEY_FILE = "master.key"
 
@@ -54,6 +56,9 @@ async def rotate(configured: Configured) -> int:
     """
     file = configured.data / KEY_FILE
     store = await open_store(configured)
+    if not all(Presence(configured.data, role).enter() for role in LEASING):
+        await store.close()
+        raise ConfigError(Where(str(configured.data)), "a gateway is running on it", "stop it first, then rotate")
     try:
         if configured.settings.master_key is None:
             old = file.read_text(encoding="utf-8").split()
