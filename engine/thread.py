@@ -42,11 +42,17 @@ class Wanted:
     numbers: tuple[str, ...]  # ticket numbers standing in the subject
     thread: tuple[str, str, str, str] | None  # channel, connector, account, thread_key
     ticket: str = ""  # news about this very ticket; then Found.contact is the ticket's
+    own: str = ""  # what the channel calls the message itself
+    scope: tuple[str, str] = ("email", "")  # channel, and within it what external ids are unique in
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was there. `by_*` map what was asked to the ticket's id; `tickets` holds each of them once."""
+    """What was there. `by_*` map what was asked to the ticket's id; `tickets` holds each of them once.
+
+    An id that messages of several tickets bear (broken senders repeat theirs) names only a ticket in which the sender
+    takes part; so does a thread that is named by an id which another message bore before this one.
+    """
 
     placed_before: bool = False
     contact: Contact | None = None
@@ -79,6 +85,8 @@ def lookups(message: Message) -> Wanted:
         message_ids=tuple(dict.fromkeys(id for id in answers if id)),
         numbers=tuple(dict.fromkeys(_NUMBER.findall(message.subject))),
         thread=_thread(message),
+        own=message.external_id,
+        scope=(message.channel, message.scope),
     )
 
 

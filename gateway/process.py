@@ -2,12 +2,11 @@
 
     claim a lane -> parse -> enrich -> look up -> place -> number -> decide -> commit
 
-A batch holds one envelope of each lane. Reading and deciding run in a thread, since they are work for the processor
-and the door must go on answering; everything below is pure. Each message is committed in one transaction with its
-ticket, decision, outgoing things and timers; it can be killed anywhere and run again.
-
-An envelope with several messages is worked on in rounds, one message a round, so that the second sees what the first
-became. So are two envelopes that turn out to be about one ticket.
+Work goes on in rounds. Each round takes in new envelopes, one of each free lane, beside what is still under way; so a
+request with a thousand messages keeps nobody else waiting. Of messages that touch the same ticket, contact or thread
+only the first goes in a round: the next one sees what it became. Reading and deciding run in a thread, since they are
+work for the processor and the door must go on answering; everything below is pure. Each message is committed in one
+transaction with its ticket, decision, outgoing things and timers; it can be killed anywhere and run again.
 """
 
 import asyncio
@@ -46,41 +45,46 @@ NOT_A_REQUEST = frozenset(
 
 @dataclass(slots=True)
 class Reading:
-    """A claimed envelope, read: what is still to be placed, or what went wrong."""
+    """A claimed envelope, read: what is still to be placed, and what went wrong."""
 
     claim: Claim
     messages: list[Message]
     told: notice.Notice | None = None
-    trouble: Exception | None = None
+    trouble: Exception | None = None  # once all messages are placed the envelope is put aside for this
     lost: int = 0
 
-    def wanted(self) -> Wanted:
-        return self.told.wanted() if self.told else lookups(self.messages[0])
+    def wanted(self, share: int) -> list[Wanted]:
+        return [self.told.wanted()] if self.told else [lookups(message) for message in self.messages[:share]]
 
 
 async def work(house: House) -> None:
     """Process what waits, until cancelled."""
     gc.freeze()  # rules, models and tables stay: walking them at each full collection costs 0.1 ms a mail
+    under_way: list[Reading] = []
     while True:
-        if not await process(house):
+        fresh = await take_in(house, BATCH - len(under_way))
+        under_way = await one_round(house, [*under_way, *fresh])
+        house.owed.ring()
+        if not fresh and not under_way:
             await house.work.wait()
 
 
-async def process(house: House, limit: int = BATCH) -> int:
-    """Claim a batch and see it through. Returns how many envelopes were claimed."""
-    claims = await house.store.claim(house.clock.now(), limit)
+async def take_in(house: House, room: int) -> list[Reading]:
+    """Claim what waits, as much as there is room for, and read it. What cannot be read at all is put aside."""
+    claims = await house.store.claim(house.clock.now(), room) if room > 0 else []
     if not claims:
-        return 0
+        return []
     readings = await asyncio.to_thread(lambda: [read(house.mind, claim) for claim in claims])
     reach("process.after_read")
+    return await going_on(house, readings)
+
+
+async def going_on(house: House, readings: Sequence[Reading]) -> list[Reading]:
+    """Those with something left to do; the others are put aside if there was trouble."""
     for reading in readings:
-        if reading.trouble:
+        if reading.trouble and not reading.messages:
             await put_aside(house, reading)
-    todo = [reading for reading in readings if not reading.trouble]
-    while todo:
-        todo = await one_round(house, todo)
-    house.owed.ring()
-    return len(claims)
+    return [reading for reading in readings if reading.messages or not reading.trouble]
 
 
 def read(mind: Mind, claim: Claim) -> Reading:
@@ -104,35 +108,59 @@ def parse(mind: Mind, envelope: Envelope) -> list[Message]:
 
 
 async def one_round(house: House, readings: list[Reading]) -> list[Reading]:
-    """Place and decide the next message of each, commit them together; return those with more to do."""
+    """Place and decide what comes next of each, commit it together; return those with more to do."""
+    if not readings:
+        return []
     now = house.clock.now()
     empty = [Outcome(reading.claim) for reading in readings if not reading.messages and not reading.told]
     readings = [reading for reading in readings if reading.messages or reading.told]
-    found = await house.store.find([reading.wanted() for reading in readings], now)
-    reach("process.after_find")
-    drafts, waiting = distinct([draft(reading, answer, now) for reading, answer in zip(readings, found, strict=True)])
+    drafts = distinct(await drafted(house, readings, now))
     numbers = await house.store.numbers(
         [(d.placed.ticket.id, local_day(house, d.placed.ticket)) for d in drafts if d.placed and d.placed.is_new]
     )
     outcomes = await asyncio.to_thread(lambda: [outcome(house, d, numbers, now) for d in drafts])
-    failed = [(d.reading, made) for d, made in zip(drafts, outcomes, strict=True) if isinstance(made, Exception)]
-    made = [(d.reading, made) for d, made in zip(drafts, outcomes, strict=True) if isinstance(made, Outcome)]
+    made = [(d, made) for d, made in zip(drafts, outcomes, strict=True) if isinstance(made, Outcome)]
     committed = await house.store.commit([*empty, *(outcome for _, outcome in made)], now)
-    for reading, error in failed:
-        reading.trouble = error
-        await put_aside(house, reading)
-    again = waiting
-    for (reading, one), done in zip(made, committed[len(empty) :], strict=True):
-        if done:
+    for d, error in zip(drafts, outcomes, strict=True):
+        if isinstance(error, Exception):
+            d.reading.trouble = d.reading.trouble or error
+            d.reading.messages = [message for message in d.reading.messages if message is not d.message]
+    done = {id(d) for (d, _), kept in zip(made, committed[len(empty) :], strict=True) if kept}
+    for d, one in made:
+        if id(d) in done:
             count(one, now)
-            del reading.messages[:1]
-        else:
-            reading.lost += 1
-        if (reading.messages or not done) and reading.lost < ROUNDS_LOST:
+    return await left(house, readings, drafts, done, now)
+
+
+async def drafted(house: House, readings: Sequence[Reading], now: datetime) -> "list[Draft]":
+    """Every message that is to be placed, in its place as things stand now."""
+    share = max(1, BATCH // max(1, len(readings)))
+    wanted = [reading.wanted(share) for reading in readings]
+    found = iter(await house.store.find([one for each in wanted for one in each], now))
+    reach("process.after_find")
+    return [
+        draft(reading, at, next(found), now)
+        for reading, each in zip(readings, wanted, strict=True)
+        for at in range(len(each))
+    ]
+
+
+async def left(
+    house: House, readings: Sequence[Reading], drafts: Sequence["Draft"], done: set[int], now: datetime
+) -> list[Reading]:
+    """What there is still to do; who lost too often against other lanes comes again later."""
+    again = []
+    for reading in readings:
+        tried = [d for d in drafts if d.reading is reading]
+        kept = {id(d.message) for d in tried if id(d) in done}
+        reading.messages = [message for message in reading.messages if id(message) not in kept]
+        reading.lost += len(kept) < len(tried) and not reading.trouble
+        finished = any(d.last and id(d) in done for d in tried)
+        if not finished and reading.lost < ROUNDS_LOST:
             again.append(reading)
-        elif not done:
+        elif not finished:
             await house.store.release(reading.claim, "lost against other lanes", now, timedelta(seconds=1))
-    return again
+    return await going_on(house, again)
 
 
 @dataclass(slots=True)
@@ -140,39 +168,46 @@ class Draft:
     """One message in its place (or a notice about a ticket), before deciding. `placed` None: nothing to decide."""
 
     reading: Reading
+    message: Message | None
     found: Found
     placed: Placed | None
+    last: bool  # with it the envelope is done
 
-    @property
-    def last(self) -> bool:
-        return len(self.reading.messages) <= 1
+    def touches(self) -> set[object]:
+        """Ticket, contact and the ids that tie a conversation together: what others of this round may not touch."""
+        touched: set[object] = {self.placed.ticket.id, self.placed.contact.id} if self.placed else set()
+        if said := self.message:
+            names = (said.external_id, said.in_reply_to, said.thread_key, *said.references)
+            touched.update((said.channel, said.scope, name) for name in names if name)
+        return touched
 
 
-def draft(reading: Reading, found: Found, now: datetime) -> Draft:
+def draft(reading: Reading, at: int, found: Found, now: datetime) -> Draft:
     if reading.told:
-        return Draft(reading, found, reading.told.placed(found, now))
-    message = reading.messages[0]
+        return Draft(reading, None, found, reading.told.placed(found, now), True)
+    message = reading.messages[at]
+    last = len(reading.messages) == 1 and not reading.trouble
     if found.placed_before:
-        return Draft(reading, found, None)
+        return Draft(reading, message, found, None, last)
     placed = place(message, found, now)
     if placed.is_new and message.kind in NOT_A_REQUEST:
-        return Draft(reading, found, None)
-    return Draft(reading, found, placed)
+        return Draft(reading, message, found, None, last)
+    return Draft(reading, message, found, placed, last)
 
 
-def distinct(drafts: Sequence[Draft]) -> tuple[list[Draft], list[Reading]]:
-    """At most one draft a ticket and a contact; the others wait for the next round and see what this one became."""
-    taken: set[str] = set()
+def distinct(drafts: Sequence[Draft]) -> list[Draft]:
+    """The drafts of a round: none touches what one before it does, or comes from an envelope whose turn was passed."""
+    taken: set[object] = set()
+    passed: set[int] = set()
     now: list[Draft] = []
-    later: list[Reading] = []
     for one in drafts:
-        touches = {one.placed.ticket.id, one.placed.contact.id} if one.placed else {one.reading.wanted().message}
-        if touches & taken:
-            later.append(one.reading)
+        touches = one.touches()
+        if id(one.reading) in passed or touches & taken:
+            passed.add(id(one.reading))
         else:
             now.append(one)
-            taken |= touches
-    return now, later
+        taken |= touches
+    return now
 
 
 def local_day(house: House, ticket: Ticket) -> str:
@@ -188,8 +223,7 @@ def outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime) 
 
 
 def _outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime) -> Outcome:
-    reading = draft.reading
-    message = reading.messages[0] if reading.messages else None
+    reading, message = draft.reading, draft.message
     if draft.placed is None:
         kept = ((message, ""),) if message and not draft.found.placed_before else ()
         return Outcome(reading.claim, messages=kept, done=draft.last)

@@ -204,7 +204,7 @@ class _Writing:
             "envelope": outcome.claim.seq,
             "ticket": self._seq(ticket) if ticket else None,
             "contact": self.keys.seq_of[speaker] if speaker else None,
-            "external": external(self.standing.vault, message.external_id),
+            "external": external(self.standing.vault, (message.channel, message.scope), message.external_id),
             "direction": message.direction,
             "received_at": message.received_at,
             "wrapped_key": wrapped,
@@ -276,5 +276,7 @@ def thread(vault: Vault, message: Message) -> str:
     return vault.digest("thread", message.channel, message.connector, message.account, message.thread_key)
 
 
-def external(vault: Vault, external_id: str) -> str:
-    return vault.digest("external", external_id)
+def external(vault: Vault, scope: tuple[str, str], external_id: str) -> str:
+    """Message-IDs are unique in the world; what other channels call a message, only within the channel's own scope."""
+    within = () if scope == ("email", "") else scope
+    return vault.digest("external", *within, external_id)

@@ -36,7 +36,7 @@ _owners = (
     .join(contacts, contacts.c.seq == identities.c.contact)
     .where(one_of(identities.c.digest))
 )
-_answered = (
+_borne = (
     select(messages.c.external, tickets.c.id)
     .join(tickets, tickets.c.seq == messages.c.ticket)
     .where(one_of(messages.c.external))
@@ -104,19 +104,20 @@ class _Search:
     def look(self, wanted: Sequence[Wanted], now: datetime) -> None:
         self.placed = {row.id for row in self._all(_placed, (one.message for one in wanted))}
         self.owners = self._pairs(_owners, (self._identity(i) for one in wanted for i in one.identities))
-        self.answered = self._answered({i for one in wanted for i in one.message_ids})
+        self.replied = self._replied({i for one in wanted for i in one.message_ids})
+        self.borne = self._borne(wanted)
         self.numbered = self._pairs(_numbered, (number for one in wanted for number in one.numbers))
         self.threads = self._pairs(_threads, (self._thread(one) for one in wanted if one.thread))
         self._tickets({one.ticket for one in wanted if one.ticket})
-        self._contacts()
+        self._contacts(wanted)
         self._history(wanted, now - HISTORY)
         self.loads = dict(self.connection.execute(_loads).all())
 
     def found(self, one: Wanted) -> Found:
         contact = self._contact_of(one)
-        by_message_id = {i: self.answered[i] for i in one.message_ids if i in self.answered}
+        by_message_id = {i: ticket for i in one.message_ids if (ticket := self._bearer(one, i, contact))}
         by_number = {number: self.numbered[number] for number in one.numbers if number in self.numbered}
-        by_thread = self.threads.get(self._thread(one), "") if one.thread else ""
+        by_thread = self._by_thread(one, contact)
         named = {*by_message_id.values(), *by_number.values(), by_thread, one.ticket} & self.tickets.keys()
         return Found(
             placed_before=one.message in self.placed,
@@ -137,30 +138,59 @@ class _Search:
         owners = (self.owners.get(self._identity(identity)) for identity in one.identities)
         return next((owner for owner in owners if owner), None)
 
-    def _answered(self, ids: set[str]) -> dict[str, str]:
-        digests = {external(self.vault, i): i for i in ids}
+    def _bearer(self, one: Wanted, external_id: str, contact: str | None) -> str:
+        """The ticket of the message with this id: of several, the latest in which the sender takes part."""
+        if external_id in self.replied:
+            return self.replied[external_id]
+        tickets = self.borne.get(external(self.vault, one.scope, external_id), [])
+        if len(tickets) > 1:
+            tickets = [ticket for ticket in tickets if contact in self.part[ticket]]
+        return tickets[-1] if tickets else ""
+
+    def _by_thread(self, one: Wanted, contact: str | None) -> str:
+        """The ticket of the conversation. What is named by an id that was used before may be a stranger's."""
+        if not one.thread:
+            return ""
+        ticket, name = self.threads.get(self._thread(one), ""), one.thread[3]
+        bearers = self.borne.get(external(self.vault, one.scope, name), [])
+        if len(bearers) > 1 or (bearers and name == one.own):
+            return next((t for t in reversed([*bearers, ticket]) if contact in self.part[t]), "")
+        return ticket
+
+    def _borne(self, wanted: Sequence[Wanted]) -> dict[str, list[str]]:
+        """Tickets with a message of this id, by the id's digest, oldest message first."""
+        asked = {external(self.vault, one.scope, i) for one in wanted for i in (*one.message_ids, one.own) if i}
+        borne: dict[str, list[str]] = defaultdict(list)
+        for digest, ticket in self._all(_borne, asked):
+            if ticket not in borne[digest]:
+                borne[digest].append(ticket)
+        return borne
+
+    def _replied(self, ids: set[str]) -> dict[str, str]:
+        """Tickets of our own replies among these ids: the Message-ID of a reply holds its id."""
         ours = {match[1]: i for i in ids if (match := OUR_MESSAGE_ID.match(i))}
-        said = self._pairs(_answered, digests)
-        replied = self._pairs(_replied, ours)
-        return {
-            **{digests[digest]: ticket for digest, ticket in said.items()},
-            **{ours[reply]: ticket for reply, ticket in replied.items()},
-        }
+        return {ours[reply]: ticket for reply, ticket in self._pairs(_replied, ours).items()}
 
     def _tickets(self, asked: set[str]) -> None:
-        named = {*self.answered.values(), *self.numbered.values(), *self.threads.values(), *asked}
+        borne = {ticket for tickets in self.borne.values() for ticket in tickets}
+        named = {*borne, *self.replied.values(), *self.numbered.values(), *self.threads.values(), *asked}
         rows = self._all(_tickets, named)
         self.keys.fetch_of(self.connection, rows)
         self.tickets: dict[str, Ticket] = {row.id: self.keys.ticket(row) for row in rows}
         self.decided = {row.id: row.decided for row in rows}
 
-    def _contacts(self) -> None:
-        for row in self._all(_took_part, self.numbered.values()):
+    def _contacts(self, wanted: Sequence[Wanted]) -> None:
+        for row in self._all(_took_part, self._questionable()):
             self.part[row.ticket].append(row.contact)
-        named = {contact for part in self.part.values() for contact in part}
-        rows = self._all(_contacts, {*self.owners.values(), *named, *(t.contact for t in self.tickets.values())})
+        guessed = {contact for ticket in self.numbered.values() for contact in self.part[ticket]}
+        rows = self._all(_contacts, {*self.owners.values(), *guessed, *(t.contact for t in self.tickets.values())})
         self.keys.learn(rows)
         self.contacts: dict[str, Contact] = {row.id: self.keys.contact(row) for row in rows}
+
+    def _questionable(self) -> set[str]:
+        """Tickets that count only for who takes part: named by a number, or by an id that was used before."""
+        borne = (ticket for tickets in self.borne.values() for ticket in tickets)
+        return {*self.numbered.values(), *self.threads.values(), *borne}
 
     def _history(self, wanted: Sequence[Wanted], since: datetime) -> None:
         for these in chunks(contact for one in wanted if (contact := self._contact_of(one))):
