@@ -7,7 +7,7 @@
 /healthz /readyz /metrics   for whoever watches over it
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
 from typing import Any
 
 import starlette.requests
@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connectors.base import Webhook
 from gateway import api, http, metrics
@@ -25,20 +26,19 @@ from gateway.house import House
 from gateway.limit import Limiter
 from normalizer.errors import Rejected, Unavailable
 
-Endpoint = Callable[[starlette.requests.Request], Awaitable[Response]]
+INBOUND = "/in/"
 TRY_AGAIN = {"Retry-After": "5"}
 
 
-def build(house: House, roles: frozenset[str]) -> Starlette:
-    """The application with the doors of these roles. What channels call stands first, before the API's machinery."""
+def build(house: House, roles: frozenset[str], ready: asyncio.Event) -> ASGIApp:
+    """The application with the doors of these roles; `ready` is set once the process stands."""
     routes: list[BaseRoute] = []
     programs = FastAPI(
         title="Ticketgate", version="1", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json",
         exception_handlers=PROBLEMS,
     )  # fmt: skip
+    door, limiter = Door(house), Limiter()
     if "accept" in roles:
-        door, limiter = Door(house), Limiter()
-        routes.append(Route("/in/{connector}/{account}", inbound(door, limiter), methods=["GET", "POST"]))
         routes.extend(form.routes(door, limiter))
         programs.include_router(api.router(door))
     if "console" in roles:
@@ -46,34 +46,63 @@ def build(house: House, roles: frozenset[str]) -> Starlette:
         routes.extend(page.routes(house))
     routes += [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", measured), page.static()]
     app = Starlette(routes=[*routes, Mount("/", programs)], exception_handlers=PROBLEMS)
-    app.state.house = house
-    return app
+    app.state.house, app.state.ready = house, ready
+    return Front(Inbound(door, limiter), app) if "accept" in roles else app
 
 
-def inbound(door: Door, limiter: Limiter) -> Endpoint:
+class Front:
+    """What channels call goes straight to its door; people and programs to the application with all its machinery."""
+
+    def __init__(self, inbound: "Inbound", others: ASGIApp) -> None:
+        self.inbound, self.others = inbound, others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        called = scope["type"] == "http" and scope["path"].startswith(INBOUND)
+        await (self.inbound if called else self.others)(scope, receive, send)
+
+
+class Inbound:
     """What a channel posts: whole, verified, journalled, answered; in this order and nothing before it."""
-    house, settings = door.house, door.house.configured.settings.http
-    webhooks = {account: one for account, one in house.mind.connectors.items() if isinstance(one, Webhook)}
 
-    async def endpoint(asked: starlette.requests.Request) -> Response:
-        name, account = asked.path_params["connector"], asked.path_params["account"]
-        connector = webhooks.get((name, account))
+    def __init__(self, door: Door, limiter: Limiter) -> None:
+        self.door, self.limiter = door, limiter
+        self.settings = door.house.configured.settings.http
+        connectors = door.house.mind.connectors
+        self.webhooks = {account: one for account, one in connectors.items() if isinstance(one, Webhook)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = starlette.requests.Request(scope, receive)
+        try:
+            answer = await self.answer(asked)
+        except Rejected as e:
+            answer = await _rejected(asked, e)
+        except Unavailable as e:
+            answer = await _unavailable(asked, e)
+        except starlette.requests.ClientDisconnect:
+            return  # nobody is there to be answered, and nothing was promised
+        await answer(scope, receive, send)
+
+    async def answer(self, asked: starlette.requests.Request) -> Response:
+        if asked.method not in ("GET", "HEAD", "POST"):
+            return http.problem(405, "method_not_allowed", "GET or POST", {"Allow": "GET, HEAD, POST"})
+        name, _, account = asked.scope["path"].removeprefix(INBOUND).partition("/")
+        connector = self.webhooks.get((name, account))
         if connector is None:
             return http.problem(404, "not_found", f"no account {name}/{account} takes webhooks here")
-        now = house.clock.now()
-        limit = min(settings.max_body, getattr(connector.settings, "size_limit", settings.max_body))
+        now = self.door.house.clock.now()
+        limit = min(self.settings.max_body, getattr(connector.settings, "size_limit", self.settings.max_body))
         rate = getattr(connector.settings, "rate", 0)
-        if rate and not limiter.allows((name, account, http.remote(asked, settings.trusted_proxies)), rate, now):
+        if rate and not self.limiter.allows((name, account, self._remote(asked)), rate, now):
             return http.problem(429, "rate_limited", "too many from this address", {"Retry-After": "60"})
         try:
             body = await http.whole(asked, limit)
         except http.Oversized as e:
-            remote = http.remote(asked, settings.trusted_proxies)
-            await door.refuse(name, account, e.code, e.reason, e.first, {"remote": remote})
+            await self.door.refuse(name, account, e.code, e.reason, e.first, {"remote": self._remote(asked)})
             raise
-        return http.respond(await door.webhook(connector, http.request(asked, body, settings, now)))
+        return http.respond(await self.door.webhook(connector, http.request(asked, body, self.settings, now)))
 
-    return endpoint
+    def _remote(self, asked: starlette.requests.Request) -> str:
+        return http.remote(asked, self.settings.trusted_proxies)
 
 
 async def healthz(_: starlette.requests.Request) -> Response:

@@ -54,7 +54,7 @@ def request(asked: starlette.requests.Request, body: bytes, http: Http, now: dat
         url=base + (asked.scope["raw_path"] + query).decode("latin-1"),
         headers=headers,
         body=body,
-        query=dict(asked.query_params),
+        query=dict(asked.query_params) if query else {},
         remote=remote(asked, http.trusted_proxies),
         received_at=now,
     )

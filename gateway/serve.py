@@ -58,9 +58,7 @@ async def serve(configured: Configured, roles: frozenset[str], *, ready: asyncio
 
 async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: asyncio.Event) -> None:
     """The tasks of these roles, until `stop`; a task that ends in trouble is started again, and said so."""
-    app = build(house, roles)
-    app.state.ready = ready
-    server = _server(house, app)
+    server = _server(house, build(house, roles, ready))
     door = Door(house)
     tasks = [asyncio.create_task(server.serve(sockets=[_bound(house.configured)]))]
     if "accept" in roles:
