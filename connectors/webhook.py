@@ -24,6 +24,7 @@ from normalizer.canon import Address, Attachment, Channel, Envelope, Message, Re
 from normalizer.errors import ConfigError, Refused, Rejected, Unreadable
 
 MOST = 1000  # messages in one request
+TOLD = 20  # of its faults
 WAYS = ("email", "phone", "user")  # what a sender is known by, the best first
 
 Search = Callable[[Any], Any]
@@ -152,7 +153,17 @@ class InboundWebhook:
 
     def parse(self, envelope: Envelope) -> Sequence[Message]:
         found = self._said(envelope.body)
-        return [self._message(envelope, part, said) for part, said in enumerate(found)]
+        if "each" not in self._map:
+            return [self._message(envelope, 0, found[0])]
+        readable, faults = [], []
+        for part, said in enumerate(found):
+            try:
+                readable.append(self._message(envelope, part, said))
+            except Unreadable as error:
+                faults.append(f"message {part + 1} of {len(found)}: {error.reason}")
+        if faults:
+            raise Unreadable(_listed(faults), readable=readable)
+        return readable
 
     def _said(self, body: bytes) -> list[Any]:
         whole = json_of(body)
@@ -230,6 +241,11 @@ class InboundWebhook:
 
     async def send(self, reply: Reply, now: datetime) -> Sent:
         raise Refused("a webhook has no way back: name a mail account in reply_by")
+
+
+def _listed(faults: Sequence[str]) -> str:
+    more = f"; and {len(faults) - TOLD} more" if len(faults) > TOLD else ""
+    return "; ".join(faults[:TOLD]) + more
 
 
 def _walk(names: tuple[str, ...], said: Any) -> Any:

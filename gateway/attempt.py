@@ -66,9 +66,13 @@ class Reader:
         # A mail says all there is to say about itself; whose address it was written to is asked only of an account.
         self.connector = None if channel == "email" and not account else self._connector(channel, account)
 
-    def messages(self, file: str, raw: bytes) -> list[Message]:
-        """The messages in these bytes, understood; none if nobody said anything. Raises Unreadable."""
-        return [self.mind.enricher.enrich(message) for message in self._parsed(digest("try", file, raw), raw)]
+    def messages(self, file: str, raw: bytes) -> Iterator[Message]:
+        """The messages in these bytes, understood; none if nobody said anything. Ends in Unreadable if some cannot."""
+        try:
+            yield from map(self.mind.enricher.enrich, self._parsed(digest("try", file, raw), raw))
+        except Unreadable as e:
+            yield from map(self.mind.enricher.enrich, e.readable)
+            raise
 
     def _parsed(self, key: str, raw: bytes) -> Sequence[Message]:
         now = self.clock.now()
@@ -114,7 +118,7 @@ class Decider:
         self.clock = SystemClock()
 
     def decided(self, file: str, raw: bytes) -> Iterator[Tried]:
-        """One for each message. Raises Unreadable or ConfigError for what is none."""
+        """One for each message. Ends in Unreadable or ConfigError at what is none."""
         for message in self.reader.messages(file, raw) if self.reader else canonical(file, raw):
             decision = self.decide(message)
             yield Tried(decision, {"file": file, **public(decision), "acknowledgement": self.words(decision)})

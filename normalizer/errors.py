@@ -9,8 +9,11 @@ TicketgateError
     └── Refused      give up, dead-letter, tell a person
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+
+from normalizer.canon import Message
 
 
 class TicketgateError(Exception):
@@ -52,11 +55,14 @@ class Rejected(TicketgateError):
 
 
 class Unreadable(TicketgateError):
-    """Journalled, but no message can be made of it. `code` is one of `canon.REASONS`."""
+    """Journalled, but no message can be made of it, or not of all of it. `code` is one of `canon.REASONS`.
 
-    def __init__(self, reason: str, *, code: str = "unreadable") -> None:
+    `readable` are the messages of the same envelope that can be read: they go on, and the envelope is then kept aside.
+    """
+
+    def __init__(self, reason: str, *, code: str = "unreadable", readable: Sequence[Message] = ()) -> None:
         super().__init__(reason)
-        self.reason, self.code = reason, code
+        self.reason, self.code, self.readable = reason, code, tuple(readable)
 
 
 class SendingError(TicketgateError):

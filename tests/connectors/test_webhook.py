@@ -234,6 +234,37 @@ def test_a_request_of_too_many_messages_is_unreadable(now: datetime) -> None:
         read(mapped(each="[]"), now, [SAID] * 1001)
 
 
+def test_what_is_readable_of_a_batch_goes_on_and_the_rest_is_named(now: datetime) -> None:
+    connector = mapped(each="orders")
+    orders = [SAID, {**SAID, "note": "words 1"}, {"note": "from nobody"}, SAID, {**SAID, "note": ["x"]}]
+
+    with pytest.raises(Unreadable) as caught:
+        read(connector, now, {"orders": orders})
+
+    assert caught.value.reason == "message 3 of 5: no sender; message 5 of 5: text is list, not text"
+    assert caught.value.code == "unreadable"
+    assert [(message.part, message.text) for message in caught.value.readable] == [
+        (0, "什么时候发货？"), (1, "words 1"), (3, "什么时候发货？"),
+    ]  # fmt: skip
+
+
+def test_once_mended_a_batch_has_the_ids_it_had(now: datetime) -> None:
+    said = {"orders": [SAID, {**SAID, "note": None, "remark": "words 1"}, SAID]}
+    with pytest.raises(Unreadable) as caught:
+        read(mapped(each="orders"), now, said)
+    mended = read(mapped(each="orders", text="note || remark"), now, said)
+
+    assert [message.id for message in caught.value.readable] == [mended[0].id, mended[2].id]
+
+
+def test_of_many_faults_the_first_are_told_and_the_rest_counted(now: datetime) -> None:
+    with pytest.raises(Unreadable) as caught:
+        read(mapped(each="[]"), now, [{}] * 1000)
+    assert caught.value.reason.startswith("message 1 of 1000: neither text nor attachments; message 2 of 1000: ")
+    assert caught.value.reason.endswith("; and 980 more")
+    assert len(caught.value.reason) < 2000
+
+
 async def test_a_webhook_has_no_way_back(reply: Any, now: datetime, request: Callable[..., Any]) -> None:
     with pytest.raises(Refused, match="reply_by"):
         await webhook().send(reply, now)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from serving import Gateway
 
 EXAMPLE = (
     "From: =?gb2312?B?wO7A1w==?= <lilei@example.cn>\r\nTo: support@example.com\r\nSubject: parcel\r\n"
@@ -72,6 +73,17 @@ def test_forms_webhooks_and_api_bodies_can_be_tried() -> None:
     assert api["channel"] == "api"
     (wrong,) = lines("normalize", "api", "-", stdin=b"[]")
     assert wrong["unreadable"]
+
+
+def test_of_a_batch_the_readable_messages_are_printed_and_then_what_is_wrong_with_the_others(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+    said = [{"id": "m0", "text": "没收到", "from": "a@example.cn"}, {"id": "m1", "text": "from nobody"}]
+    batch = json.dumps({"messages": said}).encode()
+
+    printed = [json.loads(line) for line in gateway.cli("normalize", "webhook", "-", stdin=batch).splitlines()]
+    assert printed[0]["text"] == "没收到"
+    assert printed[1]["reason"] == "message 2 of 2: no sender"
+    assert "message 2 of 2: no sender" in gateway.refused("decide", "webhook", "-", stdin=batch)
 
 
 def test_a_missing_file_or_unknown_channel_is_a_clear_word() -> None:

@@ -185,9 +185,9 @@ class Gateway:
         assert done.returncode == 0, f"{arguments}: {done.stderr.decode()}"
         return done.stdout.decode()
 
-    def refused(self, *arguments: str, fault: str = "") -> str:
+    def refused(self, *arguments: str, stdin: bytes = b"", fault: str = "") -> str:
         """What it says on standard error, and it must fail with no traceback; `fault` kills it there."""
-        done = self._run(*arguments, fault=fault)
+        done = self._run(*arguments, stdin=stdin, fault=fault)
         assert done.returncode != 0
         assert b"Traceback" not in done.stderr
         return done.stderr.decode()
