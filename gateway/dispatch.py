@@ -6,8 +6,6 @@ Dispatch never decides. Its outcomes enter by the journal, like everything that 
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from connectors.base import Known
@@ -18,9 +16,9 @@ from gateway.store.work import Later, Never, Owed, Settlement
 from normalizer.canon import HandoverStep, Outgoing, Reply, Sent
 from normalizer.errors import Refused, Unavailable
 
-AT_ONCE = 32
+AT_A_TIME = 32  # leased in one transaction
 LONGEST_WAIT = timedelta(hours=1)
-LONGEST_ATTEMPT = 90.0  # seconds; well within the lease, even if all of AT_ONCE wait for each other
+LONGEST_ATTEMPT = 90.0  # seconds; well within the lease
 
 
 def backoff(outgoing: Outgoing) -> timedelta:
@@ -30,15 +28,13 @@ def backoff(outgoing: Outgoing) -> timedelta:
 
 
 async def dispatch(house: House) -> None:
-    """Send what is due, at most AT_ONCE at a time, until cancelled. A slow target delays nobody else."""
+    """Send what is due, until cancelled. How much of it goes to one target at once, the store says."""
     under_way: set[asyncio.Task[None]] = set()
-    turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
     try:
         while True:
-            free = AT_ONCE - len(under_way)
-            owed = await house.store.due(house.clock.now(), free) if free else []
+            owed = await house.store.due(house.clock.now(), AT_A_TIME)
             for one in owed:
-                task = asyncio.create_task(in_turn(house, one, turns))
+                task = asyncio.create_task(deliver(house, one))
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
                 task.add_done_callback(lambda _: house.owed.ring())
@@ -48,15 +44,6 @@ async def dispatch(house: House) -> None:
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
-
-
-async def in_turn(house: House, owed: Owed, turns: Mapping[str, asyncio.Lock]) -> None:
-    """Replies of one account go one by one, each settled before the next: a crash can double one of them, not many."""
-    if owed.outgoing.kind == "reply":
-        async with turns[owed.outgoing.target]:
-            await deliver(house, owed)
-    else:
-        await deliver(house, owed)
 
 
 async def deliver(house: House, owed: Owed) -> None:

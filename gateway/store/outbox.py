@@ -9,7 +9,7 @@
 What became of it enters the journal in the same transaction, so that decisions hear of it like of anything else.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -22,7 +22,19 @@ from gateway.store.blobs import Blobs
 from gateway.store.claim import fences
 from gateway.store.dialect import Many, Record, chunks, insert, insert_new, one_of
 from gateway.store.standing import Standing
-from gateway.store.tables import DEAD, HELD, LONG_AGO, QUEUED, REPLY, SENT, WAITING, known, meta, outgoing
+from gateway.store.tables import (
+    DEAD,
+    HELD,
+    LONG_AGO,
+    QUEUED,
+    REPLY,
+    SENT,
+    WAITING,
+    counters,
+    known,
+    meta,
+    outgoing,
+)  # fmt: skip
 from gateway.store.words import Keys, outgoing_place, settlement_place
 from gateway.store.work import Later, Limits, Never, Outcome, Owed, Settlement
 from normalizer.canon import Envelope, HandoverStep, Outgoing, Sent, dump, load
@@ -80,17 +92,31 @@ def _go_on(connection: Connection, of_tickets: Iterable[int]) -> None:
 
 
 _now: BindParameter[datetime] = bindparam("now")
+_waiting = outgoing.c.state == WAITING
+_next_target = select(func.min(outgoing.c.target)).where(_waiting, outgoing.c.target > bindparam("after"))
+_leased_there = (
+    select(func.count())
+    .select_from(outgoing)
+    .where(outgoing.c.fence != 0, outgoing.c.target == bindparam("at"), outgoing.c.leased_until > _now)
+)
 _due = (
+    select(outgoing.c.seq, outgoing.c.kind, outgoing.c.due_at)
+    .where(
+        _waiting, outgoing.c.target == bindparam("at"), outgoing.c.due_at <= _now, outgoing.c.leased_until <= _now
+    )
+    .order_by(outgoing.c.due_at, outgoing.c.seq)
+    .limit(bindparam("most"))
+)  # fmt: skip
+_whole = (
     select(
         outgoing.c.seq, outgoing.c.id, outgoing.c.contact, outgoing.c.ticket, outgoing.c.target, outgoing.c.due_at,
         outgoing.c.attempts, outgoing.c.step, outgoing.c.message, outgoing.c.sealed, known.c.sealed.label("known_as"),
     )
     .outerjoin(known, (known.c.target == outgoing.c.target) & (known.c.ticket == outgoing.c.ticket))
-    .where(outgoing.c.state == WAITING, outgoing.c.due_at <= _now, outgoing.c.leased_until <= _now)
+    .where(one_of(outgoing.c.seq))
     .order_by(outgoing.c.due_at, outgoing.c.seq)
-    .limit(bindparam("most"))
-    .with_for_update(skip_locked=True, of=outgoing)
 )  # fmt: skip
+_one_at_a_time = select(counters.c.value).where(counters.c.name == "fence").with_for_update()
 _lease = Many(
     update(outgoing)
     .where(outgoing.c.seq == bindparam("of"))
@@ -110,16 +136,39 @@ def take_over(connection: Connection, now: datetime) -> None:
 
 
 def due(connection: Connection, limits: Limits, now: datetime, limit: int) -> list[tuple[Record, int]]:
-    """Lease what is due, with its fence; nothing while the outbox is held."""
+    """Lease what is due, with its fence; nothing while the outbox is held.
+
+    Of each target no more than may be under way there at once: what hangs takes no other target's turn.
+    """
     if connection.scalar(select(meta.c.name).where(meta.c.name == "outbox_held")):
         return []
-    rows = connection.execute(_due, {"now": now, "most": limit}).all()
-    if not rows:
+    connection.execute(_one_at_a_time)
+    due_there = [row for target in _targets(connection) for row in _due_at(connection, limits, target, now)]
+    first_due = sorted(due_there, key=lambda row: (row.due_at, row.seq))[:limit]
+    if not first_due:
         return []
+    rows = [row for these in chunks(r.seq for r in first_due) for row in connection.execute(_whole, {"these": these})]
     first = fences(connection, len(rows))
     until = now + limits.outgoing_lease
     _lease.run(connection, [{"of": row.seq, "until": until, "with_fence": first + n} for n, row in enumerate(rows)])
     return [(row, first + n) for n, row in enumerate(rows)]
+
+
+def _targets(connection: Connection) -> Iterator[str]:
+    """Whoever something waits for."""
+    target = ""
+    while found := connection.scalar(_next_target, {"after": target}):
+        yield (target := found)
+
+
+def _due_at(connection: Connection, limits: Limits, target: str, now: datetime) -> Sequence[Record]:
+    """What is due there, as far as there is room for it. Replies go one by one: a crash can double one, not many."""
+    there = {"at": target, "now": now}
+    rows = connection.execute(_due, {**there, "most": limits.helpdesk_at_once}).all()
+    if not rows:
+        return []
+    most = 1 if rows[0].kind == REPLY else limits.helpdesk_at_once
+    return rows[: max(0, most - (connection.scalar(_leased_there, there) or 0))]
 
 
 def owed(vault: Vault, one: Outgoing, row: Record, fence: int) -> Owed:

@@ -252,7 +252,8 @@ outgoing = Table(
     _ref("message", "messages", nullable=True),
     Column("sealed", LargeBinary, nullable=False),  # a step without the words of message and ticket
     Column("settlement", LargeBinary),  # sealed: the latest reason, or what the other side called it
-    _partial("outgoing_due", "due_at", where="state = 'waiting'"),
+    _partial("outgoing_due", "target", "due_at", "seq", where="state = 'waiting'"),
+    _partial("outgoing_leased", "target", "leased_until", where="fence <> 0"),
     Index("outgoing_by_ticket", "ticket", "target", "seq"),
     _partial("outgoing_unsent", "state", "seq", where="state <> 'sent'"),
     sqlite_autoincrement=True,

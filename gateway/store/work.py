@@ -99,7 +99,8 @@ class Limits:
     refused_per_source_an_hour: int = 200
     attempts: int = 3
     lease: timedelta = timedelta(seconds=60)
-    outgoing_lease: timedelta = timedelta(hours=1)  # longer than all attempts under way may take, one after the other
+    outgoing_lease: timedelta = timedelta(minutes=5)  # longer than an attempt and its settling may take
+    helpdesk_at_once: int = 8  # steps under way at one helpdesk; replies of an account go one by one
     seen_for: timedelta = timedelta(days=400)
 
 

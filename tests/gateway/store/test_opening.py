@@ -20,13 +20,15 @@ from gateway.store.store import FILE, Store
 from gateway.store.tables import metadata
 from normalizer.errors import ConfigError
 
-SECOND_SCRIPT = '''"""A later revision."""
+NOW_AT = upgrade.REVISION
+LATER = f"{int(NOW_AT) + 1:04d}"
+LATER_SCRIPT = f'''"""A later revision."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "{LATER}"
+down_revision = "{NOW_AT}"
 
 
 def upgrade() -> None:
@@ -71,22 +73,22 @@ async def test_an_older_folder_is_backed_up_and_upgraded(
     await store.close()
     scripts = tmp_path / "migrations"
     shutil.copytree(upgrade.SCRIPTS, scripts)
-    (scripts / "versions" / "0002_later.py").write_text(SECOND_SCRIPT)
+    (scripts / "versions" / f"{LATER}_later.py").write_text(LATER_SCRIPT)
     with monkeypatch.context() as newer:
         newer.setattr(upgrade, "SCRIPTS", scripts)
-        newer.setattr(upgrade, "REVISION", "0002")
+        newer.setattr(upgrade, "REVISION", LATER)
         store = await opened(folder)
         assert await store.ticket("20261123001") == made.tickets[0]
         await store.close()
     with sqlite3.connect(folder / FILE) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0002",)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (LATER,)
         assert connection.execute("SELECT later FROM tickets").fetchone() == (None,)
     (backup,) = (folder / "backup").iterdir()
-    assert backup.name.startswith("ticketgate-0001-")
+    assert backup.name.startswith(f"ticketgate-{NOW_AT}-")
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     with sqlite3.connect(backup) as connection:
         assert connection.execute("SELECT number FROM tickets").fetchall() == [("20261123001",)]
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (NOW_AT,)
     with pytest.raises(ConfigError, match="made by a newer Ticketgate"):  # the code as it is now
         await opened(folder)
 
@@ -98,10 +100,10 @@ async def test_a_failed_upgrade_leaves_the_folder_as_it_was(
     before = schema(folder / FILE)
     scripts = tmp_path / "migrations"
     shutil.copytree(upgrade.SCRIPTS, scripts)
-    (scripts / "versions" / "0002_later.py").write_text(SECOND_SCRIPT + "    raise RuntimeError('half way')\n")
+    (scripts / "versions" / f"{LATER}_later.py").write_text(LATER_SCRIPT + "    raise RuntimeError('half way')\n")
     with monkeypatch.context() as newer:
         newer.setattr(upgrade, "SCRIPTS", scripts)
-        newer.setattr(upgrade, "REVISION", "0002")
+        newer.setattr(upgrade, "REVISION", LATER)
         with pytest.raises(RuntimeError, match="half way"):
             await opened(folder)
     assert schema(folder / FILE) == before

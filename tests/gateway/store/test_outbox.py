@@ -154,8 +154,9 @@ async def test_what_was_made_with_outbound_off_waits_for_a_person(store: Store) 
 async def test_the_list_shows_what_is_not_sent_with_its_ticket(store: Store) -> None:
     await stored(store, "a", "20261123001", sender="a@example.cn")
     await stored(store, "b", "20261123002", sender="b@example.cn")
-    first, second = await store.due(NOW, 2)
+    (first,) = await store.due(NOW, 2)
     await store.settle(first, Sent(), NOW)
+    (second,) = await store.due(NOW, 2)
     await store.settle(second, Later("greylisted", NOW + SECOND), NOW)
     (shown,) = await store.outgoing()
     assert (shown.number, shown.state, shown.reason, shown.outgoing.attempts) == (
@@ -219,3 +220,29 @@ async def test_an_outage_of_one_target_leaves_the_others_their_turn(tmp_path: ob
         await store.settle(owed, answer, NOW)
     assert [one.outgoing.target for one in await store.outgoing()] == ["down"] * 5
     await store.close()
+
+
+async def test_a_target_that_hangs_takes_no_other_targets_turn(store: Store) -> None:
+    for n in range(12):
+        await stored(store, f"{n}", f"2026112300{n}", sender=f"{n}@example.cn", targets=("hangs",), reply=False)
+    await stored(store, "x", "20261123999", sender="x@example.cn", targets=("well",), reply=False)
+    taken = await store.due(NOW, 10)
+    assert sorted(names(taken)) == ["hangs:create"] * 8 + ["well:create"]
+    assert await store.due(NOW, 10) == []
+    await store.settle(taken[0], Later("no answer", NOW + timedelta(hours=1)), NOW)
+    assert names(await store.due(NOW, 10)) == ["hangs:create"]
+
+
+async def test_replies_of_an_account_are_leased_one_by_one(store: Store) -> None:
+    for n in range(3):
+        await stored(store, f"{n}", f"2026112300{n}", sender=f"{n}@example.cn", targets=("crm",))
+    assert sorted(names(await store.due(NOW, 10))) == ["crm:create"] * 3 + ["email_smtp/main:reply"]
+    assert await store.due(NOW, 10) == []
+
+
+async def test_what_a_dead_process_had_leased_gives_its_place_back_with_its_lease(store: Store) -> None:
+    for n in range(2):
+        await stored(store, f"{n}", f"2026112300{n}", sender=f"{n}@example.cn")
+    (first,) = await store.due(NOW, 10)
+    (again,) = await store.due(NOW + Limits().outgoing_lease, 10)
+    assert again.outgoing.id == first.outgoing.id

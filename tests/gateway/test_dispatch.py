@@ -1,0 +1,53 @@
+"""What leaves the house, through a real gateway with several targets."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from serving import Desk, Gateway, MailSink
+
+
+@pytest.fixture
+def hanging() -> Iterator[int]:
+    """The port of somebody who takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as server:
+        kept: list[socket.socket] = []
+
+        def take() -> None:
+            while True:
+                try:
+                    kept.append(server.accept()[0])
+                except OSError:
+                    return
+
+        threading.Thread(target=take, daemon=True).start()
+        yield int(server.getsockname()[1])
+        server.shutdown(socket.SHUT_RDWR)
+        for one in kept:
+            one.close()
+
+
+def mail(n: int) -> bytes:
+    return (
+        f"From: c{n}@example.cn\r\nTo: support@example.com\r\nMessage-ID: <d{n}@x>\r\n\r\nmy parcel {n} is lost\r\n"
+    ).encode()
+
+
+def test_a_helpdesk_that_hangs_delays_neither_the_other_one_nor_any_reply(tmp_path: Path, hanging: int) -> None:
+    with MailSink() as sink, Desk() as desk:
+        gateway = Gateway(tmp_path, mail_sink=sink.port, desk=desk.port)
+        text = gateway.config.read_text()
+        other = text[text.index("  - {helpdesk:") :].replace("name: desk", "name: asleep")
+        gateway.config.write_text(text + other.replace(f":{desk.port}/", f":{hanging}/"))
+        with gateway.start():
+            for n in range(40):
+                gateway.mail(mail(n))
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline and (len(desk.received) < 40 or len(sink.mails) < 40):
+                time.sleep(0.1)
+            asleep = [row for row in gateway.json("outbox", "list") if row["to"] == "asleep"]
+            assert (len(desk.received), len(sink.mails), len(asleep)) == (40, 40, 40)
+            assert [row["last error"] for row in asleep] == [""] * 40  # nobody waited for it to give up
