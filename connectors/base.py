@@ -4,6 +4,7 @@
     Webhook     the channel calls us: greet, verify, key, lane, answer
     Listener    we hold a port open, or go and ask
     Fetcher     media is left behind at the vendor
+    Mailbox     has mail addresses of ours
     Helpdesk    takes tickets
     Closable    holds connections open between sendings
 
@@ -162,6 +163,20 @@ class Fetcher(Connector, Protocol):
     """A connector whose media is left behind at the vendor."""
 
     async def fetch(self, attachment: Attachment) -> bytes: ...
+
+
+@runtime_checkable
+class Mailbox(Connector, Protocol):
+    """A connector that speaks by mail. What is sent to its own addresses comes back in: nobody is answered there."""
+
+    @property
+    def sends(self) -> bool:
+        """Whether mail can leave by it; otherwise it only receives."""
+        ...
+
+    def owns(self, address: str) -> bool:
+        """Whether this is an address of the account: mail to it is mail to us, mail from it is ours."""
+        ...
 
 
 class HelpdeskSettings(BaseModel):

@@ -81,6 +81,7 @@ class EmailSmtp:
         self.addresses = frozenset(map(email_address, settings.addresses))
         self.sender = settings.sender or next((a for a in settings.addresses if not a.startswith("*")), "")
         self._named = self.addresses | frozenset(map(email_address, settings.aliases))
+        self._own = self._named | {email_address(one) for one in (self.sender, settings.bounces) if one}
         self._domains = {address.rpartition("@")[2] for address in (*self.addresses, email_address(self.sender))}
         self._trusted = frozenset(name.lower() for name in settings.trusted_authserv)
         self._postbox = self._opened(settings.relay)
@@ -92,6 +93,13 @@ class EmailSmtp:
 
     def knows(self, recipient: str) -> bool:
         return matches(self.addresses, recipient)
+
+    @property
+    def sends(self) -> bool:
+        return self._postbox is not None
+
+    def owns(self, address: str) -> bool:
+        return matches(self._own, address)
 
     def envelope(self, arrival: Arrival, received_at: datetime) -> Envelope:
         key, sender = scan(arrival.content)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from connectors import registry
 from connectors.api import Api, ApiSettings
-from connectors.base import Connector
+from connectors.base import Connector, Mailbox
 from engine import company as companies
 from engine import rulebook
 from engine.company import Company
@@ -33,6 +33,7 @@ class Mind:
 
     configured: Configured
     connectors: Mapping[Account, Connector]
+    mailboxes: Mapping[Account, Mailbox]  # those of them that speak by mail
     enricher: Enricher
     company: Company
     vocabulary: Vocabulary
@@ -51,14 +52,16 @@ class Mind:
         return self.templates.render(template, ticket, contact, self.company, self.vocabulary)
 
     def way_back(self, message: Message) -> tuple[Account, Address] | None:
-        """Which account speaks to this sender, and at what address; None if nobody can."""
+        """Which account speaks to this sender, and at what address; None if nobody can, or it would be to ourselves."""
         own = (message.connector, message.account)
         connector = self.connectors.get(own)
         via = connector.settings.answering if connector and hasattr(connector.settings, "answering") else own
         to = message.reply_to[0] if message.reply_to else message.sender
         if via is None or via not in self.connectors or not to.address:
             return None
-        if via[0].startswith("email") and to.kind != "email":
+        if (mailbox := self.mailboxes.get(via)) and (to.kind != "email" or not mailbox.sends):
+            return None
+        if to.kind == "email" and any(one.owns(to.address) for one in self.mailboxes.values()):
             return None
         return via, to
 
@@ -74,9 +77,11 @@ def read(configured: Configured) -> Mind:
     templates = read_templates(configured.rules / "templates")
     helpdesks = frozenset(str(raw.get("name", "")) for raw in settings.helpdesks)
     vocabulary = _vocabulary(cues, known, templates, helpdesks)
+    accounts = connectors(configured)
     return Mind(
         configured=configured,
-        connectors=connectors(configured),
+        connectors=accounts,
+        mailboxes={account: one for account, one in accounts.items() if isinstance(one, Mailbox)},
         enricher=Enricher(cues),
         company=known,
         vocabulary=vocabulary,
