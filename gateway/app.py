@@ -19,8 +19,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connectors.base import Webhook
-from gateway import api, http, metrics
+from gateway import api, api_tickets, http, metrics
 from gateway.accept import Door
+from gateway.acting import Acting
 from gateway.console import form, page
 from gateway.house import House
 from gateway.limit import Limiter
@@ -41,6 +42,7 @@ def build(house: House, roles: frozenset[str], ready: asyncio.Event) -> ASGIApp:
     if "accept" in roles:
         routes.extend(form.routes(door, limiter))
         programs.include_router(api.router(door))
+        programs.include_router(api_tickets.router(Acting(door), api.require(door)))
     if "console" in roles:
         routes.append(Route("/", lambda _: RedirectResponse("/console/")))
         routes.extend(page.routes(house))
@@ -130,6 +132,7 @@ async def measured(asked: starlette.requests.Request) -> Response:
     metrics.set_aside.set(counts.set_aside)
     metrics.outbox_waiting.set(counts.outbox_waiting)
     metrics.outbox_dead.set(counts.outbox_dead)
+    metrics.outbox_held.set(counts.outbox_held)
     metrics.tickets_stored.set(counts.tickets)
     return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -34,6 +34,7 @@ app.add_typer(keys_app, name="keys")
 Config = Annotated[Path | None, typer.Option("--config", help="The settings file.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of a table (always when piped).")]
 Lang = Annotated[str, typer.Option("--lang", help="zh or en; else by LANG.")]
+Stuck = Literal["dead", "held"]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000)]
 
 
@@ -264,15 +265,19 @@ def outbox_list(
 
 @outbox_app.command("retry")
 def outbox_retry(
-    identities: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="All dead letters without.")] = None,
+    identities: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="All of --state without.")] = None,
     config: Config = None,
+    state: Annotated[Stuck, typer.Option(help="Which ones, if no ID is given: dead or held.")] = "dead",
 ) -> None:
-    """Try dead letters again, each with the idempotency key it always had."""
+    """Owe again what was refused for good or held, each with the idempotency key it always had."""
+    known = configured(config)
 
     async def retried(store: "Store") -> None:
-        typer.echo(f"{await store.retry_outgoing(identities or [], now())} will be sent again")
+        typer.echo(f"{await store.retry_outgoing(identities or state, now())} will be sent again")
+        if not known.settings.outbound:
+            typer.echo("but not before `outbound: on` is set and the gateway started again", err=True)
 
-    with_store(configured(config), retried)
+    with_store(known, retried)
 
 
 @keys_app.command("add")

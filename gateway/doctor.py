@@ -119,7 +119,7 @@ async def _store(configured: Configured) -> Finding:
         await store.close()
     said = (
         f"{counts.tickets} tickets, {counts.waiting} waiting, {counts.set_aside} set aside, "
-        f"{counts.outbox_dead} dead letters"
+        f"{counts.outbox_dead} dead letters, {counts.outbox_held} held"
     )
     return Finding("data folder", said, counts.outbox_dead == 0, "ticketgate outbox list" if counts.outbox_dead else "")
 

@@ -4,7 +4,7 @@
     waiting  the next of its target and ticket; due at `due_at`, leased while somebody tries
     sent     taken
     dead     refused for good, until a person retries it; a dead `create` keeps what follows it back
-    held     outbound was off when it was made
+    held     outbound was off when it was made, until a person retries it; a held step keeps what follows it back
 
 What became of it enters the journal in the same transaction, so that decisions hear of it like of anything else.
 """
@@ -36,7 +36,7 @@ from gateway.store.tables import (
     outgoing,
 )  # fmt: skip
 from gateway.store.words import Keys, outgoing_place, settlement_place
-from gateway.store.work import Later, Limits, Never, Outcome, Owed, Settlement
+from gateway.store.work import Later, Limits, Never, Outcome, Owed, Settlement, Stuck
 from normalizer.canon import Envelope, HandoverStep, Outgoing, Sent, dump, load
 
 
@@ -76,7 +76,10 @@ def _row(keys: Keys, standing: Standing, one: Outgoing, state: str) -> dict[str,
 _other, _first = outgoing.alias("other"), outgoing.alias("first")
 _before = (_other.c.ticket == outgoing.c.ticket) & (_other.c.target == outgoing.c.target)
 _under_way = select(_other.c.seq).where(_before, _other.c.state == WAITING).exists()
-_kept_back = select(_other.c.seq).where(_before, _other.c.state == DEAD, _other.c.step == "create").exists()
+_keeping_back = ((_other.c.state == DEAD) & (_other.c.step == "create")) | (
+    (_other.c.state == HELD) & (_other.c.step != REPLY) & (_other.c.seq < outgoing.c.seq)
+)
+_kept_back = select(_other.c.seq).where(_before, _keeping_back).exists()
 _first_of_each = (
     select(func.min(_first.c.seq))
     .where(one_of(_first.c.ticket), _first.c.state == QUEUED)
@@ -247,16 +250,16 @@ def news(one: Outgoing, settlement: Sent | Never, tries: int, now: datetime) -> 
     return Envelope("outbox", one.kind, key, f"ticket:{one.ticket}", now, orjson.dumps(told))
 
 
-_dead = select(outgoing.c.id, outgoing.c.ticket).where(outgoing.c.state.in_((DEAD, HELD)))
+_to_retry = select(outgoing.c.id, outgoing.c.ticket)
 _again = Many(update(outgoing).where(outgoing.c.id == bindparam("of")))
 
 
-def retry(connection: Connection, ids: Sequence[str] | Literal["all dead"], now: datetime) -> int:
+def retry(connection: Connection, ids: Sequence[str] | Stuck, now: datetime) -> int:
     """Dead or held ones are owed again, from now on, in their order."""
-    if ids == "all dead":
-        rows = list(connection.execute(_dead.where(outgoing.c.state == DEAD)))
+    if isinstance(ids, str):
+        rows = list(connection.execute(_to_retry.where(outgoing.c.state == ids)))
     else:
-        named = _dead.where(one_of(outgoing.c.id))
+        named = _to_retry.where(outgoing.c.state.in_((DEAD, HELD)), one_of(outgoing.c.id))
         rows = [row for these in chunks(ids) for row in connection.execute(named, {"these": these})]
     if rows:
         fresh = {"state": QUEUED, "due_at": now, "attempts": 0, "settled_at": None}

@@ -51,6 +51,7 @@ from gateway.store.work import (
     Progress,
     SetAside,
     Settlement,
+    Stuck,
 )  # fmt: skip
 from normalizer.canon import Contact, Envelope, Message, Ticket
 
@@ -193,9 +194,9 @@ class Store:
         """The earliest moment anything waits for; in the past if something waits now."""
         return await self.database.read(reads.next_due)
 
-    async def retry_outgoing(self, ids: Sequence[str] | Literal["all dead"], now: datetime) -> int:
-        """Owe dead or held ones again, each with the id it always had. No ids: all dead ones."""
-        return await self.database.write("arrange", partial(outbox.retry, ids=ids or "all dead", now=now))
+    async def retry_outgoing(self, ids: Sequence[str] | Stuck, now: datetime) -> int:
+        """Owe these dead or held ones again, or all that are dead or held, each with the id it always had."""
+        return await self.database.write("arrange", partial(outbox.retry, ids=ids, now=now))
 
     async def hold_outbox(self, held: bool = True) -> None:
         """Let nothing become due until told otherwise."""

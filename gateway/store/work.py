@@ -61,6 +61,7 @@ class Never:
 
 
 Settlement = Sent | Later | Never
+Stuck = Literal["dead", "held"]  # until a person retries it
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,3 +51,28 @@ def test_a_helpdesk_that_hangs_delays_neither_the_other_one_nor_any_reply(tmp_pa
             asleep = [row for row in gateway.json("outbox", "list") if row["to"] == "asleep"]
             assert (len(desk.received), len(sink.mails), len(asleep)) == (40, 40, 40)
             assert [row["last error"] for row in asleep] == [""] * 40  # nobody waited for it to give up
+
+
+def test_what_was_held_goes_out_in_order_once_it_is_retried(tmp_path: Path) -> None:
+    with MailSink() as sink, Desk() as desk:
+        gateway = Gateway(tmp_path, mail_sink=sink.port, desk=desk.port, outbound="off")
+        with gateway.start():
+            gateway.mail(mail(1))
+            gateway.settle()
+            gateway.stop()
+            gateway.config.write_text(gateway.config.read_text().replace("outbound: off", "outbound: on"))
+            gateway.start()
+            gateway.mail(mail(2).replace(b"\r\n\r\n", b"\r\nIn-Reply-To: <d1@x>\r\n\r\n", 1))
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline and not any(row["state"] == "queued" for row in left(gateway)):
+                time.sleep(0.1)
+            assert desk.received == []
+
+            assert "will be sent again" in gateway.cli("outbox", "retry", "--state", "held")
+            gateway.settle()
+            assert [one["type"] for one in desk.received] == ["ticket.created", "message.added"]
+            assert left(gateway) == []
+
+
+def left(gateway: Gateway) -> list[dict[str, object]]:
+    return gateway.json("outbox", "list")

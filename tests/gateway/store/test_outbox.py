@@ -15,14 +15,15 @@ def names(owed: list[Owed]) -> list[str]:
     return [f"{one.outgoing.target}:{getattr(one.outgoing.content, 'kind', 'reply')}" for one in owed]
 
 
-async def owe(store: Store, ticket: Ticket, *steps: tuple[str, str]) -> None:
-    """Add steps to a ticket, each by an envelope of its own."""
+async def owe(store: Store, ticket: Ticket, *steps: tuple[str, str], hold: bool = False) -> Ticket:
+    """Add steps to a ticket, each by an envelope of its own. Returns the ticket as it is then."""
     for target, kind in steps:
         await arrive(store, f"{target}-{kind}-{ticket.version}")
-        (claim,) = await store.claim(NOW, 1)
+        claim = next(c for c in await store.claim(NOW, 5) if c.envelope.connector != "outbox")
         ticket = replace(ticket, version=ticket.version + 1)
         owed = step(target, kind, ticket)
-        assert await store.commit([Outcome(claim, tickets=(ticket,), outgoing=(owed,))], NOW) == [True]
+        assert await store.commit([Outcome(claim, tickets=(ticket,), outgoing=(owed,), hold=hold)], NOW) == [True]
+    return ticket
 
 
 async def news(store: Store) -> list[Envelope]:
@@ -88,7 +89,7 @@ async def test_a_dead_create_keeps_the_rest_back_until_it_is_retried(store: Stor
     await store.settle(create, Never("bad token"), NOW)
     assert await store.due(NOW, 10) == []
     assert [(one.state, one.reason) for one in await store.outgoing("dead")] == [("dead", "bad token")]
-    assert await store.retry_outgoing([], NOW) == 1
+    assert await store.retry_outgoing("dead", NOW) == 1
     (again,) = await store.due(NOW, 10)
     assert (again.outgoing.id, again.outgoing.attempts) == (create.outgoing.id, 1)
     await store.settle(again, Sent("42"), NOW)
@@ -130,7 +131,7 @@ async def test_each_death_is_told_though_it_was_retried(store: Store) -> None:
         (told,) = await store.claim(NOW, 5)
         assert orjson.loads(told.envelope.body)["outcome"] == "dead"
         await store.commit([Outcome(told)], NOW)
-        await store.retry_outgoing("all dead", NOW)
+        await store.retry_outgoing("dead", NOW)
 
 
 async def test_while_held_nothing_is_due(store: Store) -> None:
@@ -146,9 +147,56 @@ async def test_what_was_made_with_outbound_off_waits_for_a_person(store: Store) 
     assert await store.due(NOW, 10) == []
     counts = await store.counts()
     assert (counts.outbox_waiting, counts.outbox_held) == (0, 1)
-    assert await store.retry_outgoing("all dead", NOW) == 0
+    assert await store.retry_outgoing("dead", NOW) == 0
     assert await store.retry_outgoing([made.outgoing[0].id], NOW) == 1
     assert len(await store.due(NOW, 10)) == 1
+
+
+async def sent_one_by_one(store: Store) -> list[str]:
+    """The names of all that goes out, each taken before the next is asked for."""
+    order = []
+    while owed := await store.due(NOW, 10):
+        order.extend(names(owed))
+        for one in owed:
+            await store.settle(one, Sent("42"), NOW)
+    return order
+
+
+async def test_nothing_overtakes_a_step_that_was_held(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", targets=("crm",), reply=False, hold=True)
+    ticket = await owe(store, made.tickets[0], ("crm", "append"), hold=True)
+    await owe(store, ticket, ("crm", "update"), ("desk", "append"))  # outbound is on again
+    assert await sent_one_by_one(store) == ["desk:append"]
+    assert await store.retry_outgoing("held", NOW) == 2
+    assert await sent_one_by_one(store) == ["crm:create", "crm:append", "crm:update"]
+
+
+async def test_a_held_step_keeps_back_what_follows_it_and_nothing_before_it(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", targets=("crm",), reply=False)
+    ticket = await owe(store, made.tickets[0], ("crm", "append"), hold=True)
+    await owe(store, ticket, ("crm", "update"))
+    assert await sent_one_by_one(store) == ["crm:create"]
+    assert await store.retry_outgoing("held", NOW) == 1
+    assert await sent_one_by_one(store) == ["crm:append", "crm:update"]
+
+
+async def test_held_ones_that_are_retried_by_name_still_go_in_order(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", targets=("crm",), reply=False, hold=True)
+    await owe(store, made.tickets[0], ("crm", "append"), hold=True)
+    append, create = [one.outgoing.id for one in await store.outgoing("held")]
+    assert await store.retry_outgoing([append], NOW) == 1
+    assert await sent_one_by_one(store) == []
+    assert await store.retry_outgoing([create], NOW) == 1
+    assert await sent_one_by_one(store) == ["crm:create", "crm:append"]
+
+
+async def test_a_held_reply_keeps_nothing_back(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", hold=True)
+    second = replace(made.outgoing[0], id="e" * 32, content=replace(made.outgoing[0].content, id="e" * 32))
+    await arrive(store, "b")
+    (claim,) = await store.claim(NOW, 1)
+    await store.commit([Outcome(claim, tickets=(replace(made.tickets[0], version=2),), outgoing=(second,))], NOW)
+    assert [one.outgoing.id for one in await store.due(NOW, 5)] == ["e" * 32]
 
 
 async def test_the_list_shows_what_is_not_sent_with_its_ticket(store: Store) -> None:
