@@ -163,7 +163,7 @@ class Api:
         return sender
 
     async def send(self, reply: Reply, now: datetime) -> Sent:
-        raise Refused("the API has no way back: name a mail account in reply_by")
+        raise Refused(f"{self.name} has no way back: name a mail account in reply_by")
 
 
 def _read(body: bytes) -> NewMessage:

@@ -46,6 +46,8 @@ class Case:
     history: tuple[Past, ...] = ()
     load: Mapping[str, int] = field(default_factory=dict)  # open tickets by "group:NAME" and "agent:NAME"
     previous: str = ""  # hash of the ticket's decision before this one
+    by: str = ""  # who acted, if a person or program did: person:li, key:ab12
+    changed: Mapping[str, tuple[Fact, Fact]] = field(default_factory=dict)  # what they changed: field, before, after
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -102,7 +102,10 @@ def _tier(case: Case, company: Company) -> Fact:
 
 
 def tier(case: Case, company: Company) -> str:
-    """The tier that counts: nobody borrows one, so an unproven identity has none."""
+    """The tier that counts: nobody borrows one, so an unproven identity has none. What is not said by the customer
+    changes nothing."""
+    if case.message is None or case.message.author == "agent":
+        return case.ticket.tier
     return company.tier(case.contact) if case.proven else "normal"
 
 

@@ -65,6 +65,21 @@ class Found:
     load: Mapping[str, int] = field(default_factory=dict)  # open tickets by "group:NAME" and "agent:NAME"
     previous: Mapping[str, str] = field(default_factory=dict)  # ticket id to the hash of its latest decision
 
+    def standing(self, ticket: Ticket) -> Ticket:
+        """Where a ticket goes on: the one it was merged into, if it was."""
+        passed: set[str] = set()
+        while ticket.id not in passed and (target := merged_into(ticket)) in self.tickets:
+            passed.add(ticket.id)
+            ticket = self.tickets[target]
+        return ticket
+
+
+def merged_into(ticket: Ticket) -> str:
+    """The ticket that this one was merged into; empty if it was not."""
+    if ticket.status.value != Status.MERGED:
+        return ""
+    return next((related.id for related in ticket.related if related.kind == "duplicate_of"), "")
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
@@ -109,7 +124,7 @@ def place(message: Message, found: Found, now: datetime) -> Placed:
     An open ticket that the message answers takes it; of closed ones a new ticket becomes the follow-up.
     """
     contact = _contact(message, found.contact)
-    answered = list(_answered(message, found))
+    answered = [found.standing(ticket) for ticket in _answered(message, found)]
     current = next((ticket for ticket in answered if ticket.status.value not in ENDED), None)
     if current is not None:
         return Placed("message.received", _continued(current, message, now), contact, False)

@@ -2,13 +2,14 @@
 
 POST /api/v1/messages             202 with the envelope's id and where to ask what became of it
 GET  /api/v1/messages/{envelope}  what became of it
-GET  /api/v1/tickets/{number}     a ticket
+     /api/v1/tickets/...          api_tickets.py
 GET  /api/v1/schemas/{name}       the JSON Schema of a noun
 """
 
 import asyncio
 import re
 import secrets
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
@@ -17,11 +18,12 @@ from pydantic import BaseModel, ValidationError
 from connectors.api import Api, NewMessage
 from gateway import http
 from gateway.accept import Door
+from gateway.permissions import PERMISSIONS, Who
 from gateway.store.work import ApiKey, Idempotency
-from normalizer.canon import Contact, Message, Ticket, public, shape
+from normalizer.canon import Contact, Message, Ticket, shape
 from normalizer.errors import Rejected
 
-SCOPES = ("messages:write", "tickets:read")
+SCOPES = tuple(PERMISSIONS)
 SCHEMAS = {"ticket": Ticket, "message": Message, "contact": Contact}
 LONGEST_WAIT = 30.0
 BODY = NewMessage.model_json_schema()
@@ -48,7 +50,7 @@ def router(door: Door) -> APIRouter:
     """The API's routes. Errors are problem+json (RFC 9457)."""
     routes = APIRouter(prefix="/api/v1", tags=["v1"])
     house = door.house
-    writer, reader = allowed(door, "messages:write"), allowed(door, "tickets:read")
+    writer = allowed(door, "messages:write")
 
     @routes.post(
         "/messages",
@@ -66,7 +68,7 @@ def router(door: Door) -> APIRouter:
         """Hand in what a customer said. The same Idempotency-Key with another body is a conflict (409)."""
         connector = account(door)
         body = await _body(door, asked, connector)
-        _valid(body)
+        valid(body)
         envelope = connector.enclose(
             body, key=idempotency_key or secrets.token_hex(16), key_label=key.label, received_at=house.clock.now(),
             remote=http.remote(asked, house.configured.settings.http.trusted_proxies),
@@ -83,14 +85,6 @@ def router(door: Door) -> APIRouter:
     async def state(envelope: str, _: Annotated[ApiKey, Depends(writer)]) -> State:
         """What became of a message that was handed in."""
         return await _state(door, envelope)
-
-    @routes.get("/tickets/{number}")
-    async def ticket(number: str, _: Annotated[ApiKey, Depends(reader)]) -> dict[str, Any]:
-        """A ticket by its number, as helpdesks get it."""
-        found = await house.store.ticket(number)
-        if found is None:
-            raise Rejected(f"no ticket {number}", status=404, code="not_found")
-        return public(found)
 
     @routes.get("/schemas/{name}")
     async def schema(name: str) -> dict[str, Any]:
@@ -121,6 +115,20 @@ def allowed(door: Door, scope: str) -> Any:
     return check
 
 
+def require(door: Door) -> Callable[[str], Any]:
+    """Makes the dependency that a route has on a permission; it gives who asks."""
+
+    def permission(name: str) -> Any:
+        check = allowed(door, name)
+
+        async def who(key: Annotated[ApiKey, Depends(check)]) -> Who:
+            return Who("key", key.id, key.label, frozenset(key.scopes))
+
+        return who
+
+    return permission
+
+
 def account(door: Door) -> Api:
     """The account of connector `api` that the keys belong to: the first one configured."""
     return next(one for one in door.house.mind.connectors.values() if isinstance(one, Api))
@@ -134,7 +142,7 @@ async def _body(door: Door, asked: Request, connector: Api) -> bytes:
         raise
 
 
-def _valid(body: bytes) -> NewMessage:
+def valid(body: bytes) -> NewMessage:
     try:
         return NewMessage.model_validate_json(body)
     except ValidationError as e:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from connectors import registry
 from connectors.api import Api, ApiSettings
 from connectors.base import Connector, Mailbox
+from connectors.person import Person
 from engine import company as companies
 from engine import rulebook
 from engine.company import Company
@@ -98,8 +99,9 @@ def connectors(configured: Configured) -> Mapping[Account, Connector]:
         if key in known:
             raise ConfigError(configured.document.where("connectors", index), f"{key[0]}/{key[1]} stands here twice")
         known[key] = one
-    if not any(name == "api" for name, _ in known):  # keys are what lets programs in, not settings
-        known["api", "api"] = Api(ApiSettings(connector="api", account="api"))
+    for kind in (Api, Person):  # keys and users are what lets these in, not settings
+        if not any(name == kind.name for name, _ in known):
+            known[kind.name, kind.name] = kind(ApiSettings(connector=kind.name, account=kind.name))
     _check_ways_back(configured, known)
     return known
 

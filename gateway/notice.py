@@ -1,17 +1,33 @@
-"""What the house tells itself by the journal: outcomes of sending, and timers that rang.
+"""What the house tells itself by the journal: outcomes of sending, timers that rang, and what people did.
 
-Both are envelopes of internal connectors (`outbox`, `timer`), about one ticket, written by the store.
+All are envelopes of internal connectors (`outbox` and `timer`, written by the store; `person`, by console and API),
+each about one ticket.
 """
 
-from dataclasses import replace
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from engine.acting import Action, act, comment
+from engine.decision import Fact
 from engine.thread import Found, Placed, Wanted
-from normalizer.canon import Contact, Envelope, External, Milestone, Ticket
+from normalizer.canon import Envelope, External, Message, Milestone, Ticket
+from normalizer.errors import Unreadable
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class News:
+    """A ticket with the news in it. `message` was said among ourselves; an empty trigger decides nothing."""
+
+    placed: Placed
+    message: Message | None = None
+    by: str = ""
+    changed: Mapping[str, tuple[Fact, Fact]] = field(default_factory=dict)
 
 
 class Notice(Protocol):
@@ -19,8 +35,8 @@ class Notice(Protocol):
 
     def wanted(self) -> Wanted: ...
 
-    def placed(self, found: Found, now: datetime) -> Placed | None:
-        """The ticket with the news in it; None if there is nothing to tell. An empty trigger decides nothing."""
+    def news(self, found: Found, now: datetime) -> News | None:
+        """What it makes of the ticket; None if there is nothing to tell. Raises Unreadable if it cannot be done."""
         ...
 
 
@@ -41,14 +57,14 @@ class Settled:
     def wanted(self) -> Wanted:
         return about(self.ticket)
 
-    def placed(self, found: Found, now: datetime) -> Placed | None:
+    def news(self, found: Found, now: datetime) -> News | None:
         ticket = found.tickets.get(self.ticket)
         if ticket is None or found.contact is None:
             return None
         if self.outcome == "dead":
-            return Placed("outgoing.failed", ticket, found.contact, False)
+            return News(Placed("outgoing.failed", ticket, found.contact, False))
         changed = self._acknowledged(ticket) if self.kind == "reply" else self._handed_over(ticket)
-        return news(changed, found.contact) if changed != ticket else None
+        return News(Placed("", changed, found.contact, False)) if changed != ticket else None
 
     def _acknowledged(self, ticket: Ticket) -> Ticket:
         return ticket if ticket.acked_at else replace(ticket, acked_at=self.at)
@@ -74,7 +90,7 @@ class Rang:
     def wanted(self) -> Wanted:
         return about(self.ticket)
 
-    def placed(self, found: Found, now: datetime) -> Placed | None:
+    def news(self, found: Found, now: datetime) -> News | None:
         """A broken promise, unless it was kept, moved, or is a helpdesk's to keep, which does not tell us yet."""
         ticket = found.tickets.get(self.ticket)
         milestone, _, _ = self.name.partition(".")
@@ -85,15 +101,44 @@ class Rang:
             return None
         milestones = {**ticket.sla.milestones, milestone: Milestone(watched.due, None, True)}
         missed = replace(ticket, sla=replace(ticket.sla, milestones=milestones))
-        return Placed("sla.missed", missed, found.contact, False)
+        return News(Placed("sla.missed", missed, found.contact, False))
 
 
-_KINDS: dict[str, TypeAdapter[Any]] = {"outbox": TypeAdapter(Settled), "timer": TypeAdapter(Rang)}
+@dataclass(frozen=True)
+class Done:
+    """Somebody did something to the ticket."""
+
+    action: Action
+
+    @property
+    def ticket(self) -> str:
+        return self.action.ticket
+
+    def wanted(self) -> Wanted:
+        return about(self.ticket)
+
+    def news(self, found: Found, now: datetime) -> News | None:
+        ticket = found.tickets.get(self.ticket)
+        if ticket is None or found.contact is None:
+            raise Unreadable("there is no such ticket", code="invalid")
+        acted = act(self.action, ticket)
+        placed = Placed(acted.trigger, acted.ticket, found.contact, False)
+        return News(placed, comment(self.action, ticket), self.action.by, acted.changed)
+
+
+ACTIONS = "action"  # the account of connector `person` by which people act; by hand made tickets come by another
+
+_KINDS: dict[str, TypeAdapter[Any]] = {
+    "outbox": TypeAdapter(Settled),
+    "timer": TypeAdapter(Rang),
+    f"person/{ACTIONS}": TypeAdapter(Done),
+}
 
 
 def read(envelope: Envelope) -> Notice | None:
     """The notice in an internal envelope; None for every other."""
-    kind = _KINDS.get(envelope.connector)
+    name = f"person/{envelope.account}" if envelope.connector == "person" else envelope.connector
+    kind = _KINDS.get(name)
     if kind is None:
         return None
     notice: Notice = kind.validate_json(envelope.body)
@@ -102,7 +147,3 @@ def read(envelope: Envelope) -> Notice | None:
 
 def about(ticket: str) -> Wanted:
     return Wanted(message="", identities=(), message_ids=(), numbers=(), thread=None, ticket=ticket)
-
-
-def news(ticket: Ticket, contact: Contact) -> Placed:
-    return Placed("", ticket, contact, False)

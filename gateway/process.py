@@ -23,7 +23,7 @@ from gateway.house import House
 from gateway.log import log
 from gateway.mind import Mind
 from gateway.store.work import Claim, Outcome, Timer
-from normalizer.canon import Envelope, HandoverStep, Kind, Message, Outgoing, Ticket, digest
+from normalizer.canon import HandoverStep, Kind, Message, Outgoing, Ticket, digest
 from normalizer.errors import Unreadable
 
 BATCH = 64
@@ -93,18 +93,20 @@ def read(mind: Mind, claim: Claim) -> Reading:
     try:
         if told := notice.read(envelope):
             return Reading(claim, [], told)
-        return Reading(claim, parse(mind, envelope))
+        connector = mind.connectors.get((envelope.connector, envelope.account))
+        if connector is None:
+            raise Unreadable(f"no account {envelope.connector}/{envelope.account} is configured any more")
+        return Reading(claim, understood(mind, connector.parse(envelope)))
+    except Unreadable as e:
+        return Reading(claim, understood(mind, e.readable), trouble=e)
     except Exception as e:
         return Reading(claim, [], trouble=e)
 
 
-def parse(mind: Mind, envelope: Envelope) -> list[Message]:
-    """The messages of an envelope, understood. Raises Unreadable."""
-    connector = mind.connectors.get((envelope.connector, envelope.account))
-    if connector is None:
-        raise Unreadable(f"no account {envelope.connector}/{envelope.account} is configured any more")
-    messages = [mind.enricher.enrich(message) for message in connector.parse(envelope)]
-    return [message if mind.way_back(message) else replace(message, answerable=False) for message in messages]
+def understood(mind: Mind, messages: Sequence[Message]) -> list[Message]:
+    """The messages with what machines can tell of them, and whether anybody can answer."""
+    enriched = [mind.enricher.enrich(message) for message in messages]
+    return [message if mind.way_back(message) else replace(message, answerable=False) for message in enriched]
 
 
 async def one_round(house: House, readings: list[Reading]) -> list[Reading]:
@@ -123,8 +125,7 @@ async def one_round(house: House, readings: list[Reading]) -> list[Reading]:
     committed = await house.store.commit([*empty, *(outcome for _, outcome in made)], now)
     for d, error in zip(drafts, outcomes, strict=True):
         if isinstance(error, Exception):
-            d.reading.trouble = d.reading.trouble or error
-            d.reading.messages = [message for message in d.reading.messages if message is not d.message]
+            fail(d.reading, d.message, error)
     done = {id(d) for (d, _), kept in zip(made, committed[len(empty) :], strict=True) if kept}
     for d, one in made:
         if id(d) in done:
@@ -138,11 +139,22 @@ async def drafted(house: House, readings: Sequence[Reading], now: datetime) -> "
     wanted = [reading.wanted(share) for reading in readings]
     found = iter(await house.store.find([one for each in wanted for one in each], now))
     reach("process.after_find")
-    return [
-        draft(reading, at, next(found), now)
-        for reading, each in zip(readings, wanted, strict=True)
-        for at in range(len(each))
-    ]
+    drafts: list[Draft] = []
+    for reading, each in zip(readings, wanted, strict=True):
+        for message, answer in [
+            (reading.messages[at] if reading.messages else None, next(found)) for at in range(len(each))
+        ]:
+            try:
+                drafts.append(draft(reading, message, answer, now))
+            except Exception as e:
+                fail(reading, message, e)
+    return drafts
+
+
+def fail(reading: Reading, message: Message | None, error: Exception) -> None:
+    """Go on without this message; the envelope is put aside for it in the end."""
+    reading.trouble = reading.trouble or error
+    reading.messages = [other for other in reading.messages if other is not message]
 
 
 async def left(
@@ -172,6 +184,7 @@ class Draft:
     found: Found
     placed: Placed | None
     last: bool  # with it the envelope is done
+    news: notice.News | None = None
 
     def touches(self) -> set[object]:
         """Ticket, contact and the ids that tie a conversation together: what others of this round may not touch."""
@@ -182,10 +195,12 @@ class Draft:
         return touched
 
 
-def draft(reading: Reading, at: int, found: Found, now: datetime) -> Draft:
+def draft(reading: Reading, message: Message | None, found: Found, now: datetime) -> Draft:
     if reading.told:
-        return Draft(reading, None, found, reading.told.placed(found, now), True)
-    message = reading.messages[at]
+        if (news := reading.told.news(found, now)) is None:
+            return Draft(reading, None, found, None, True)
+        return Draft(reading, news.message, found, news.placed, True, news)
+    assert message is not None
     last = len(reading.messages) == 1 and not reading.trouble
     if found.placed_before:
         return Draft(reading, message, found, None, last)
@@ -232,7 +247,7 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime)
         placed = replace(placed, ticket=replace(placed.ticket, number=numbers[placed.ticket.id]))
     if not placed.trigger:  # news that changes the ticket, and nothing to decide
         return Outcome(reading.claim, tickets=(raised(placed.ticket),), done=True)
-    made = house.mind.decide(case(placed, message, draft.found, now))
+    made = house.mind.decide(case(placed, message, draft, now))
     ticket = raised(made.ticket)
     return Outcome(
         reading.claim,
@@ -247,8 +262,9 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime)
     )
 
 
-def case(placed: Placed, message: Message | None, found: Found, now: datetime) -> Case:
+def case(placed: Placed, message: Message | None, draft: Draft, now: datetime) -> Case:
     """What the decision may look at, recorded with it."""
+    found, news = draft.found, draft.news
     return Case(
         trigger=placed.trigger,
         now=now,
@@ -259,6 +275,8 @@ def case(placed: Placed, message: Message | None, found: Found, now: datetime) -
         history=found.history,
         load=found.load,
         previous=found.previous.get(placed.ticket.id, ""),
+        by=news.by if news else "",
+        changed=news.changed if news else {},
     )
 
 

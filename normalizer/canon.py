@@ -38,7 +38,7 @@ REASONS: Mapping[str, str] = {
     "spam_trap": "The hidden field no person sees was filled in.",
     "malformed": "The body is not what the connector's format demands.",
     "invalid": "The form or request lacks a required field or has a wrong one.",
-    "conflict": "The same idempotency key was used for something else.",
+    "conflict": "It contradicts what came before: an idempotency key used otherwise, or a ticket that changed meanwhile.",
     "unreadable": "No message can be made of these bytes.",
     "poison": "Processing failed repeatedly; set aside so that others go on.",
 }
@@ -208,6 +208,7 @@ class Message:
     signature: str = ""
     html: str = ""
     attachments: tuple[Attachment, ...] = ()
+    visibility: Literal["public", "internal"] = "public"  # internal: among colleagues, never for the customer
     answerable: bool = True  # may it be acknowledged
     proven: bool = False  # the sender's identity is proven (signed channel, DKIM/DMARC, trusted relay)
     claims: Mapping[str, str] = field(default_factory=dict)  # what the sender filled in: type, order_number, phone, ...
@@ -265,6 +266,10 @@ class Review:
     reasons: tuple[str, ...] = ()
     group: str = ""
     hold: tuple[str, ...] = ()  # acknowledge, hand_over
+    by: str = ""  # who gave the verdict, when, and in what words
+    at: datetime | None = None
+    verdict: Literal["", "approved", "rejected"] = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +282,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    kind: Literal["duplicate_of", "follow_up_of", "parent", "child", "similar"]
+    """`duplicate_of` the one this was merged into; `merged` is that one's word for it."""
+
+    kind: Literal["duplicate_of", "merged", "follow_up_of", "parent", "child", "similar", "related"]
     id: str
 
 

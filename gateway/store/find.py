@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from engine.decision import Past
-from engine.thread import Found, Wanted
+from engine.thread import Found, Wanted, merged_into
 from gateway.crypto import Vault
 from gateway.store.commit import external
 from gateway.store.dialect import chunks, one_of
@@ -118,7 +118,8 @@ class _Search:
         by_message_id = {i: ticket for i in one.message_ids if (ticket := self._bearer(one, i, contact))}
         by_number = {number: self.numbered[number] for number in one.numbers if number in self.numbered}
         by_thread = self._by_thread(one, contact)
-        named = {*by_message_id.values(), *by_number.values(), by_thread, one.ticket} & self.tickets.keys()
+        asked = {*by_message_id.values(), *by_number.values(), by_thread, one.ticket}
+        named = self._with_targets(asked & self.tickets.keys())
         return Found(
             placed_before=one.message in self.placed,
             contact=self.contacts.get(contact) if contact else None,
@@ -174,10 +175,20 @@ class _Search:
     def _tickets(self, asked: set[str]) -> None:
         borne = {ticket for tickets in self.borne.values() for ticket in tickets}
         named = {*borne, *self.replied.values(), *self.numbered.values(), *self.threads.values(), *asked}
-        rows = self._all(_tickets, named)
-        self.keys.fetch_of(self.connection, rows)
-        self.tickets: dict[str, Ticket] = {row.id: self.keys.ticket(row) for row in rows}
-        self.decided = {row.id: row.decided for row in rows}
+        self.tickets: dict[str, Ticket] = {}
+        self.decided: dict[str, str] = {}
+        while named:
+            rows = self._all(_tickets, named)
+            self.keys.fetch_of(self.connection, rows)
+            self.tickets.update({row.id: self.keys.ticket(row) for row in rows})
+            self.decided.update({row.id: row.decided for row in rows})
+            named = {merged_into(self.tickets[row.id]) for row in rows} - self.tickets.keys() - {""}
+
+    def _with_targets(self, named: set[str]) -> set[str]:
+        """These tickets, and those they were merged into."""
+        while targets := {merged_into(self.tickets[ticket]) for ticket in named} & self.tickets.keys() - named:
+            named |= targets
+        return named
 
     def _contacts(self, wanted: Sequence[Wanted]) -> None:
         for row in self._all(_took_part, self._questionable()):

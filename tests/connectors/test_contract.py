@@ -29,7 +29,8 @@ HERE = Path(__file__).parent
 MOMENT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)  # the captured signatures are of this minute
 FOLDERS = sorted(path.parent for path in HERE.glob("*/settings.json"))
 ARRIVALS = sorted(path for path in HERE.glob("*/*") if path.suffix in (".http", ".eml"))
-REQUESTS = [path for path in ARRIVALS if path.suffix == ".http" and path.parent.name != "api"]
+KEYED = ("api", "person")  # the gateway knows who calls, by key or session
+REQUESTS = [path for path in ARRIVALS if path.suffix == ".http" and path.parent.name not in KEYED]
 SIGNED = [path for path in REQUESTS if path.parent.name == "webhook"]
 
 
@@ -59,7 +60,7 @@ def envelope_of(house: Any, path: Path, at: datetime = MOMENT) -> Envelope:
         route = ("zhang.san@example.net", ("support@example.com",), "mail.example.net", "192.0.2.25", "TLSv1.3", "")
         arrival = Arrival(path.read_bytes(), *route)
         made = house.envelope(arrival, at)
-    elif path.parent.name == "api":
+    elif path.parent.name in KEYED:
         made = house.enclose(captured(path).body, key="key-1", key_label="shop", received_at=at, remote="192.0.2.7")
     else:
         made = enclose(house, captured(path, at))

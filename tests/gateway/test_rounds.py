@@ -75,8 +75,23 @@ def test_a_batch_of_hundreds_keeps_nobody_waiting_and_loses_nothing(waiting: Gat
 
 def test_messages_of_one_batch_stay_in_their_order(waiting: Gateway) -> None:
     said = [
-        {"id": f"m{n}", "text": f"第{n}句", "from": f"c{n % 2}@example.cn", "thread": f"room {n % 2}"} for n in range(20)
+        {"id": f"m{n}", "text": f"第{n}句", "from": f"c{n % 2}@example.cn", "thread": f"room {n % 2}"}
+        for n in range(20)
     ]
     assert waiting.webhook(json.dumps({"messages": said}).encode(), identity="batch") == 204
 
     assert worked_on(waiting) == [[f"第{n}句" for n in range(0, 20, 2)], [f"第{n}句" for n in range(1, 20, 2)]]
+
+
+def test_what_is_readable_of_a_batch_goes_on_and_the_rest_is_set_aside_by_name(waiting: Gateway) -> None:
+    said = [{"id": f"m{n}", "text": f"第{n}件", "from": f"c{n}@example.cn"} for n in range(4)]
+    del said[2]["from"]
+    assert waiting.webhook(json.dumps({"messages": said}).encode(), identity="batch") == 204
+
+    assert worked_on(waiting) == [["第0件"], ["第1件"], ["第3件"]]
+    (row,) = waiting.json("quarantine", "list", "--json")
+    assert row["reason"] == "message 3 of 4: no sender"
+    waiting.cli("quarantine", "retry", row["id"])
+    waiting.settle()
+    assert len(waiting.tickets()) == 3  # what was placed is not placed again
+    assert [again["reason"] for again in waiting.json("quarantine", "list", "--json")] == [row["reason"]]

@@ -1,0 +1,205 @@
+"""/api/v1/tickets: what people do at the console, for programs. The same verbs, checks and permissions.
+
+GET   /tickets                      newest first, by cursor
+POST  /tickets                      a ticket by hand
+GET   /tickets/{number}             with ETag: its version
+PATCH /tickets/{number}             fields, with If-Match
+POST  /tickets/{number}/claim | comments | merge | links | review
+GET   /tickets/{number}/messages | decisions
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from connectors.api import NewMessage
+from engine.acting import Link
+from gateway.acting import Acting, Outcome
+from gateway.api import valid
+from gateway.permissions import Who
+from normalizer.canon import Ticket, public
+from normalizer.errors import Rejected
+
+Version = Annotated[str, Header(alias="If-Match", description="The ETag of the ticket as you saw it.")]
+Require = Callable[[str], Any]
+Changes = Annotated[dict[str, str], Field(max_length=50, description="A field's name and value; empty takes it away.")]
+NEW = NewMessage.model_json_schema()
+
+
+class Words(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(min_length=1, max_length=20_000)
+    public: bool = Field(default=False, description="The customer may see it; otherwise it is among colleagues.")
+
+
+class Other(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    into: str = Field(description="Number of the ticket that goes on.")
+
+
+class Linked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    other: str = Field(description="Number of the other ticket.")
+    kind: Link = "related"
+
+
+class Judged(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    verdict: Literal["approved", "rejected"]
+    note: str = Field(default="", max_length=2_000)
+    changes: Changes = {}
+
+
+class Became(BaseModel):
+    """What became of it: `done` with the numbers of its tickets, or `waiting` (202) if work on it has not ended yet."""
+
+    envelope: str
+    state: str
+    tickets: list[str]
+
+
+class Page(BaseModel):
+    """A page of tickets; `next` is the cursor of the following one, empty at the end."""
+
+    items: list[dict[str, Any]]
+    next: str
+
+
+def router(acting: Acting, require: Require) -> APIRouter:
+    routes = APIRouter(prefix="/api/v1/tickets", tags=["tickets"], responses=PROBLEMS)
+    store = acting.house.store
+    Reader = Annotated[Who, Depends(require("tickets:read"))]  # noqa: N806 - a type, as FastAPI wants it
+    Writer = Annotated[Who, Depends(require("tickets:write"))]  # noqa: N806
+
+    @routes.get("", response_model=Page)
+    async def listed(
+        _: Reader,
+        after: Annotated[str, Query(max_length=40, description="`next` of the page before")] = "",
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        status: str = "", priority: str = "", category: str = "", group: str = "", assignee: str = "",
+        channel: str = "",
+    ) -> Page:  # fmt: skip
+        """Tickets, newest first."""
+        chosen = {"status": status, "priority": priority, "category": category, "group": group,
+                  "assignee": assignee, "channel": channel}  # fmt: skip
+        found = await store.tickets(after=after, limit=limit + 1, **{n: v for n, v in chosen.items() if v})
+        items = [public(ticket) for ticket, _ in found[:limit]]
+        return Page(items=items, next=items[-1]["number"] if len(found) > limit else "")
+
+    @routes.post("", status_code=201, response_model=Became, openapi_extra=_body(NEW))
+    async def create(
+        asked: Request, answer: Response, who: Writer, key: Annotated[str, Header(alias="Idempotency-Key")] = ""
+    ) -> Became:
+        """A ticket by hand: what a customer told somebody here, in the words of POST /api/v1/messages."""
+        body = await asked.body()
+        valid(body)
+        return _answered(await acting.create(who, body, key), answer)
+
+    @routes.get("/{number}")
+    async def one(number: str, answer: Response, _: Reader) -> dict[str, Any]:
+        """A ticket as helpdesks get it."""
+        ticket = await acting.ticket(number)
+        answer.headers["ETag"] = etag(ticket)
+        return public(ticket)
+
+    @routes.patch("/{number}", response_model=Became)
+    async def change(
+        number: str, changes: Changes, answer: Response, who: Writer, if_match: Version = ""
+    ) -> Became:  # fmt: skip
+        """Set fields: status, priority, category, subcategory, group, assignee, type, subject, tags, custom.NAME."""
+        return _answered(await acting.update(who, number, changes, await version(acting, number, if_match)), answer)
+
+    @routes.post("/{number}/claim", response_model=Became)
+    async def claim(number: str, answer: Response, who: Writer, if_match: Version = "") -> Became:
+        """Take a ticket that nobody has."""
+        return _answered(await acting.claim(who, number, await version(acting, number, if_match)), answer)
+
+    @routes.post("/{number}/comments", status_code=201, response_model=Became)
+    async def comment(
+        number: str, words: Words, answer: Response, who: Writer,
+        key: Annotated[str, Header(alias="Idempotency-Key", max_length=255)] = "",
+    ) -> Became:  # fmt: skip
+        """Say something beside the ticket."""
+        said = await acting.comment(who, number, words.text, public=words.public, key=key)
+        return _answered(said, answer)
+
+    @routes.post("/{number}/merge", response_model=Became)
+    async def merge(number: str, other: Other, answer: Response, who: Writer, if_match: Version = "") -> Became:
+        """End this ticket and go on in another."""
+        seen = await version(acting, number, if_match)
+        return _answered(await acting.merge(who, number, other.into, seen), answer)
+
+    @routes.post("/{number}/links", status_code=201, response_model=Became)
+    async def link(number: str, linked: Linked, answer: Response, who: Writer) -> Became:
+        """Two tickets have to do with each other."""
+        return _answered(await acting.link(who, number, linked.other, linked.kind), answer)
+
+    @routes.post("/{number}/review", response_model=Became)
+    async def review(number: str, judged: Judged, answer: Response, who: Writer, if_match: Version = "") -> Became:
+        """A verdict on what the rules were unsure of."""
+        seen = await version(acting, number, if_match)
+        return _answered(await acting.review(who, number, judged.verdict, judged.note, judged.changes, seen), answer)
+
+    @routes.get("/{number}/messages")
+    async def messages(
+        number: str, _: Reader, after: str = "", limit: Annotated[int, Query(ge=1, le=200)] = 100
+    ) -> dict[str, Any]:
+        """What was said, in order."""
+        ticket = await acting.ticket(number)
+        found = await store.messages(ticket.id, after, limit + 1)
+        return _paged([public(message) for message in found[:limit]], "id", len(found) > limit)
+
+    @routes.get("/{number}/decisions")
+    async def decisions(
+        number: str, _: Reader, after: str = "", limit: Annotated[int, Query(ge=1, le=200)] = 100
+    ) -> dict[str, Any]:
+        """What was decided and why, in order."""
+        ticket = await acting.ticket(number)
+        found = await store.decisions(ticket.id, after, limit + 1)
+        return _paged([public(decision) for decision in found[:limit]], "hash", len(found) > limit)
+
+    return routes
+
+
+def etag(ticket: Ticket) -> str:
+    return f'"{ticket.version}"'
+
+
+async def version(acting: Acting, number: str, if_match: str) -> int | None:
+    """The version in an If-Match; 412 if it is not the present one any more (RFC 9110 13.1.1)."""
+    if not if_match or if_match == "*":
+        return None
+    ticket = await acting.ticket(number)
+    if etag(ticket) not in [part.strip().removeprefix("W/") for part in if_match.split(",")]:
+        raise Rejected(f"the ticket is at version {ticket.version} now", status=412, code="conflict")
+    return ticket.version
+
+
+def _answered(outcome: Outcome, answer: Response) -> Became:
+    if outcome.state == "waiting":
+        answer.status_code = 202
+    return Became(envelope=outcome.envelope, state=outcome.state, tickets=list(outcome.tickets))
+
+
+def _paged(items: list[dict[str, Any]], name: str, more: bool) -> dict[str, Any]:
+    return {"items": items, "next": items[-1][name] if more else ""}
+
+
+def _body(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": dict(schema)}}}}
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": what, "content": {"application/problem+json": {}}}
+    for status, what in (
+        (401, "No valid key"), (403, "The key may not do this"), (404, "No such ticket"),
+        (409, "The ticket changed meanwhile"), (412, "If-Match names another version"),
+        (422, "It cannot be done"), (503, "It could not be stored just now"),
+    )
+}  # fmt: skip
