@@ -38,7 +38,7 @@ REASONS: Mapping[str, str] = {
     "spam_trap": "The hidden field no person sees was filled in.",
     "malformed": "The body is not what the connector's format demands.",
     "invalid": "The form or request lacks a required field or has a wrong one.",
-    "conflict": "It contradicts what came before: an idempotency key used otherwise, or a ticket that changed meanwhile.",
+    "conflict": "It contradicts what came before: an idempotency key used otherwise, or a ticket that changed.",
     "unreadable": "No message can be made of these bytes.",
     "poison": "Processing failed repeatedly; set aside so that others go on.",
 }
