@@ -19,6 +19,8 @@ from connectors.api import Api, NewMessage
 from gateway import http
 from gateway.accept import Door
 from gateway.permissions import PERMISSIONS, Who
+from gateway.problems import described
+from gateway.programs import new_message
 from gateway.store.work import ApiKey, Idempotency
 from normalizer.canon import Contact, Message, Ticket, shape
 from normalizer.errors import Rejected
@@ -26,7 +28,6 @@ from normalizer.errors import Rejected
 SCOPES = tuple(PERMISSIONS)
 SCHEMAS = {"ticket": Ticket, "message": Message, "contact": Contact}
 LONGEST_WAIT = 30.0
-BODY = NewMessage.model_json_schema()
 
 
 class Accepted(BaseModel):
@@ -48,7 +49,7 @@ class State(BaseModel):
 
 def router(door: Door) -> APIRouter:
     """The API's routes. Errors are problem+json (RFC 9457)."""
-    routes = APIRouter(prefix="/api/v1", tags=["v1"])
+    routes = APIRouter(prefix="/api/v1", tags=["messages"], responses=described(401, 403, 404))
     house = door.house
     writer = allowed(door, "messages:write")
 
@@ -56,8 +57,8 @@ def router(door: Door) -> APIRouter:
         "/messages",
         status_code=202,
         response_model=Accepted,
-        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": BODY}}}},
-        responses={401: {}, 403: {}, 409: {}, 413: {}, 422: {}, 503: {}},
+        openapi_extra=new_message(),
+        responses=described(409, 413, 503),
     )
     async def create(
         asked: Request,

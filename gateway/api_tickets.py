@@ -8,24 +8,24 @@ POST  /tickets/{number}/claim | comments | merge | links | review
 GET   /tickets/{number}/messages | decisions
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from connectors.api import NewMessage
 from engine.acting import Link
 from gateway.acting import Acting, Outcome
 from gateway.api import valid
 from gateway.permissions import Who
+from gateway.problems import described
+from gateway.programs import new_message
 from normalizer.canon import Ticket, public
 from normalizer.errors import Rejected
 
 Version = Annotated[str, Header(alias="If-Match", description="The ETag of the ticket as you saw it.")]
 Require = Callable[[str], Any]
 Changes = Annotated[dict[str, str], Field(max_length=50, description="A field's name and value; empty takes it away.")]
-NEW = NewMessage.model_json_schema()
 
 
 class Words(BaseModel):
@@ -72,7 +72,7 @@ class Page(BaseModel):
 
 
 def router(acting: Acting, require: Require) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/tickets", tags=["tickets"], responses=PROBLEMS)
+    routes = APIRouter(prefix="/api/v1/tickets", tags=["tickets"], responses=described(401, 403, 404, 409, 412, 503))
     store = acting.house.store
     Reader = Annotated[Who, Depends(require("tickets:read"))]  # noqa: N806 - a type, as FastAPI wants it
     Writer = Annotated[Who, Depends(require("tickets:write"))]  # noqa: N806
@@ -92,7 +92,7 @@ def router(acting: Acting, require: Require) -> APIRouter:
         items = [public(ticket) for ticket, _ in found[:limit]]
         return Page(items=items, next=items[-1]["number"] if len(found) > limit else "")
 
-    @routes.post("", status_code=201, response_model=Became, openapi_extra=_body(NEW))
+    @routes.post("", status_code=201, response_model=Became, openapi_extra=new_message())
     async def create(
         asked: Request, answer: Response, who: Writer, key: Annotated[str, Header(alias="Idempotency-Key")] = ""
     ) -> Became:
@@ -189,17 +189,3 @@ def _answered(outcome: Outcome, answer: Response) -> Became:
 
 def _paged(items: list[dict[str, Any]], name: str, more: bool) -> dict[str, Any]:
     return {"items": items, "next": items[-1][name] if more else ""}
-
-
-def _body(schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": dict(schema)}}}}
-
-
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": what, "content": {"application/problem+json": {}}}
-    for status, what in (
-        (401, "No valid key"), (403, "The key may not do this"), (404, "No such ticket"),
-        (409, "The ticket changed meanwhile"), (412, "If-Match names another version"),
-        (422, "It cannot be done"), (503, "It could not be stored just now"),
-    )
-}  # fmt: skip

@@ -8,10 +8,8 @@
 """
 
 import asyncio
-from typing import Any
 
 import starlette.requests
-from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
@@ -19,7 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connectors.base import Webhook
-from gateway import api, api_tickets, http, metrics
+from gateway import api, api_tickets, http, metrics, problems, programs
 from gateway.accept import Door
 from gateway.acting import Acting
 from gateway.console import form, page
@@ -28,26 +26,22 @@ from gateway.limit import Limiter
 from normalizer.errors import Rejected, Unavailable
 
 INBOUND = "/in/"
-TRY_AGAIN = {"Retry-After": "5"}
 
 
 def build(house: House, roles: frozenset[str], ready: asyncio.Event) -> ASGIApp:
     """The application with the doors of these roles; `ready` is set once the process stands."""
     routes: list[BaseRoute] = []
-    programs = FastAPI(
-        title="Ticketgate", version="1", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json",
-        exception_handlers=PROBLEMS,
-    )  # fmt: skip
+    api_app = programs.application()
     door, limiter = Door(house), Limiter()
     if "accept" in roles:
         routes.extend(form.routes(door, limiter))
-        programs.include_router(api.router(door))
-        programs.include_router(api_tickets.router(Acting(door), api.require(door)))
+        api_app.include_router(api.router(door))
+        api_app.include_router(api_tickets.router(Acting(door), api.require(door)))
     if "console" in roles:
         routes.append(Route("/", lambda _: RedirectResponse("/console/")))
         routes.extend(page.routes(house))
     routes += [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", measured), page.static()]
-    app = Starlette(routes=[*routes, Mount("/", programs)], exception_handlers=PROBLEMS)
+    app = Starlette(routes=[*routes, Mount("/", api_app)], exception_handlers=problems.HANDLERS)
     app.state.house, app.state.ready = house, ready
     return Front(Inbound(door, limiter), app) if "accept" in roles else app
 
@@ -77,9 +71,9 @@ class Inbound:
         try:
             answer = await self.answer(asked)
         except Rejected as e:
-            answer = await _rejected(asked, e)
+            answer = await problems.rejected(asked, e)
         except Unavailable as e:
-            answer = await _unavailable(asked, e)
+            answer = await problems.unavailable(asked, e)
         except starlette.requests.ClientDisconnect:
             return  # nobody is there to be answered, and nothing was promised
         await answer(scope, receive, send)
@@ -135,17 +129,3 @@ async def measured(asked: starlette.requests.Request) -> Response:
     metrics.outbox_held.set(counts.outbox_held)
     metrics.tickets_stored.set(counts.tickets)
     return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-async def _rejected(_: starlette.requests.Request, e: Exception) -> Response:
-    assert isinstance(e, Rejected)
-    return http.problem(e.status, e.code, e.reason)
-
-
-async def _unavailable(_: starlette.requests.Request, e: Exception) -> Response:
-    """Nothing was kept; the caller must come again."""
-    assert isinstance(e, Unavailable)
-    return http.problem(503, "unavailable", "could not be stored just now; send it again", TRY_AGAIN)
-
-
-PROBLEMS: dict[int | type[Exception], Any] = {Rejected: _rejected, Unavailable: _unavailable}
