@@ -14,6 +14,7 @@ from typing import Any as Anything
 from engine import trace
 from engine.company import Company
 from engine.decision import (
+    Acknowledge,
     AskReview,
     Case,
     Decision,
@@ -172,6 +173,12 @@ def _outcome(board: _Board, company: Company) -> Decision:
         withheld=(*withheld, *nobody),
         ticket=replace(before_rules, **changes),
     )
+
+
+def unacknowledged(decision: Decision, reason: str) -> Decision:
+    """The decision without its acknowledgement, which cannot be given for this reason."""
+    effects = tuple(effect for effect in decision.effects if not isinstance(effect, Acknowledge))
+    return sealed(replace(decision, effects=effects, withheld=(*decision.withheld, f"acknowledge: {reason}")))
 
 
 def _by_place(fired: Fired) -> tuple[int, int, str]:

@@ -73,6 +73,8 @@ _WITHHELD_ZH: Words = {
     "only once, when the ticket is new": "只在新建工单时回复一次",
     "already acknowledged": "已回复过",
     " with ": "，所需技能 ",
+    "template ": "模板 ",
+    " cannot be rendered": " 无法生成",
 }
 
 

@@ -1,15 +1,17 @@
 """The customer's acknowledgement: a Liquid template in the customer's language, with the promise the SLA computed.
 
 What a template may say is the engine's (`engine/acknowledgement.py`); rendering it is ours. Templates are what
-operators write, so they run within limits: no other files, bounded loops and output.
+operators write, so they run within limits: no other files, bounded loops and output. `gateway/rehearse.py` renders
+each of them before any customer is answered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from liquid import BoundTemplate, Environment, StrictUndefined
 from liquid.exceptions import LiquidError
+from liquid.span import Span
 
 from engine import acknowledgement
 from engine.company import Company
@@ -28,6 +30,11 @@ class _Bounded(Environment):
     local_namespace_limit = 20_000
     context_depth_limit = 10
 
+    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
+        super().setup_tags_and_filters(extra=extra)
+        for of_other_files in ("include", "render"):
+            del self.tags[of_other_files]
+
 
 @dataclass(frozen=True, slots=True)
 class Templates:
@@ -43,13 +50,25 @@ class Templates:
     def render(
         self, name: str, ticket: Ticket, contact: Contact, company: Company, vocabulary: Vocabulary
     ) -> tuple[str, str, str]:
-        """Language, subject and words. Raises ConfigError if the template cannot be rendered."""
+        """Language, subject and words. Raises ConfigError at the place of what cannot be rendered."""
         language = acknowledgement.language(ticket, contact, [of for named, of in self.parsed if named == name])
         values = acknowledgement.variables(ticket, contact, company, vocabulary, language)
-        try:
-            return language, *acknowledgement.parts(self.parsed[name, language].render(**values))
-        except LiquidError as e:
-            raise ConfigError(Where(f"{name}.{language}.liquid"), str(e)) from e
+        return language, *rendered(self.parsed[name, language], values)
+
+
+def rendered(template: BoundTemplate, values: Mapping[str, str | bool]) -> tuple[str, str]:
+    """Subject and words. Raises ConfigError at the place of what cannot be rendered."""
+    try:
+        return acknowledgement.parts(template.render(**values))
+    except Exception as e:  # filters raise what they like: decimal.InvalidOperation, for one
+        told = e.message if isinstance(e, LiquidError) else type(e).__name__
+        raise ConfigError(_fault(template, e), f"cannot be rendered: {told}", code="template") from e
+
+
+def _fault(template: BoundTemplate, e: Exception) -> Where:
+    if isinstance(e, LiquidError) and e.token:
+        return _place(Path(template.path or ""), e.token.source, e.token.start_index)
+    return Where(str(template.path))
 
 
 def read_templates(folder: Path) -> Templates:
@@ -70,17 +89,23 @@ def _parsed(environment: Environment, file: Path) -> BoundTemplate:
     except (OSError, UnicodeDecodeError) as e:
         raise ConfigError(Where(str(file)), f"cannot be read: {type(e).__name__}", "save it as UTF-8") from e
     try:
-        template = environment.from_string(text)
+        template = environment.from_string(text, path=file)
     except LiquidError as e:
         index = e.token.start_index if e.token else 0
-        raise ConfigError(_place(file, text, index), f"not a Liquid template: {e.message}", code="template") from e
-    for variable, uses in template.analyze(include_partials=False).globals.items():
-        if variable not in acknowledgement.VARIABLES:
-            hint = "known: " + ", ".join(acknowledgement.VARIABLES)
-            raise ConfigError(
-                _place(file, text, uses[0].span.index), f"unknown variable {variable!r}", hint, "template"
-            )
+        hint = "{{ number }}, and the tags " + ", ".join(sorted(filter(str.isalpha, environment.tags)))
+        raise ConfigError(_place(file, text, index), f"not a Liquid template: {e.message}", hint, "template") from e
+    used = template.analyze(include_partials=False)
+    variables = {name: uses[0].span for name, uses in used.globals.items()}
+    _known("variable", variables, acknowledgement.VARIABLES, file, text)
+    _known("filter", {name: uses[0] for name, uses in used.filters.items()}, environment.filters, file, text)
     return template
+
+
+def _known(word: str, used: Mapping[str, Span], known: Iterable[str], file: Path, text: str) -> None:
+    for name, span in used.items():
+        if name not in known:
+            where = _place(file, text, span.index)
+            raise ConfigError(where, f"unknown {word} {name!r}", "known: " + ", ".join(known), "template")
 
 
 def _place(file: Path, text: str, index: int) -> Where:

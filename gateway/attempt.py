@@ -126,7 +126,8 @@ class Decider:
     def decide(self, message: Message) -> Decision:
         now = max(self.clock.now(), message.received_at)
         placed = place(message, Found(), now)
-        return self.mind.decide(Case(placed.trigger, now, placed.ticket, placed.contact, message, message.proven))
+        case = Case(placed.trigger, now, placed.ticket, placed.contact, message, message.proven)
+        return self.mind.decide(case)[0]
 
     def words(self, decision: Decision) -> dict[str, str] | None:
         """The acknowledgement as the customer would read it, with a sample number."""

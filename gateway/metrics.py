@@ -14,6 +14,9 @@ processed = Counter(
 )
 tickets = Counter("ticketgate_tickets_created", "Tickets made", ["channel", "category", "priority"], registry=registry)
 fired = Counter("ticketgate_rules_fired", "Times each rule fired", ["rule"], registry=registry)
+unrendered = Counter(
+    "ticketgate_acknowledgements_unrendered", "Withheld since their template cannot be rendered", registry=registry
+)
 settled = Counter(
     "ticketgate_outgoing_settled", "What the outbox sent or gave up", ["target", "outcome"], registry=registry
 )

@@ -1,7 +1,7 @@
 """What decides: everything `ticketgate decide` needs, read from files; nothing is opened, listened to or sent."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,11 +12,12 @@ from connectors.person import Person
 from engine import company as companies
 from engine import rulebook
 from engine.company import Company
-from engine.decide import decide
-from engine.decision import Case, Decision
+from engine.decide import decide, unacknowledged
+from engine.decision import Acknowledge, Case, Decision
 from engine.explain import explain
 from engine.ruleset import RuleSet
 from engine.vocabulary import Labels, Vocabulary
+from gateway import rehearse
 from gateway import settings as settings_files
 from gateway.acknowledge import Templates, read_templates
 from gateway.settings import Configured
@@ -26,6 +27,9 @@ from normalizer.enrich import Enricher
 from normalizer.errors import ConfigError, Where
 
 Account = tuple[str, str]  # connector, account
+Words = tuple[str, str, str]  # of an acknowledgement: language, subject, text
+
+UNRENDERED = "template "  # how the reason begins for which such an acknowledgement was withheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +45,27 @@ class Mind:
     ruleset: RuleSet
     templates: Templates
 
-    def decide(self, case: Case) -> Decision:
-        return decide(self.ruleset, self.company, case)
+    def decide(self, case: Case) -> tuple[Decision, Words | None]:
+        """What the rules decide, and the words of the acknowledgement if there is to be one.
+
+        A template that cannot be rendered costs the acknowledgement, not the ticket: the decision says so.
+        """
+        made = decide(self.ruleset, self.company, case)
+        template = next((effect.template for effect in made.effects if isinstance(effect, Acknowledge)), "")
+        if not template:
+            return made, None
+        try:
+            return made, self.words(template, made.ticket, case.contact)
+        except ConfigError as e:
+            where = replace(e.where, file=Path(e.where.file).name)  # the same wherever the rules stand
+            return unacknowledged(made, f"{UNRENDERED}{where} cannot be rendered"), None
 
     def explain(self, decision: Decision, language: str) -> list[str]:
         """A decision in plain sentences, Chinese or English."""
         return explain(decision, language, self.vocabulary, self.company)
 
-    def words(self, template: str, ticket: Ticket, contact: Contact) -> tuple[str, str, str]:
-        """Language, subject and text of an acknowledgement."""
+    def words(self, template: str, ticket: Ticket, contact: Contact) -> Words:
+        """Language, subject and text of an acknowledgement. Raises ConfigError."""
         return self.templates.render(template, ticket, contact, self.company, self.vocabulary)
 
     def way_back(self, message: Message) -> tuple[Account, Address] | None:
@@ -78,6 +94,7 @@ def read(configured: Configured) -> Mind:
     templates = read_templates(configured.rules / "templates")
     helpdesks = frozenset(str(raw.get("name", "")) for raw in settings.helpdesks)
     vocabulary = _vocabulary(cues, known, templates, helpdesks)
+    rehearse.templates(templates, known, vocabulary)
     accounts = connectors(configured)
     return Mind(
         configured=configured,

@@ -21,7 +21,7 @@ from gateway import acknowledge, metrics, notice
 from gateway.faults import reach
 from gateway.house import House
 from gateway.log import log
-from gateway.mind import Mind
+from gateway.mind import UNRENDERED, Mind, Words
 from gateway.store.work import Claim, Outcome, Timer
 from normalizer.canon import HandoverStep, Kind, Message, Outgoing, Ticket, digest
 from normalizer.errors import Unreadable
@@ -247,7 +247,7 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime)
         placed = replace(placed, ticket=replace(placed.ticket, number=numbers[placed.ticket.id]))
     if not placed.trigger:  # news that changes the ticket, and nothing to decide
         return Outcome(reading.claim, tickets=(raised(placed.ticket),), done=True)
-    made = house.mind.decide(case(placed, message, draft, now))
+    made, words = house.mind.decide(case(placed, message, draft, now))
     ticket = raised(made.ticket)
     return Outcome(
         reading.claim,
@@ -255,7 +255,7 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime)
         contacts=(placed.contact,),
         tickets=(ticket,),
         decisions=(made,),
-        outgoing=outgoing(house, made, ticket, now),
+        outgoing=outgoing(house, made, words, ticket, now),
         timers=timers(ticket) if placed.is_new else (),
         done=draft.last,
         hold=not house.outbound,
@@ -284,14 +284,15 @@ def raised(ticket: Ticket) -> Ticket:
     return replace(ticket, version=ticket.version + 1)
 
 
-def outgoing(house: House, made: Decision, ticket: Ticket, now: datetime) -> tuple[Outgoing, ...]:
+def outgoing(
+    house: House, made: Decision, words: Words | None, ticket: Ticket, now: datetime
+) -> tuple[Outgoing, ...]:
     """The decision's effects that leave the house, as things owed. Their ids make each of them happen once."""
     owed: list[Outgoing] = []
     for effect in made.effects:
         match effect:
-            case Acknowledge(template) if made.case.message:
+            case Acknowledge() if words and made.case.message:
                 if via := house.mind.way_back(made.case.message):
-                    words = house.mind.words(template, ticket, made.case.contact)
                     reply = acknowledge.reply(words, ticket, made.case.message, *via)
                     owed.append(Outgoing(reply.id, "reply", "/".join(via[0]), ticket.id, now, reply))
             case HandOver(targets):
@@ -346,6 +347,10 @@ def count(one: Outcome, now: datetime) -> None:
     for made in one.decisions:
         for rule in made.fired:
             metrics.fired.labels(rule.rule).inc()
+        for reason in made.withheld:
+            if reason.startswith(f"acknowledge: {UNRENDERED}"):
+                metrics.unrendered.inc()
+                log.error("acknowledgement withheld", ticket=made.ticket.number, reason=reason)
         if made.case.trigger == "ticket.created":
             ticket = made.ticket
             category = ticket.category.value if ticket.category else "none"
