@@ -100,7 +100,7 @@ def router(door: Door) -> APIRouter:
 def allowed(door: Door, scope: str) -> Any:
     """A dependency that lets in keys with this scope. What is refused is kept, without the key."""
 
-    async def check(asked: Request, authorization: Annotated[str, Header()] = "") -> ApiKey:
+    async def check(asked: Request, authorization: Annotated[str, Header(include_in_schema=False)] = "") -> ApiKey:
         kind, _, secret = authorization.partition(" ")
         found = await door.house.store.key(secret.strip()) if kind.lower() == "bearer" else None
         if found is not None and scope in found.scopes:
