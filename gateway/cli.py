@@ -35,6 +35,7 @@ Config = Annotated[Path | None, typer.Option("--config", help="The settings file
 Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of a table (always when piped).")]
 Lang = Annotated[str, typer.Option("--lang", help="zh or en; else by LANG.")]
 Stuck = Literal["dead", "held"]
+Stage = Literal["door", "journal", "noted"]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000)]
 
 
@@ -198,12 +199,19 @@ def migrate(config: Config = None) -> None:
 
 @quarantine_app.command("list")
 def quarantine_list(
-    config: Config = None, limit: Limit = 50, after: str = "", code: str = "", json: Json = False
+    config: Config = None,
+    limit: Limit = 50,
+    after: str = "",
+    code: str = "",
+    stage: Annotated[
+        Stage | None, typer.Option(help="door: refused; journal: ours and failed; noted: no failure, as bounces.")
+    ] = None,
+    json: Json = False,
 ) -> None:
-    """What was refused at the door, or could not be read, with its reason."""
+    """What was refused at the door, could not be read, or asks for nothing and made no ticket; with its reason."""
 
     async def listed(store: "Store") -> None:
-        rows = await store.quarantine(after=after, limit=limit, code=code)
+        rows = await store.quarantine(after=after, limit=limit, code=code, stage=stage or "")
         show(
             ["id", "when", "stage", "from", "code", "reason", "size"],
             [[r.id, moment(r.received_at), r.stage, f"{r.connector}/{r.account}", r.code, r.reason, r.size]
@@ -229,14 +237,17 @@ def quarantine_show(identity: Annotated[str, typer.Argument(metavar="ID")], conf
 
 @quarantine_app.command("retry")
 def quarantine_retry(
-    identities: Annotated[list[str], typer.Argument(metavar="ID...")],
+    identities: Annotated[list[str] | None, typer.Argument(metavar="[ID...]")] = None,
     config: Config = None,
+    code: Annotated[str, typer.Option(help="All that is ours and has this code.")] = "",
 ) -> None:
     """Process them again, with the same identity, after what stopped them was mended."""
+    if bool(identities) == bool(code):
+        raise typer.BadParameter("give either IDs or --code")
 
     async def retried(store: "Store") -> None:
-        count = await store.retry_quarantined(identities, now())
-        typer.echo(f"{count} of {len(identities)} will be processed again")
+        count = await (store.retry_quarantined(identities, now()) if identities else store.retry_code(code))
+        typer.echo(f"{count} of {len(identities) if identities else count} will be processed again")
 
     with_store(configured(config), retried)
 

@@ -30,7 +30,9 @@ process_seconds = Histogram(
 )  # fmt: skip
 waiting = Gauge("ticketgate_waiting", "Envelopes journalled and not yet processed", registry=registry)
 oldest_waiting = Gauge("ticketgate_oldest_waiting_seconds", "Age of the oldest of them", registry=registry)
-set_aside = Gauge("ticketgate_set_aside", "Rows in quarantine", registry=registry)
+set_aside = Gauge(
+    "ticketgate_set_aside", "Refused or failed: rows in quarantine but those only noted", registry=registry
+)
 outbox_waiting = Gauge("ticketgate_outbox_waiting", "Owed to the outside", registry=registry)
 outbox_held = Gauge("ticketgate_outbox_held", "Made while outbound was off, and not retried", registry=registry)
 outbox_dead = Gauge("ticketgate_outbox_dead", "Dead letters", registry=registry)

@@ -240,8 +240,9 @@ def outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime) 
 def _outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime) -> Outcome:
     reading, message = draft.reading, draft.message
     if draft.placed is None:
-        kept = ((message, ""),) if message and not draft.found.placed_before else ()
-        return Outcome(reading.claim, messages=kept, done=draft.last)
+        if message is None or draft.found.placed_before:
+            return Outcome(reading.claim, done=draft.last)
+        return Outcome(reading.claim, messages=((message, ""),), noted=message.kind.value, done=draft.last)
     placed = draft.placed
     if placed.is_new:
         placed = replace(placed, ticket=replace(placed.ticket, number=numbers[placed.ticket.id]))
@@ -284,9 +285,7 @@ def raised(ticket: Ticket) -> Ticket:
     return replace(ticket, version=ticket.version + 1)
 
 
-def outgoing(
-    house: House, made: Decision, words: Words | None, ticket: Ticket, now: datetime
-) -> tuple[Outgoing, ...]:
+def outgoing(house: House, made: Decision, words: Words | None, ticket: Ticket, now: datetime) -> tuple[Outgoing, ...]:
     """The decision's effects that leave the house, as things owed. Their ids make each of them happen once."""
     owed: list[Outgoing] = []
     for effect in made.effects:

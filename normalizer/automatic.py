@@ -1,8 +1,9 @@
 """Whether a person wrote a mail, or a machine: what RFC 3834 forbids us to answer, and what it is instead.
 
 Headers decide first, since software that is honest says so; then who sent it, then subject and words, for software
-that is not. A machine's mail is kept with its kind and never answered. `X-Auto-Response-Suppress` is only a wish
-(sisimai#491): the mail is a person's, and gets no acknowledgement.
+that is not. A machine's mail is kept with its kind and never answered; one that speaks first, as alarms do, may want
+something done all the same. `X-Auto-Response-Suppress` is only a wish (sisimai#491): the mail is a person's, and gets
+no acknowledgement.
 """
 
 import re
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from normalizer.canon import Kind
 from normalizer.parts import Fields
 
+GENERATED = "auto-generated"  # RFC 3834 5.2: not in answer to anything
 LOOP_HEADER = "x-ticketgate-loop"  # ours, on everything we send by ourselves
 
 _BEGINNING = 4000  # characters of the text that are looked at
@@ -126,10 +128,13 @@ def kind_of(signs: Signs) -> Kind:
         return Kind.BOUNCE
     if _abuse_report(signs):
         return Kind.FEEDBACK_LOOP
-    if _says_automatic(fields):
+    submitted = _submitted(fields)
+    if _says_automatic(fields, submitted):
         return Kind.READ_RECEIPT if _READ_SUBJECT.match(signs.subject) else Kind.AUTO_REPLY
     if _AUTO_SUBJECT.match(signs.subject) or _AUTO_WORDS.match(signs.text[:200]):
         return Kind.AUTO_REPLY
+    if submitted == GENERATED:
+        return _generated(signs)
     if _from_list(fields):
         return Kind.LIST
     if signs.return_path == "":
@@ -195,10 +200,20 @@ def _abuse_report(signs: Signs) -> bool:
     )
 
 
-def _says_automatic(fields: Fields) -> bool:
-    """RFC 3834 5: Auto-Submitted other than `no`; and what others invented before it."""
-    submitted = _value(fields, "auto-submitted").split(";")[0].split("(")[0].strip().lower()
-    if submitted and submitted != "no":
+def _submitted(fields: Fields) -> str:
+    return _value(fields, "auto-submitted").split(";")[0].split("(")[0].strip().lower()
+
+
+def _generated(signs: Signs) -> Kind:
+    """Whoever reports or replies by machine may say this too, so the report's subject and the null sender go first."""
+    if _READ_SUBJECT.match(signs.subject):
+        return Kind.READ_RECEIPT
+    return Kind.AUTO_REPLY if signs.return_path == "" else Kind.AUTO_GENERATED
+
+
+def _says_automatic(fields: Fields, submitted: str) -> bool:
+    """RFC 3834 5: Auto-Submitted says it replies (or what we do not know); and what others invented before it."""
+    if submitted not in ("", "no", GENERATED):
         return True
     if any(
         name in fields

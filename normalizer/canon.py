@@ -41,6 +41,14 @@ REASONS: Mapping[str, str] = {
     "conflict": "It contradicts what came before: an idempotency key used otherwise, or a ticket that changed.",
     "unreadable": "No message can be made of these bytes.",
     "poison": "Processing failed repeatedly; set aside so that others go on.",
+    # No failure: it was understood, nobody asks for anything in it, and it belongs to no ticket. Codes as in Kind.
+    "auto_reply": "An automatic reply, such as out of office.",
+    "bounce": "Mail of ours, or in our name, came back.",
+    "feedback_loop": "A provider reports that somebody marked mail as spam.",
+    "read_receipt": "Somebody opened a mail.",
+    "loop": "What we sent came back to us.",
+    "delivery_notice": "A channel tells what became of something sent.",
+    "reaction": "Somebody put a sign to a message.",
 }
 
 
@@ -83,6 +91,7 @@ class Kind(StrEnum):
     RECORDING = "recording"
     READ_RECEIPT = "read_receipt"
     AUTO_REPLY = "auto_reply"
+    AUTO_GENERATED = "auto_generated"  # a machine speaks first: alarms, notices of shops (RFC 3834 5)
     BOUNCE = "bounce"
     FEEDBACK_LOOP = "feedback_loop"
     LIST = "list"

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.crypto import Vault
 from gateway.store import claim as leases
-from gateway.store import outbox
+from gateway.store import outbox, quarantine
 from gateway.store.dialect import Insert, Many, Placed, chunks, insert, insert_new, one_of
 from gateway.store.standing import Standing
 from gateway.store.tables import (
@@ -90,6 +90,7 @@ class _Writing:
         self._loads()
         self._timers()
         outbox.owe(self.connection, self.keys, self.standing, self.outcomes)
+        quarantine.note(self.connection, self.standing.vault, [o for o in self.outcomes if o.noted], self.now)
 
     def _contacts_named(self) -> Iterator[str]:
         for outcome in self.outcomes:

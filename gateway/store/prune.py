@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select
 
 from gateway.store.dialect import insert_new, one_of
-from gateway.store.tables import DONE, envelopes, idempotency, seen, work
+from gateway.store.tables import DONE, envelopes, idempotency, quarantine, seen, work
 from gateway.store.work import Limits
 
 AT_ONCE = 500
@@ -27,6 +27,7 @@ def prune(connection: Connection, limits: Limits, before: datetime, now: datetim
     _know.run(connection, [{"digest": row.id, "until": now + limits.seen_for} for row in rows])
     for statement in _gone:
         connection.execute(statement, {"these": [row.seq for row in rows]})
+    connection.execute(delete(quarantine).where(one_of(quarantine.c.id)), {"these": [row.id for row in rows]})
     connection.execute(delete(seen).where(seen.c.until < now))
     connection.execute(delete(idempotency).where(idempotency.c.at < before))
     return len(rows), unspoken(connection, [row.blob for row in rows if row.blob])

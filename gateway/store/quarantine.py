@@ -1,7 +1,8 @@
 """What could not become a message: kept, visible, and to be tried again after a mend.
 
 Stage `door`: turned away before it was ours; its first bytes are kept here. Stage `journal`: ours, its bytes are in the
-journal. Reasons may quote what was sent, so they are sealed; codes stand in clear.
+journal. Stage `noted`: ours, understood, and no failure: nobody asks for anything, so it made no ticket. Reasons may
+quote what was sent, so they are sealed; codes stand in clear.
 """
 
 import json
@@ -9,14 +10,30 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from gateway.crypto import Vault
-from gateway.store.dialect import Record, chunks, insert, one_of
-from gateway.store.tables import LONG_AGO, WAITING, envelopes, lanes, quarantine, refusals, work
-from gateway.store.work import Claim, Limits, SetAside
+from gateway.store.dialect import Insert, Many, Record, chunks, insert, insert_new, one_of
+from gateway.store.tables import (
+    ASIDE,
+    DONE,
+    DOOR,
+    JOURNAL,
+    LONG_AGO,
+    NOTED,
+    WAITING,
+    envelopes,
+    lanes,
+    messages,
+    quarantine,
+    refusals,
+    work,
+)  # fmt: skip
+from gateway.store.work import Claim, Limits, Outcome, SetAside
 from normalizer.errors import Rejected
+from normalizer.identity import mask, mask_text
 
 HOUR = 3600
 
@@ -49,7 +66,7 @@ def _refuse(connection: Connection, vault: Vault, limits: Limits, refusal: Refus
     connection.execute(
         quarantine.insert(),
         {
-            "id": identity, "stage": "door", "connector": refusal.connector, "account": refusal.account,
+            "id": identity, "stage": DOOR, "connector": refusal.connector, "account": refusal.account,
             "code": refusal.code, "at": refusal.now, "received_at": refusal.now, "size": len(refusal.body),
             "attempts": 0,
             "sealed": _seal(vault, identity, refusal.reason, refusal.facts, refusal.body[: limits.refused_body]),
@@ -69,14 +86,36 @@ def _count(connection: Connection, vault: Vault, refusal: Refusal) -> int:
 
 def keep_journalled(connection: Connection, vault: Vault, row: Record, code: str, reason: str, now: datetime) -> None:
     """A row for a journalled envelope that is set aside; `row` is of `envelopes`, with the attempts made."""
-    connection.execute(
-        quarantine.insert(),
-        {
-            "id": row.id, "stage": "journal", "connector": row.connector, "account": row.account, "code": code,
-            "at": now, "received_at": row.received_at, "size": row.size, "attempts": row.attempts,
-            "sealed": _seal(vault, row.id, reason, {}),
-        },
-    )  # fmt: skip
+    came = {name: getattr(row, name) for name in ("id", "connector", "account", "received_at", "size", "attempts")}
+    _set_aside.run(connection, [_row(vault, came, JOURNAL, code, reason, now)])
+
+
+def note(connection: Connection, vault: Vault, outcomes: Sequence[Outcome], now: datetime) -> None:
+    """A row for each envelope with a message that asks for nothing; the first of its messages gives the code."""
+    rows = []
+    for outcome in outcomes:
+        envelope, (message, _) = outcome.claim.envelope, outcome.messages[0]
+        came = {
+            "id": envelope.id, "connector": envelope.connector, "account": envelope.account,
+            "received_at": envelope.received_at, "size": len(envelope.body), "attempts": outcome.claim.attempts,
+        }  # fmt: skip
+        reason = f"{mask(message.sender)}: {mask_text(message.subject)}"
+        rows.append(_row(vault, came, NOTED, outcome.noted, reason, now))
+    _note.run(connection, rows)
+
+
+def _row(vault: Vault, came: dict[str, Any], stage: str, code: str, reason: str, now: datetime) -> dict[str, Any]:
+    return {**came, "stage": stage, "code": code, "at": now, "sealed": _seal(vault, came["id"], reason, {})}
+
+
+def _in_its_place(connection: Connection) -> Insert:
+    """What failed takes the place of what was only noted of the same envelope."""
+    statement = insert(connection, quarantine)
+    fresh = {name: statement.excluded[name] for name in ("stage", "code", "at", "attempts", "sealed")}
+    return statement.on_conflict_do_update(index_elements=["id"], set_=fresh)
+
+
+_set_aside, _note = Many(_in_its_place), insert_new(quarantine)
 
 
 def remember(connection: Connection, vault: Vault, claim: Claim, reason: str) -> None:
@@ -90,27 +129,39 @@ def trouble(vault: Vault, row: Record) -> str:
 
 
 def retry(connection: Connection, ids: Sequence[str]) -> int:
-    """Let journalled ones wait again, first in their lanes, with no attempts counted. Raises Rejected for others."""
+    """Let what is ours wait again, first in its lane, with no attempts counted. Raises Rejected for the other.
+
+    What its messages left that belong to no ticket goes, so that they are not taken for what was placed before.
+    """
     count = 0
     for these in chunks(ids):
         rows = connection.execute(_of_ids, {"these": these}).all()
-        if any(row.stage == "door" for row in rows):
+        if any(row.stage == DOOR for row in rows):
             raise Rejected(
                 "what was refused at the door was never accepted: have it sent again", status=403, code="forbidden"
             )
+        rows = [row for row in rows if row.state in (DONE, ASIDE)]  # else it is being worked on
         for row in rows:
             _requeue(connection, row)
-        connection.execute(delete(quarantine).where(one_of(quarantine.c.id)), {"these": these})
+        connection.execute(_unplaced, {"these": [row.seq for row in rows]})
+        connection.execute(delete(quarantine).where(one_of(quarantine.c.id)), {"these": [row.id for row in rows]})
         count += len(rows)
     return count
 
 
+def retry_code(connection: Connection, code: str) -> int:
+    """The same for all that is ours and has this code."""
+    ours = select(quarantine.c.id).where(quarantine.c.code == code, quarantine.c.stage != DOOR)
+    return retry(connection, connection.scalars(ours).all())
+
+
 _of_ids = (
-    select(quarantine.c.id, quarantine.c.stage, envelopes.c.seq, work.c.lane)
+    select(quarantine.c.id, quarantine.c.stage, envelopes.c.seq, work.c.lane, work.c.state)
     .outerjoin(envelopes, envelopes.c.id == quarantine.c.id)
     .outerjoin(work, work.c.seq == envelopes.c.seq)
     .where(one_of(quarantine.c.id))
 )
+_unplaced = delete(messages).where(one_of(messages.c.envelope), messages.c.ticket.is_(None))
 _wait = (
     update(work).where(work.c.seq == bindparam("of")).values(state=WAITING, attempts=0, finished_at=None, trouble=None)
 )

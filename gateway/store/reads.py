@@ -21,6 +21,7 @@ from gateway.store.tables import (
     ASIDE,
     DEAD,
     HELD,
+    NOTED,
     QUEUED,
     SENT,
     WAITING,
@@ -125,11 +126,14 @@ def _posted(vault: Vault, one: Outgoing, row: Any) -> Posted:
     )  # fmt: skip
 
 
-def list_quarantine(connection: Connection, vault: Vault, after: str, limit: int, code: str) -> list[SetAside]:
+def list_quarantine(
+    connection: Connection, vault: Vault, after: str, limit: int, code: str, stage: str
+) -> list[SetAside]:
     """Without the bytes."""
     statement = _newest(quarantine, quarantine.c.id, after, limit)
-    rows = connection.execute(statement.where(quarantine.c.code == code) if code else statement)
-    return [aside.opened(vault, row) for row in rows]
+    for column, value in ((quarantine.c.code, code), (quarantine.c.stage, stage)):
+        statement = statement.where(column == value) if value else statement
+    return [aside.opened(vault, row) for row in connection.execute(statement)]
 
 
 def quarantined(connection: Connection, vault: Vault, identity: str) -> SetAside | None:
@@ -189,7 +193,7 @@ def counts(connection: Connection) -> Counts:
     return Counts(
         waiting=_count(connection, select(func.count()).select_from(work).where(work.c.state == WAITING)),
         oldest_waiting=oldest,
-        set_aside=_count(connection, select(func.count()).select_from(quarantine)),
+        set_aside=_count(connection, select(func.count()).select_from(quarantine).where(quarantine.c.stage != NOTED)),
         outbox_waiting=owed.get(WAITING, 0) + owed.get(QUEUED, 0),
         outbox_dead=owed.get(DEAD, 0),
         outbox_held=owed.get(HELD, 0),

@@ -51,6 +51,7 @@ from gateway.store.work import (
     Progress,
     SetAside,
     Settlement,
+    Stage,
     Stuck,
 )  # fmt: skip
 from normalizer.canon import Contact, Envelope, Message, Ticket
@@ -243,16 +244,18 @@ class Store:
             partial(reads.list_outgoing, vault=self.vault, state=state, after=after, limit=limit, ticket_id=ticket)
         )
 
-    async def quarantine(self, after: str = "", limit: int = 50, code: str = "") -> list[SetAside]:
-        """Newest first, without the bytes; after that id."""
+    async def quarantine(
+        self, after: str = "", limit: int = 50, code: str = "", stage: Stage | Literal[""] = ""
+    ) -> list[SetAside]:
+        """Newest first, without the bytes; after that id. All, or of one code or stage."""
         return await self.database.read(
-            partial(reads.list_quarantine, vault=self.vault, after=after, limit=limit, code=code)
+            partial(reads.list_quarantine, vault=self.vault, after=after, limit=limit, code=code, stage=stage)
         )
 
     async def quarantined(self, identity: str) -> SetAside | None:
         """With its bytes: all of them if it was ours, the first ones if it was refused at the door."""
         found = await self.database.read(partial(reads.quarantined, vault=self.vault, identity=identity))
-        return await self._with_bytes(found) if found and found.stage == "journal" else found
+        return await self._with_bytes(found) if found and found.stage != "door" else found
 
     async def _with_bytes(self, one: SetAside) -> SetAside:
         envelope = await self.envelope(one.id)
@@ -261,6 +264,10 @@ class Store:
     async def retry_quarantined(self, ids: Sequence[str], now: datetime) -> int:
         """Let them be processed again, with no attempts counted. Raises Rejected for what was refused at the door."""
         return await self.database.write("arrange", partial(aside.retry, ids=ids))
+
+    async def retry_code(self, code: str) -> int:
+        """The same for all that is ours and was set aside or noted with this code."""
+        return await self.database.write("arrange", partial(aside.retry_code, code=code))
 
     async def envelope(self, identity: str) -> Envelope | None:
         row = await self.database.read(partial(reads.envelope_row, identity=identity))

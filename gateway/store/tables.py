@@ -89,6 +89,7 @@ envelopes = Table(
 )  # fmt: skip
 
 WAITING, DONE, ASIDE = "waiting", "done", "aside"
+DOOR, JOURNAL, NOTED = "door", "journal", "noted"
 
 work = Table(
     "work", metadata,
@@ -136,6 +137,7 @@ quarantine = Table(
     Column("attempts", Integer, nullable=False),
     Column("sealed", LargeBinary, nullable=False),  # reason and facts, and what was refused at the door
     Index("quarantine_by_code", "code", "seq"),
+    _partial("quarantine_failed", "seq", where="stage <> 'noted'"),
     sqlite_autoincrement=True,
 )  # fmt: skip
 

@@ -42,6 +42,7 @@ class Outcome:
     timers: tuple[Timer, ...] = ()
     cancelled_timers: tuple[str, ...] = ()  # ids
     done: bool = True  # False: the envelope holds more messages; the claim goes on
+    noted: str = ""  # code of canon.REASONS: a message that belongs to no ticket is shown in quarantine, as no failure
     hold: bool = False  # outbound is off: outgoing things are kept as `held` and never become due by themselves
 
 
@@ -62,6 +63,7 @@ class Never:
 
 Settlement = Sent | Later | Never
 Stuck = Literal["dead", "held"]  # until a person retries it
+Stage = Literal["door", "journal", "noted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,10 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A row of the quarantine: refused at the door, or journalled but unreadable or poisonous."""
+    """A row of the quarantine: refused at the door; journalled but unreadable or poisonous; or only noted."""
 
     id: str
-    stage: Literal["door", "journal"]
+    stage: Stage
     connector: str
     account: str
     code: str  # one of canon.REASONS

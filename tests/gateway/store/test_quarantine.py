@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from stored import NOW, opened
+from stored import NOW, SECOND, arrive, message, opened, outcome
 
 from gateway.store.store import Store
-from gateway.store.work import Limits
+from gateway.store.work import Limits, Outcome
 
 
 async def refuse(
@@ -66,3 +66,78 @@ async def test_a_rule_set_is_kept_as_it_was(store: Store) -> None:
     await store.keep_ruleset("ab" * 32, {})
     assert await store.ruleset("ab" * 32) == files
     assert await store.ruleset("cd" * 32) is None
+
+
+async def noted(store: Store, code: str = "auto_reply", *, done: bool = True) -> str:
+    """What waits is understood and asks for nothing. Returns the id of its envelope."""
+    (claim,) = await store.claim(NOW, 1)
+    said = message(claim, subject="back on Monday, write to wang@example.cn")
+    assert await store.commit([Outcome(claim, messages=((said, ""),), noted=code, done=done)], NOW) == [True]
+    return claim.envelope.id
+
+
+async def test_what_asks_for_nothing_is_shown_with_its_bytes_and_is_no_failure(store: Store) -> None:
+    await arrive(store, "a")
+    identity = await noted(store)
+    (shown,) = await store.quarantine()
+    assert (shown.id, shown.stage, shown.code, shown.attempts) == (identity, "noted", "auto_reply", 1)
+    assert shown.reason == "李*(l***@example.cn): back on Monday, write to w***@example.cn"
+    whole = await store.quarantined(identity)
+    assert whole is not None
+    assert (whole.body, whole.facts) == (b"hello", {"remote": "192.0.2.1"})
+    assert (await store.counts()).set_aside == 0
+    assert await store.quarantine(stage="journal") == []
+    assert await store.quarantine(stage="noted", code="auto_reply") == [shown]
+    progress = await store.status_of(identity)
+    assert progress is not None
+    assert progress.state == "done"
+
+
+async def test_what_was_noted_and_is_processed_again_is_noted_once(store: Store) -> None:
+    await arrive(store, "a")
+    identity = await noted(store)
+    assert await store.retry_quarantined([identity], NOW) == 1
+    assert await store.quarantine() == []
+    assert await noted(store) == identity
+    assert [one.id for one in await store.quarantine()] == [identity]
+
+
+async def test_what_was_noted_can_become_a_ticket_once_it_is_understood_otherwise(store: Store) -> None:
+    await arrive(store, "a", "b", "c")
+    for code in ("bounce", "auto_reply", "auto_reply"):
+        await noted(store, code)
+    assert await store.retry_code("auto_reply") == 2
+    for n in range(2):
+        (claim,) = await store.claim(NOW, 1)
+        assert await store.commit([outcome(claim, f"2026112300{n}", sender=f"{n}@example.cn")], NOW) == [True]
+    assert len(await store.tickets()) == 2
+    assert [one.code for one in await store.quarantine()] == ["bounce"]
+
+
+async def test_a_message_in_a_ticket_stays_there_when_the_rest_of_its_envelope_is_processed_again(store: Store) -> None:
+    await arrive(store, "a")
+    identity = await noted(store, done=False)
+    (claim,) = await store.claim(NOW + Limits().lease, 1)
+    made = outcome(claim, "20261123001", external_id="<second@example.cn>")
+    assert await store.retry_quarantined([identity], NOW) == 0  # somebody works on it
+    assert await store.commit([made], NOW + Limits().lease) == [True]
+    assert await store.retry_quarantined([identity], NOW) == 1
+    assert await store.messages(made.tickets[0].id) == [made.messages[0][0]]
+
+
+async def test_a_failure_takes_the_place_of_what_was_noted_of_the_same_envelope(store: Store) -> None:
+    await arrive(store, "a")
+    await noted(store, done=False)
+    (claim,) = await store.claim(NOW + Limits().lease, 1)
+    assert await store.set_aside(claim, "unreadable", "the second one is broken", NOW) is True
+    (shown,) = await store.quarantine()
+    assert (shown.stage, shown.code, shown.reason) == ("journal", "unreadable", "the second one is broken")
+    assert (await store.counts()).set_aside == 1
+
+
+async def test_what_was_noted_goes_with_its_envelope_when_the_journal_is_pruned(store: Store) -> None:
+    await arrive(store, "a")
+    identity = await noted(store)
+    assert await store.prune(NOW + SECOND, NOW + SECOND) == 1
+    assert await store.quarantine() == []
+    assert await store.retry_quarantined([identity], NOW) == 0
