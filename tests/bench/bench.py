@@ -82,8 +82,12 @@ BENCHES = {
                               "django-helpdesk 2.6.1", sides.large_helpdesk, 1, 3, 8),
     "webhook_end_to_end": Bench("signed webhook to ticket", "requests/s", sides.webhook_end_to_end,
                                 "Node-RED 4.1", sides.node_red, 2, 4, 500),
+    "smtp_end_to_end_shared": Bench("5 KB mail to ticket, work shared by two processes", "mails/s",
+                                    sides.smtp_end_to_end_shared, "django-helpdesk 2.6.1", sides.helpdesk, 8, 12, 50),
     "normalize": Bench("normalize 5 KB mail", "mails/s", normalizing.ours,
                        "stdlib compat32 decoding", normalizing.stdlib, 0.40, 0.60, 200, stores=False),
+    "understand": Bench("normalize and understand it", "mails/s", normalizing.understood,
+                        "stdlib compat32 decoding", normalizing.stdlib, 0, 0, 200, stores=False),
 }  # fmt: skip
 
 

@@ -134,11 +134,20 @@ def ticketgate(folder: Path, roles: str) -> Iterator[Gate]:
     gate = Gate(free_port(), free_port(), folder / "data" / "ticketgate.db")
     folder.mkdir(parents=True)
     (folder / "ticketgate.yaml").write_text(SETTINGS.format(smtp=gate.smtp, http=gate.http))
-    command = [str(Path(sys.executable).with_name("ticketgate")), "serve", "--config", "ticketgate.yaml"]
-    secret = {"BENCH_SECRET": "whsec_" + base64.b64encode(load.SECRET).decode()}
-    with program([*command, *(["--role", roles] if roles else [])], folder, secret) as process:
+    with serving(folder, roles) as process:
         wait_for(lambda: ready(gate.http), process, folder)
         yield gate
+
+
+@contextmanager
+def serving(folder: Path, roles: str, port: int = 0) -> Iterator[subprocess.Popen[str]]:
+    """A process in these roles on that folder; its HTTP on another port than the settings say, if one is given."""
+    command = [str(Path(sys.executable).with_name("ticketgate")), "serve", "--config", "ticketgate.yaml"]
+    env = {"BENCH_SECRET": "whsec_" + base64.b64encode(load.SECRET).decode()}
+    if port:
+        env["TICKETGATE_HTTP__LISTEN"] = f"127.0.0.1:{port}"
+    with program([*command, *(["--role", roles] if roles else [])], folder, env) as process:
+        yield process
 
 
 @contextmanager
@@ -156,6 +165,14 @@ def webhook_accept(folder: Path) -> Iterator[Side]:
 @contextmanager
 def smtp_end_to_end(folder: Path) -> Iterator[Side]:
     with ticketgate(folder, "") as gate:
+        yield lambda count, run: ticketed(gate, "smtp", gate.smtp, count, run)
+
+
+@contextmanager
+def smtp_end_to_end_shared(folder: Path) -> Iterator[Side]:
+    """A second process in role `process` beside the first, which does everything."""
+    with ticketgate(folder, "") as gate, serving(folder, "process", other := free_port()) as second:
+        wait_for(lambda: ready(other), second, folder)
         yield lambda count, run: ticketed(gate, "smtp", gate.smtp, count, run)
 
 

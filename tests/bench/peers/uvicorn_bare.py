@@ -1,4 +1,4 @@
-"""uvicorn doing nothing: a bare ASGI application that says 204 to everything. `uvicorn_bare.py PORT`"""
+"""uvicorn doing nothing: a bare ASGI application that takes a request and says 204. `uvicorn_bare.py PORT`"""
 
 import sys
 from typing import Any
@@ -10,6 +10,8 @@ END = {"type": "http.response.body", "body": b""}
 
 
 async def nothing(scope: Any, receive: Any, send: Any) -> None:
+    while (await receive()).get("more_body"):
+        pass
     await send(START)
     await send(END)
 
