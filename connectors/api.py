@@ -4,15 +4,25 @@ The gateway knows the keys and keeps the answers by Idempotency-Key; here is wha
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from connectors.base import AccountSettings, HttpSettings
 from connectors.reading import attachment, from_base64, kept, person, words
 from normalizer.canon import Address, Attachment, Channel, Envelope, Message, Reply, Sent, digest
 from normalizer.errors import Refused, Unreadable
+from normalizer.moments import utc
 
 Short = Annotated[str, StringConstraints(max_length=300)]
 Claim = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -93,6 +103,15 @@ class NewMessage(BaseModel):
     )
     attachments: tuple[File, ...] = Field(default=(), max_length=50)
 
+    @field_validator("sent_at")
+    @classmethod
+    def told_by_a_clock(cls, value: datetime | None) -> datetime | None:
+        """In UTC."""
+        moment = utc(value) if value else None
+        if value and moment is None:
+            raise ValueError("no clock says so")
+        return moment
+
     @model_validator(mode="after")
     def something(self) -> "NewMessage":
         if not (self.text.strip() or self.attachments):
@@ -144,7 +163,7 @@ class Api:
                 envelope=envelope.id,
                 sender=self._sender(said),
                 received_at=envelope.received_at,
-                sent_at=said.sent_at.astimezone(UTC) if said.sent_at else None,
+                sent_at=said.sent_at,
                 author=said.author,
                 in_reply_to=said.in_reply_to,
                 thread_key=said.thread_key,

@@ -15,6 +15,7 @@ from normalizer.charset import clean
 from normalizer.errors import Unreadable
 from normalizer.identity import email_address
 from normalizer.identity import phone as phone_number
+from normalizer.moments import utc
 
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,64}/[\w.+-]{1,128}", re.ASCII)
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -80,9 +81,9 @@ def moment(found: Any) -> datetime | None:
     try:
         if isinstance(found, str) and not found.strip().isdecimal():
             said = datetime.fromisoformat(found.strip())
-            return said.astimezone(UTC) if said.tzinfo else None  # whose noon it was nobody knows
+            return utc(said) if said.tzinfo else None  # whose noon it was nobody knows
         seconds = float(found)
-        return datetime.fromtimestamp(seconds / 1000 if abs(seconds) > 1e11 else seconds, UTC)
+        return utc(datetime.fromtimestamp(seconds / 1000 if abs(seconds) > 1e11 else seconds, UTC))
     except (TypeError, ValueError, OverflowError, OSError):
         return None
 

@@ -22,6 +22,7 @@ from gateway.settings import Configured
 from normalizer import mime
 from normalizer.canon import Channel, Envelope, Message, digest, load, public
 from normalizer.errors import ConfigError, Unreadable, Where
+from normalizer.moments import utc
 from normalizer.printed import printed
 
 CONNECTOR_OF = {"email": "email_smtp", "form": "webform"}  # a channel's usual connector, where the words differ
@@ -149,10 +150,16 @@ def canonical(file: str, raw: bytes) -> Iterator[Message]:
     """Messages as `ticketgate normalize` prints them: JSON lines, one object, or a list."""
     for number, line in enumerate(_objects(raw), 1):
         try:
-            yield load(Message, line)
+            yield _dated(load(Message, line))
         except ValueError as e:
             raise ConfigError(Where(file, number, 1), f"is no canonical message: {str(e).splitlines()[0]}",
                               "give a channel first, such as: decide email FILE") from e  # fmt: skip
+
+
+def _dated(message: Message) -> Message:
+    if message.received_at.tzinfo is None or utc(message.received_at) is None:
+        raise ValueError(f"received_at: {message.received_at.isoformat()} is no instant; write 2026-03-02T09:30:00Z")
+    return message
 
 
 def content_type(raw: bytes) -> str:

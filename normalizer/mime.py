@@ -20,6 +20,7 @@ from normalizer.automatic import Signs, answerable, kind_of
 from normalizer.canon import Address, Attachment, Channel, Kind, Message, digest
 from normalizer.charset import clean, decode
 from normalizer.html import declared_charset, html_to_text
+from normalizer.moments import utc
 from normalizer.parts import MAX_PARTS, Part, Parts, file_name, uudecode
 from normalizer.proof import proven
 from normalizer.text import Split, split_reply
@@ -352,7 +353,7 @@ def date(text: str) -> datetime | None:
         ahead = timedelta(minutes=-minutes if found[7] == "-" else minutes)
         day, hour, minute, second = (int(found[group] or 0) for group in (1, 4, 5, 6))
         try:
-            return datetime(int(found[3]), month, day, hour, minute, second, tzinfo=UTC) - ahead
+            return utc(datetime(int(found[3]), month, day, hour, minute, second, tzinfo=UTC) - ahead)
         except (ValueError, OverflowError):
             return None
     return _other_date(text)
@@ -362,7 +363,7 @@ def _other_date(text: str) -> datetime | None:
     for read in (parsedate_to_datetime, datetime.fromisoformat):
         try:
             moment = read(" ".join(text.split()))
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+            return utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
         except (ValueError, TypeError, IndexError, OverflowError, AttributeError):
             continue
     return None

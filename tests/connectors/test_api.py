@@ -67,7 +67,9 @@ def test_the_lane_is_the_sender(api: Api, now: datetime) -> None:
 @pytest.mark.parametrize(
     "change",
     [{"text": ""}, {"text": None}, {"from": {}}, {"from": {"name": "x"}}, {"from": None}, {"from": {"email": " "}},
-     {"channel": "fax"}, {"sent_at": "2026-03-02T17:30:00"}, {"contact": "c1"}, {"claims": {"Bad Key": "x"}},
+     {"channel": "fax"}, {"sent_at": "2026-03-02T17:30:00"},
+     {"sent_at": "0001-01-01T00:00:00+08:00"}, {"sent_at": "9999-12-31T23:59:59-08:00"}, {"sent_at": "9999-12-31T12:00:00Z"},
+     {"contact": "c1"}, {"claims": {"Bad Key": "x"}},
      {"claims": {"a": 1}}, {"attachments": [{"name": "a", "content": "%"}]}, {"author": "system"}],
 )  # fmt: skip
 def test_what_is_not_allowed_is_refused_with_its_place(api: Api, now: datetime, change: dict[str, Any]) -> None:

@@ -215,7 +215,8 @@ def test_odd_moments_are_marked_not_believed(now: datetime) -> None:
     moments = {"2026-03-02T17:30:00+08:00": now, 1772443800: now, 1772443800000: now, "1772443800": now}
     for said, wanted in moments.items():
         assert read(connector, now, {**SAID, "at": said})[0].sent_at == wanted
-    for odd in ("yesterday", "2026-03-02T17:30:00", 1e300, {}, [], "", True and "x"):
+    ends = ("0001-01-01T00:00:00+08:00", "9999-12-31T23:59:59-08:00", "9999-12-31T12:00:00Z")
+    for odd in ("yesterday", "2026-03-02T17:30:00", 1e300, {}, [], "", True and "x", *ends):
         (message,) = read(connector, now, {**SAID, "at": odd})
         assert (message.sent_at, message.defects) == (None, ("sent_at",))
 

@@ -59,6 +59,15 @@ def test_decide_takes_a_mail_or_what_normalize_printed_and_decides_the_same() ->
     assert [rule["rule"] for rule in from_mail["fired"]] == [rule["rule"] for rule in from_message["fired"]]
 
 
+@pytest.mark.parametrize("odd", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00+08:00", "2026-03-02T09:30:00"])
+def test_a_message_received_at_no_instant_is_refused_with_a_hint(odd: str) -> None:
+    (message,) = lines("normalize", "email", "-", stdin=EXAMPLE)
+    done = ticketgate("decide", "-", stdin=json.dumps({**message, "received_at": odd}).encode())
+    assert done.returncode == 1
+    assert b"received_at" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 def test_decide_explains_in_both_languages() -> None:
     for language in ("zh", "en"):
         done = ticketgate("decide", "email", "-", "--explain", "--lang", language, stdin=EXAMPLE)
