@@ -107,11 +107,10 @@ def allowed(door: Door, scope: str) -> Any:
             return found
         reason = "no valid key in Authorization: Bearer" if found is None else f"this key lacks the scope {scope}"
         status, code = (401, "unverified") if found is None else (403, "forbidden")
-        remote = http.remote(asked, door.house.configured.settings.http.trusted_proxies)
+        refusal = Rejected(reason, status=status, code=code)
         if asked.method == "POST":
-            body = await http.whole(asked, http.KEPT_OF_OVERSIZED * 4)
-            await door.refuse("api", "api", code, reason, body, {"remote": remote, "path": asked.url.path})
-        raise Rejected(reason, status=status, code=code)
+            await refuse(door, asked, refusal, await http.beginning(asked))
+        raise refusal
 
     return check
 
@@ -133,6 +132,16 @@ def require(door: Door) -> Callable[[str], Any]:
 def account(door: Door) -> Api:
     """The account of connector `api` that the keys belong to: the first one configured."""
     return next(one for one in door.house.mind.connectors.values() if isinstance(one, Api))
+
+
+async def refuse(door: Door, asked: Request, e: Rejected, body: bytes) -> None:
+    """Keep what a program handed in and was turned away, without its key."""
+    facts = {"method": asked.method, "path": asked.url.path, "remote": _remote(door, asked)}
+    await door.refuse("api", account(door).settings.account, e.code, e.reason, body, facts)
+
+
+def _remote(door: Door, asked: Request) -> str:
+    return http.remote(asked, door.house.configured.settings.http.trusted_proxies)
 
 
 async def _body(door: Door, asked: Request, connector: Api) -> bytes:

@@ -43,6 +43,14 @@ async def whole(asked: starlette.requests.Request, limit: int) -> bytes:
     return b"".join(parts) if len(parts) != 1 else parts[0]
 
 
+async def beginning(asked: starlette.requests.Request) -> bytes:
+    """The first 64 KB of a body that is not wanted, read as far as `whole` does. Never too large."""
+    try:
+        return await whole(asked, KEPT_OF_OVERSIZED)
+    except Oversized as e:
+        return e.first
+
+
 def request(asked: starlette.requests.Request, body: bytes, http: Http, now: datetime) -> Request:
     """The request by its public URL and the client's own address."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in asked.scope["headers"]}

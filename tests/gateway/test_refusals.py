@@ -1,0 +1,46 @@
+"""What is turned away at the doors of a real gateway: the right status, and kept with its reason."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from serving import Gateway
+
+LARGE = b'{"text": "' + b"x" * (300 * 1024) + b'"}'
+
+
+class Doors:
+    """A gateway with a key of its own."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway, self.url = gateway, f"http://127.0.0.1:{gateway.http}"
+        (row,) = gateway.json("keys", "add", "test", "--scope", "messages:write")
+        secret = next(value for name, value in row.items() if name.startswith("secret"))
+        self.key = {"authorization": f"Bearer {secret}"}
+
+    def post(self, path: str, body: bytes, **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.post(self.url + path, content=body, headers=named, timeout=20)
+
+    def kept(self, origin: str) -> list[tuple[str, int, str]]:
+        """Code, size and reason of what was refused of an account, the oldest first."""
+        rows = self.gateway.json("quarantine", "list", "--stage", "door")
+        return [(row["code"], row["size"], row["reason"]) for row in reversed(rows) if row["from"] == origin]
+
+
+@pytest.fixture(scope="module")
+def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+    with Gateway(tmp_path_factory.mktemp("gateway"), outbound="off") as running:
+        yield Doors(running)
+
+
+def test_who_has_no_key_hears_so_however_much_he_sends_and_its_beginning_is_kept(doors: Doors) -> None:
+    answer = doors.post("/api/v1/messages", LARGE, authorization="Bearer guessed")
+    assert (answer.status_code, answer.json()["type"]) == (401, "urn:ticketgate:unverified")
+    assert ("unverified", 64 * 1024) in [row[:2] for row in doors.kept("api/api")]
+
+
+def test_a_large_webhook_with_a_wrong_signature_is_unverified_and_kept(doors: Doors) -> None:
+    wrong = {"webhook_id": "1", "webhook_timestamp": "1", "webhook_signature": "v1,x"}
+    assert doors.post("/in/webhook/shop", LARGE, **wrong).status_code == 401
+    assert [code for code, *_ in doors.kept("webhook/shop")] == ["unverified"]
