@@ -22,12 +22,13 @@ from gateway.permissions import PERMISSIONS, Who
 from gateway.problems import described
 from gateway.programs import new_message
 from gateway.store.work import ApiKey, Idempotency
-from normalizer.canon import Contact, Message, Ticket, shape
+from normalizer.canon import Contact, Envelope, Message, Ticket, shape
 from normalizer.errors import Rejected
 
 SCOPES = tuple(PERMISSIONS)
 SCHEMAS = {"ticket": Ticket, "message": Message, "contact": Contact}
 LONGEST_WAIT = 30.0
+LONGEST_KEY = 255
 
 
 class Accepted(BaseModel):
@@ -50,7 +51,6 @@ class State(BaseModel):
 def router(door: Door) -> APIRouter:
     """The API's routes. Errors are problem+json (RFC 9457)."""
     routes = APIRouter(prefix="/api/v1", tags=["messages"], responses=described(401, 403, 404))
-    house = door.house
     writer = allowed(door, "messages:write")
 
     @routes.post(
@@ -63,19 +63,17 @@ def router(door: Door) -> APIRouter:
     async def create(
         asked: Request,
         key: Annotated[ApiKey, Depends(writer)],
-        idempotency_key: Annotated[str, Header(max_length=255)] = "",
+        idempotency_key: Annotated[str, Header(json_schema_extra={"maxLength": LONGEST_KEY})] = "",
         prefer: Annotated[str, Header()] = "",
     ) -> Any:
         """Hand in what a customer said. The same Idempotency-Key with another body is a conflict (409)."""
-        connector = account(door)
-        body = await _body(door, asked, connector)
-        valid(body)
-        envelope = connector.enclose(
-            body, key=idempotency_key or secrets.token_hex(16), key_label=key.label, received_at=house.clock.now(),
-            remote=http.remote(asked, house.configured.settings.http.trusted_proxies),
-        )  # fmt: skip
-        once = Idempotency(key.id, idempotency_key, body) if idempotency_key else None
-        await door.accept([envelope], idempotency=once)
+        body = b""
+        try:
+            body = await http.whole(asked, account(door).settings.size_limit)
+            envelope = await _handed_in(door, asked, key, body, idempotency_key)
+        except Rejected as e:
+            await refuse(door, asked, e, e.first if isinstance(e, http.Oversized) else body)
+            raise
         answer = Accepted(envelope=envelope.id, status_url=f"/api/v1/messages/{envelope.id}")
         if wait := _wait(prefer):
             await _placed(door, envelope.id, wait)
@@ -144,12 +142,18 @@ def _remote(door: Door, asked: Request) -> str:
     return http.remote(asked, door.house.configured.settings.http.trusted_proxies)
 
 
-async def _body(door: Door, asked: Request, connector: Api) -> bytes:
-    try:
-        return await http.whole(asked, connector.settings.size_limit)
-    except http.Oversized as e:
-        await door.refuse("api", connector.settings.account, e.code, e.reason, e.first, {"path": asked.url.path})
-        raise
+async def _handed_in(door: Door, asked: Request, key: ApiKey, body: bytes, idempotency_key: str) -> Envelope:
+    """The message, once it is durably ours. Raises Rejected or Unavailable."""
+    if len(idempotency_key) > LONGEST_KEY:
+        raise Rejected(f"Idempotency-Key: longer than {LONGEST_KEY} characters", status=422, code="invalid")
+    valid(body)
+    envelope = account(door).enclose(
+        body, key=idempotency_key or secrets.token_hex(16), key_label=key.label,
+        received_at=door.house.clock.now(), remote=_remote(door, asked),
+    )  # fmt: skip
+    once = Idempotency(key.id, idempotency_key, body) if idempotency_key else None
+    await door.accept([envelope], idempotency=once)
+    return envelope
 
 
 def valid(body: bytes) -> NewMessage:

@@ -1,11 +1,14 @@
 """What is turned away at the doors of a real gateway: the right status, and kept with its reason."""
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 from serving import Gateway
 
+SAID = {"from": {"email": "li@example.cn"}, "text": "where is my parcel"}
 LARGE = b'{"text": "' + b"x" * (300 * 1024) + b'"}'
 
 
@@ -21,6 +24,10 @@ class Doors:
     def post(self, path: str, body: bytes, **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return httpx.post(self.url + path, content=body, headers=named, timeout=20)
+
+    def hand_in(self, said: Any, **headers: str) -> httpx.Response:
+        body = said if isinstance(said, bytes) else json.dumps(said).encode()
+        return self.post("/api/v1/messages", body, **self.key, **headers)
 
     def kept(self, origin: str) -> list[tuple[str, int, str]]:
         """Code, size and reason of what was refused of an account, the oldest first."""
@@ -44,3 +51,16 @@ def test_a_large_webhook_with_a_wrong_signature_is_unverified_and_kept(doors: Do
     wrong = {"webhook_id": "1", "webhook_timestamp": "1", "webhook_signature": "v1,x"}
     assert doors.post("/in/webhook/shop", LARGE, **wrong).status_code == 401
     assert [code for code, *_ in doors.kept("webhook/shop")] == ["unverified"]
+
+
+def test_what_a_program_hands_in_and_is_no_message_is_kept_with_its_reason(doors: Doors) -> None:
+    assert doors.hand_in(b"{").status_code == 400
+    assert doors.hand_in({**SAID, "text": ""}).status_code == 422
+    assert doors.hand_in(SAID, idempotency_key="k" * 256).status_code == 422
+    once = [doors.hand_in(said, idempotency_key="once").status_code for said in (SAID, SAID, {**SAID, "text": "x"})]
+    assert once == [202, 202, 409]
+
+    kept = [(code, reason) for code, _, reason in doors.kept("api/api") if code != "unverified"]
+    assert [code for code, _ in kept] == ["malformed", "invalid", "invalid", "conflict"]
+    assert "give text or attachments" in kept[1][1]
+    assert "Idempotency-Key" in kept[2][1]
