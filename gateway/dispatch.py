@@ -79,6 +79,8 @@ async def attempt(house: House, owed: Owed) -> Settlement:
 
 
 async def _send(house: House, owed: Owed, now: datetime) -> Sent:
+    if owed.damaged:
+        raise Refused("what was stored of it cannot be opened")
     match owed.outgoing.content:
         case Reply() as reply:
             connector = house.mind.connectors.get((reply.connector, reply.account))

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from engine.decision import Acknowledge, Case, Decision, HandOver
 from engine.thread import Found, Placed, Wanted, lookups, place
 from gateway import acknowledge, metrics, notice
+from gateway.crypto import SealedError
 from gateway.faults import reach
 from gateway.house import House
 from gateway.log import log
@@ -145,6 +146,8 @@ async def drafted(house: House, readings: Sequence[Reading], now: datetime) -> "
             (reading.messages[at] if reading.messages else None, next(found)) for at in range(len(each))
         ]:
             try:
+                if isinstance(answer, SealedError):
+                    raise answer
                 drafts.append(draft(reading, message, answer, now))
             except Exception as e:
                 fail(reading, message, e)

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, bindparam, select
 
 from engine.decision import Past
 from engine.thread import Found, Wanted, merged_into
-from gateway.crypto import Vault
+from gateway.crypto import SealedError, Vault
+from gateway.store import damaged
 from gateway.store.commit import external
 from gateway.store.dialect import chunks, one_of
 from gateway.store.tables import (
@@ -86,11 +87,15 @@ _history = (
 )  # fmt: skip
 
 
-def find(connection: Connection, vault: Vault, wanted: Sequence[Wanted], now: datetime) -> list[Found]:
-    """What there is for each of `wanted`, all on one snapshot."""
-    search = _Search(connection, vault)
-    search.look(wanted, now)
-    return [search.found(one) for one in wanted]
+def find(connection: Connection, vault: Vault, wanted: Sequence[Wanted], now: datetime) -> list[Found | SealedError]:
+    """What there is for each of `wanted`, all on one snapshot; SealedError where some of that cannot be opened."""
+
+    def found(some: Sequence[Wanted]) -> list[Found | SealedError]:
+        search = _Search(connection, vault)
+        search.look(some, now)
+        return [search.found(one) for one in some]
+
+    return damaged.each(found, wanted, lambda _: SealedError("the ticket or contact it belongs to"))
 
 
 class _Search:

@@ -5,7 +5,7 @@ Tickets, outgoing things and what was set aside come newest first; what was said
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,9 +14,9 @@ from sqlalchemy import Column, ColumnElement, Connection, ScalarSelect, Select, 
 
 from engine.decision import Decision
 from gateway.crypto import Vault
+from gateway.store import damaged, whole
 from gateway.store import quarantine as aside
-from gateway.store import whole
-from gateway.store.dialect import chunks, insert_new, one_of
+from gateway.store.dialect import Record, chunks, insert_new, one_of
 from gateway.store.tables import (
     ASIDE,
     DEAD,
@@ -61,8 +61,18 @@ def list_tickets(
     for some in chunks(row.contact for row in rows):
         found = connection.execute(_contacts, {"these": some}).all()
         keys.learn(found)
-        known.update((row.seq, keys.contact(row)) for row in found)
-    return [(keys.ticket(row), known[row.contact]) for row in rows]
+        known.update(zip((row.seq for row in found), _contacts_of(keys, found), strict=True))
+    return [(one, known[row.contact]) for one, row in zip(_tickets_of(connection, keys, rows), rows, strict=True)]
+
+
+def _contacts_of(keys: Keys, rows: Sequence[Record]) -> list[Contact]:
+    return damaged.each(lambda some: [keys.contact(row) for row in some], rows, damaged.contact)
+
+
+def _tickets_of(connection: Connection, keys: Keys, rows: Sequence[Record]) -> list[Ticket]:
+    return damaged.each(
+        lambda some: [keys.ticket(row) for row in some], rows, lambda row: damaged.ticket(connection, row.seq)
+    )
 
 
 _contacts = select(contacts).where(one_of(contacts.c.seq))
@@ -80,27 +90,32 @@ def _seq_of(table: Table, identity: str) -> ScalarSelect[Any]:
 
 def ticket(connection: Connection, vault: Vault, name: str) -> Ticket | None:
     """By id or number."""
-    row = connection.execute(select(tickets).where((tickets.c.id == name) | (tickets.c.number == name))).first()
-    return Keys(vault).fetch_of(connection, [row]).ticket(row) if row else None
+    rows = connection.execute(select(tickets).where((tickets.c.id == name) | (tickets.c.number == name))).all()
+    return next(iter(_tickets_of(connection, Keys(vault).fetch_of(connection, rows), rows)), None)
 
 
 def contact(connection: Connection, vault: Vault, identity: str) -> Contact | None:
-    row = connection.execute(select(contacts).where(contacts.c.id == identity)).first()
-    return Keys(vault).fetch(connection, [identity]).contact(row) if row else None
+    rows = connection.execute(select(contacts).where(contacts.c.id == identity)).all()
+    return next(iter(_contacts_of(Keys(vault).fetch(connection, [identity]), rows)), None)
 
 
 def messages_of(connection: Connection, vault: Vault, ticket_id: str, after: str, limit: int) -> list[Message]:
     statement = _oldest(messages, messages.c.id, after, limit).where(messages.c.ticket == _seq_of(tickets, ticket_id))
     rows = connection.execute(statement).all()
     keys = Keys(vault).fetch_of(connection, rows)
-    return [keys.message(row) for row in rows]
+    return damaged.each(
+        lambda some: [keys.message(row) for row in some], rows, lambda row: damaged.message(connection, row)
+    )
 
 
 def decisions_of(connection: Connection, vault: Vault, ticket_id: str, after: str, limit: int) -> list[Decision]:
     statement = _oldest(decisions, decisions.c.hash, after, limit).where(
         decisions.c.ticket == _seq_of(tickets, ticket_id)
     )
-    return whole.decisions(connection, vault, connection.execute(statement).all())
+    return damaged.each(
+        lambda rows: whole.decisions(connection, vault, rows), connection.execute(statement).all(),
+        lambda row: damaged.decision(connection, row),
+    )  # fmt: skip
 
 
 def list_outgoing(
@@ -114,16 +129,26 @@ def list_outgoing(
     if state or not ticket_id:
         statement = statement.where(outgoing.c.state == state if state else outgoing.c.state != SENT)
     rows = connection.execute(statement).all()
-    things = whole.outgoing(connection, vault, rows)
+    things = damaged.each(
+        lambda some: whole.outgoing(connection, vault, some), rows, lambda row: damaged.outgoing(connection, row)
+    )
     return [_posted(vault, one, row) for one, row in zip(things, rows, strict=True)]
 
 
 def _posted(vault: Vault, one: Outgoing, row: Any) -> Posted:
-    told = json.loads(vault.house.open(row.settlement, settlement_place(row.id))) if row.settlement else {}
+    told = _settled(vault, row) if row.settlement else {}
     return Posted(
         replace(one, attempts=row.attempts, due_at=row.due_at), row.number, row.state, row.settled_at,
         told.get("reason", ""), told.get("external_id", ""), told.get("url", ""),
     )  # fmt: skip
+
+
+def _settled(vault: Vault, row: Record) -> dict[str, str]:
+    try:
+        told: dict[str, str] = json.loads(vault.house.open(row.settlement, settlement_place(row.id)))
+    except damaged.UNOPENED:
+        return {"reason": damaged.DAMAGED}
+    return told
 
 
 def list_quarantine(
@@ -133,13 +158,15 @@ def list_quarantine(
     statement = _newest(quarantine, quarantine.c.id, after, limit)
     for column, value in ((quarantine.c.code, code), (quarantine.c.stage, stage)):
         statement = statement.where(column == value) if value else statement
-    return [aside.opened(vault, row) for row in connection.execute(statement)]
+    rows = connection.execute(statement).all()
+    return damaged.each(lambda some: [aside.opened(vault, row) for row in some], rows, damaged.set_aside)
 
 
 def quarantined(connection: Connection, vault: Vault, identity: str) -> SetAside | None:
     """With what was kept of it; the bytes of a journalled one are its envelope's."""
-    row = connection.execute(select(quarantine).where(quarantine.c.id == identity)).first()
-    return aside.opened(vault, row, whole=True) if row else None
+    rows = connection.execute(select(quarantine).where(quarantine.c.id == identity)).all()
+    opened = damaged.each(lambda some: [aside.opened(vault, row, whole=True) for row in some], rows, damaged.set_aside)
+    return next(iter(opened), None)
 
 
 def envelope_row(connection: Connection, identity: str) -> Any:

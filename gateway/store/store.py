@@ -25,7 +25,7 @@ from connectors.base import Cursor
 from engine.decision import Decision
 from engine.thread import Found, Wanted
 from gateway.crypto import KeyRing, SealedError, Vault
-from gateway.store import access, enclosed, erase, outbox, reads, timers, upgrade, whole
+from gateway.store import access, damaged, enclosed, erase, outbox, reads, timers, upgrade, whole
 from gateway.store import claim as leases
 from gateway.store import numbers as serials
 from gateway.store import quarantine as aside
@@ -154,8 +154,8 @@ class Store:
             partial(leases.set_aside, vault=self.vault, seq=seq, lease=lease, code=code, reason=reason, now=now),
         )
 
-    async def find(self, wanted: Sequence[Wanted], now: datetime) -> list[Found]:
-        """What is there for each, all on one snapshot."""
+    async def find(self, wanted: Sequence[Wanted], now: datetime) -> list[Found | SealedError]:
+        """What is there for each, all on one snapshot; SealedError where some of that cannot be opened."""
         return await self.database.read(partial(find, vault=self.vault, wanted=wanted, now=now)) if wanted else []
 
     async def numbers(self, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -178,8 +178,16 @@ class Store:
         return await self.database.read(partial(self._owed, leased=leased)) if leased else []
 
     def _owed(self, connection: Any, leased: Sequence[tuple[Record, int]]) -> list[Owed]:
-        things = whole.outgoing(connection, self.vault, [row for row, _ in leased])
-        return [outbox.owed(self.vault, one, *lease) for one, lease in zip(things, leased, strict=True)]
+        fences = {row.seq: fence for row, fence in leased}
+
+        def opened(rows: Sequence[Record]) -> list[Owed]:
+            things = whole.outgoing(connection, self.vault, rows)
+            return [outbox.owed(self.vault, one, row, fences[row.seq]) for one, row in zip(things, rows, strict=True)]
+
+        return damaged.each(
+            opened, [row for row, _ in leased],
+            lambda row: Owed(damaged.outgoing(connection, row), fences[row.seq], damaged=True),
+        )  # fmt: skip
 
     async def settle(self, owed: Owed, settlement: Settlement, now: datetime) -> bool:
         """What became of an attempt; its outcome is journalled with it. False if the lease is not ours any more."""

@@ -74,6 +74,7 @@ class Owed:
     fence: int
     external_id: str = ""
     url: str = ""
+    damaged: bool = False  # it cannot be opened, so it must not be sent
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What leaves the house, through a real gateway with several targets."""
 
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -72,6 +73,38 @@ def test_what_was_held_goes_out_in_order_once_it_is_retried(tmp_path: Path) -> N
             gateway.settle()
             assert [one["type"] for one in desk.received] == ["ticket.created", "message.added"]
             assert left(gateway) == []
+
+
+def test_what_is_damaged_is_shown_as_such_and_what_is_owed_of_it_is_a_dead_letter(tmp_path: Path) -> None:
+    with MailSink() as sink, Desk() as desk:
+        gateway = Gateway(tmp_path, mail_sink=sink.port, desk=desk.port, outbound="off").start()
+        for n in (1, 2):
+            gateway.mail(mail(n))
+            gateway.settle()
+        gateway.stop()
+        (second, first) = gateway.json("tickets")
+        damaged(tmp_path / "data", first["number"])
+        gateway.config.write_text(gateway.config.read_text().replace("outbound: off", "outbound: on"))
+
+        assert [(row["number"], row["subject"]) for row in gateway.json("tickets")] == [
+            (second["number"], second["subject"]), (first["number"], "damaged"),
+        ]  # fmt: skip
+        assert "damaged" in gateway.cli("tickets", first["number"])
+        with gateway.start():
+            assert "damaged" in gateway.get(f"/console/tickets/{first['number']}")
+            assert second["number"] in gateway.get("/console/")
+            gateway.cli("outbox", "retry", "--state", "held")
+            gateway.settle()
+            assert [one["data"]["ticket"]["number"] for one in desk.received] == [second["number"]]
+            dead = [(row["ticket"], row["last error"]) for row in left(gateway)]
+            assert dead == [(first["number"], "what was stored of it cannot be opened")]
+            aside = {(row["code"], row["reason"].rpartition(": ")[2]) for row in gateway.json("quarantine", "list")}
+            assert aside == {("poison", "the ticket or contact it belongs to")}  # the news of it
+
+
+def damaged(folder: Path, number: str) -> None:
+    with sqlite3.connect(folder / "ticketgate.db") as connection:
+        connection.execute("UPDATE tickets SET sealed = zeroblob(80) WHERE number = ?", (number,))
 
 
 def left(gateway: Gateway) -> list[dict[str, object]]:

@@ -123,4 +123,5 @@ def wanted(
 
 async def found(store: Store, one: Wanted) -> Found:
     (answer,) = await store.find([one], NOW)
+    assert isinstance(answer, Found)
     return answer

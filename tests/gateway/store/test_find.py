@@ -10,6 +10,7 @@ import pytest
 from stored import NOW, arrive, contact, followed, found, opened, outcome, stored, wanted
 
 from engine.decision import sealed
+from engine.thread import Found
 from gateway.store.store import Store
 from normalizer.canon import Derived, Identity
 
@@ -74,6 +75,7 @@ async def test_a_contact_is_found_by_any_identity_with_its_history(store: Store)
 async def test_history_looks_back_ninety_days(store: Store) -> None:
     await stored(store, "a", "20261123001")
     (answer,) = await store.find([wanted("li@example.cn")], NOW + timedelta(days=91))
+    assert isinstance(answer, Found)
     assert answer.history == ()
 
 
