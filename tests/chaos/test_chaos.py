@@ -20,7 +20,8 @@ HERE = Path(__file__).parent
 class Ledger:
     """What the store holds in the end."""
 
-    messages: Counter[str]  # external id to number of messages on tickets
+    messages: Counter[str]  # external id to number of customers' messages on tickets
+    comments: Counter[str]  # colleagues' words to how often they stand somewhere
     tickets: int
     numbers: list[str]
     undecided: list[str]  # tickets without a decision, or whose rules did not run
@@ -41,6 +42,9 @@ def test_nothing_accepted_is_lost_or_doubled_however_often_it_is_killed(tmp_path
         assert len(seen.accepted) > kills  # there was a storm
         assert not lost(seen, ledger)
         assert [external for external, times in ledger.messages.items() if times > 1] == []
+        assert seen.commented
+        assert seen.commented <= ledger.comments.keys()
+        assert max(ledger.comments.values()) == 1
         assert ledger.tickets == len(ledger.messages)  # every one of them is a request of its own
         assert len(set(ledger.numbers)) == len(ledger.numbers) == ledger.tickets
         assert ledger.undecided == []
@@ -76,13 +80,16 @@ async def count(gateway: Gateway) -> Ledger:
     configured = settings.read(gateway.config)
     store = await wire.open_store(configured)
     messages: Counter[str] = Counter()
+    comments: Counter[str] = Counter()
     numbers, undecided, unacknowledged = [], [], []
     try:
         after = ""
         while page := await store.tickets(after=after, limit=200):
             for ticket, _ in page:
                 numbers.append(ticket.number)
-                messages.update(message.external_id for message in await store.messages(ticket.id))
+                said = await store.messages(ticket.id)
+                messages.update(message.external_id for message in said if message.direction == "in")
+                comments.update(message.text for message in said if message.visibility == "internal")
                 decisions = await store.decisions(ticket.id)
                 if not decisions or not decisions[0].fired:
                     undecided.append(ticket.number)
@@ -92,7 +99,7 @@ async def count(gateway: Gateway) -> Ledger:
         aside = len(await store.quarantine(limit=10_000))
     finally:
         await store.close()
-    return Ledger(messages, len(numbers), numbers, undecided, unacknowledged, aside)
+    return Ledger(messages, comments, len(numbers), numbers, undecided, unacknowledged, aside)
 
 
 def test_a_sync_of_the_journal_precedes_every_answer(tmp_path: Path) -> None:

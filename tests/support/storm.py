@@ -102,6 +102,33 @@ def chat(gateway: Gateway, identity: str, n: int) -> bool:
         connection.close()
 
 
+class Commenting:
+    """Words of colleagues beside tickets that are there, by the API, with a key that makes each of them once."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        (row,) = gateway.json("keys", "add", "storm", "--scope", "tickets:read", "--scope", "tickets:write")
+        self.headers = {"authorization": "Bearer " + next(v for name, v in row.items() if name.startswith("secret"))}
+        self.about: dict[str, str] = {}  # ticket by comment: said again, it is said of the same one
+
+    def __call__(self, gateway: Gateway, identity: str, n: int) -> bool:
+        connection = HTTPConnection("127.0.0.1", gateway.http, timeout=20)
+        try:
+            if identity not in self.about:
+                connection.request("GET", "/api/v1/tickets?limit=1", headers=self.headers)
+                self.about[identity] = json.load(connection.getresponse())["items"][0]["number"]
+            said, once = (
+                json.dumps({"text": identity}),
+                {"idempotency-key": identity, "content-type": "application/json"},
+            )
+            path = f"/api/v1/tickets/{self.about[identity]}/comments"
+            connection.request("POST", path, said, {**self.headers, **once})
+            return connection.getresponse().status in (201, 202)
+        except (IndexError, KeyError):  # no ticket yet
+            return False
+        finally:
+            connection.close()
+
+
 def rubbish(gateway: Gateway, identity: str, n: int) -> bool:
     """What is refused at the door, and what is taken in but cannot be read: both must be kept."""
     body = json.dumps({"messages": [{"id": identity, "text": "?"}]}).encode()  # nobody said it
@@ -121,6 +148,7 @@ class Storm:
     kills: int = 0
     points: Counter[str] = field(default_factory=Counter)
     accepted: set[str] = field(default_factory=set)
+    commented: set[str] = field(default_factory=set)
     kept_aside: int = 0  # rubbish that was answered: it must be in quarantine
 
 
@@ -151,7 +179,9 @@ def storm(gateway: Gateway, kills: int, *, seed: int = 1, command: tuple[str, ..
         Sender(gateway, send, f"{send.__name__}{seed}x{n}") for n in range(senders) for send in (mail, chat)
     ]  # fmt: skip
     aside = Sender(gateway, rubbish, f"rubbish{seed}", pause=0.2)
-    threads = [threading.Thread(target=sender.run, daemon=True) for sender in [*pouring, aside]]
+    colleague = Sender(gateway, Commenting(gateway), f"comment{seed}", pause=0.1)
+    everybody = [*pouring, aside, colleague]
+    threads = [threading.Thread(target=sender.run, daemon=True) for sender in everybody]
     for thread in threads:
         thread.start()
     try:
@@ -167,12 +197,13 @@ def storm(gateway: Gateway, kills: int, *, seed: int = 1, command: tuple[str, ..
                 seen.points[point] += 1
             seen.kills += 1
     finally:
-        for sender in [*pouring, aside]:
+        for sender in everybody:
             sender.stop.set()
         gateway.start(command=command)
         for thread in threads:
             thread.join(30)
     for sender in pouring:
         seen.accepted.update(sender.accepted)
+    seen.commented = set(colleague.accepted)
     seen.kept_aside = len(aside.accepted)
     return seen
