@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from connectors.base import Accept, AccountSettings, Clock, Refuse, where
 from connectors.mail_out import LOOP, Postbox, Relay, compose
+from connectors.places import File, Listen, host_and_port
 from connectors.smtp import Arrival, Conversation, Door, LocalConversation, Terms
 from normalizer.addresses import address_list
 from normalizer.canon import Envelope, Kind, Message, Reply, Sent, digest
@@ -36,8 +36,8 @@ _FROM = re.compile(rb"^from:((?:.*(?:\r?\n[ \t].*)*))", re.IGNORECASE | re.MULTI
 class Tls(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    certificate: Path  # PEM, with the chain
-    key: Path
+    certificate: File  # PEM, with the chain
+    key: File
     required: bool = False  # no mail before STARTTLS
 
 
@@ -46,7 +46,7 @@ class Entrance(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    listen: tuple[str, ...] = ("127.0.0.1:2525",)  # host:port, [::]:port, :port or unix:/path
+    listen: tuple[Listen, ...] = ("127.0.0.1:2525",)  # host:port, [::]:port, :port or unix:/path
     protocol: Literal["smtp", "lmtp"] = "smtp"
     hostname: str = "localhost"  # how we greet
     tls: Tls | None = None
@@ -233,9 +233,9 @@ class Mailroom:
         try:
             if address.startswith("unix:"):
                 return await loop.create_unix_server(conversation, address.removeprefix("unix:"))
-            host, _, port = address.rpartition(":")
-            return await loop.create_server(conversation, host.strip("[]") or None, int(port), backlog=1024)
-        except (OSError, ValueError, OverflowError) as error:
+            host, port = host_and_port(address)
+            return await loop.create_server(conversation, host or None, port, backlog=1024)
+        except (OSError, ValueError) as error:
             place = where(self.accounts[0].settings, "door.listen")
             what = f"cannot listen on {address}: {error}"
             raise ConfigError(place, what, "a free host:port, or a port above 1024 unless started as root") from None

@@ -11,13 +11,13 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime
-from pathlib import Path
 from typing import Literal
 
 import aiosmtplib
 import idna
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from connectors.places import File
 from normalizer.canon import Reply
 from normalizer.errors import ConfigError, Refused, Unavailable, Where
 
@@ -36,7 +36,7 @@ class Relay(BaseModel):
     host: str
     port: int = Field(default=587, gt=0, lt=65536)
     tls: Literal["starttls", "implicit", "none"] = "starttls"
-    ca_file: Path | None = None  # of a relay with a certificate of the company's own
+    ca_file: File | None = None  # of a relay with a certificate of the company's own
     username: str = ""
     password: SecretStr = SecretStr("")
     timeout: float = Field(default=60, gt=0)

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from connectors.places import host_and_port
 from normalizer import marked
 from normalizer.errors import ConfigError, Where
 
@@ -37,18 +38,18 @@ class Http(BaseModel):
 
     @property
     def host(self) -> str:
-        return self.listen.rpartition(":")[0].strip("[]")
+        return host_and_port(self.listen)[0]
 
     @property
     def port(self) -> int:
-        return int(self.listen.rpartition(":")[2])
+        return host_and_port(self.listen)[1]
 
     @field_validator("listen")
     @classmethod
     def _address(cls, value: str) -> str:
-        host, _, port = value.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535:
-            raise ValueError("must be HOST:PORT, such as 127.0.0.1:8025")
+        host, port = host_and_port(value)
+        if not host:
+            raise ValueError(f"{value!r} names no host; write 127.0.0.1:{port}, or 0.0.0.0:{port} for everywhere")
         return value
 
 
@@ -168,7 +169,8 @@ def account(
     raw = getattr(configured.settings, section)[index]
     _refuse_plain_secrets(kind, raw, configured.document, (section, index))
     try:
-        return kind.model_validate(resolve(raw, configured.document, configured.folder, (section, index)))
+        plain = resolve(raw, configured.document, configured.folder, (section, index))
+        return kind.model_validate(plain, context={"folder": configured.folder})
     except ValidationError as e:
         raise _fault(configured.document, e, (section, index), kind) from e
 
