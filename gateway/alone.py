@@ -1,23 +1,28 @@
 """Who else works in this data folder. A lock the kernel gives back when a process dies, however it dies.
 
-Leases protect against a worker that is slow or gone, but they take a minute to run out. A process that starts and finds
-nobody else in its role knows that every lease there is belongs to the dead, and takes over at once.
+Leases protect against a worker that is slow or gone, but they take minutes to run out. A process that starts and finds
+nobody else in its role knows that every lease there is belongs to the dead, and takes over at once. Every role holds
+keys in memory, so nobody may be in any of them while the master key is changed.
 """
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 Leasing = Literal["process", "dispatch"]
+Role = Literal["accept", "console"] | Leasing
 LEASING: tuple[Leasing, ...] = ("process", "dispatch")
+ROLES: tuple[Role, ...] = ("accept", "process", "dispatch", "console")
 
 
 class Presence:
     """Held by every process in a role for as long as it lives."""
 
-    def __init__(self, folder: Path, role: Leasing) -> None:
-        self.role: Leasing = role
+    def __init__(self, folder: Path, role: Role) -> None:
+        self.role: Role = role
         self._file = os.open(folder / f"{role}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def enter(self) -> bool:
@@ -35,3 +40,14 @@ class Presence:
 
     def leave(self) -> None:
         os.close(self._file)
+
+
+@contextmanager
+def nobody(folder: Path) -> Iterator[bool]:
+    """Whether no process is in any role; if so, none comes in before the end."""
+    presences = [Presence(folder, role) for role in ROLES]
+    try:
+        yield all(presence.enter() for presence in presences)
+    finally:
+        for presence in presences:
+            presence.leave()

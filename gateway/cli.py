@@ -62,12 +62,13 @@ def serve(
     """Run the gateway. 启动网关"""
     from gateway import log, settings
     from gateway import serve as server
+    from gateway.alone import ROLES
 
     configured = settings.read(config)
     log.configure(level=configured.settings.log_level)
-    roles = frozenset(part.strip() for part in role.split(",") if part.strip()) or frozenset(server.ROLES)
-    if unknown := roles - set(server.ROLES):
-        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: roles are {', '.join(server.ROLES)}")
+    roles = frozenset(part.strip() for part in role.split(",") if part.strip()) or frozenset(ROLES)
+    if unknown := roles - set(ROLES):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: roles are {', '.join(ROLES)}")
     server.start(server.serve(configured, roles))
 
 

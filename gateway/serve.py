@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Coroutine, Iterator
+from collections.abc import Collection, Coroutine, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from connectors.registry import Listening
 from gateway import clock as clocks
 from gateway import wire
 from gateway.accept import Door
-from gateway.alone import LEASING, Presence
+from gateway.alone import LEASING, ROLES, Presence, Role
 from gateway.app import build
 from gateway.dispatch import dispatch
 from gateway.house import House
@@ -32,28 +32,40 @@ from gateway.process import work
 from gateway.settings import Configured
 from normalizer.errors import ConfigError, Unavailable, Where
 
-ROLES = ("accept", "process", "dispatch", "console")
 PAUSE_AFTER_TROUBLE = 1.0
 
 
 async def serve(configured: Configured, roles: frozenset[str], *, ready: asyncio.Event | None = None) -> None:
     """Run until SIGINT or SIGTERM. Raises ConfigError if it cannot start."""
-    house = await wire.house(configured)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
-    presences = [Presence(configured.data, role) for role in LEASING if role in roles]
+    configured.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    presences = [Presence(configured.data, role) for role in ROLES if role in roles]
     try:
-        for presence in presences:
-            if presence.enter():
-                await house.store.take_over(presence.role, house.clock.now())
-            presence.stay()
-        await run(house, roles, stop, ready or asyncio.Event())
+        alone = {presence.role for presence in presences if presence.enter()}
+        house = await wire.house(configured)
+        try:
+            await _take_over(house, alone)
+            for presence in presences:
+                presence.stay()
+            await run(house, roles, _stopped(), ready or asyncio.Event())
+        finally:
+            await house.store.close()
     finally:
         for presence in presences:
             presence.leave()
-        await house.store.close()
+
+
+async def _take_over(house: House, alone: Collection[Role]) -> None:
+    for role in LEASING:
+        if role in alone:
+            await house.store.take_over(role, house.clock.now())
+
+
+def _stopped() -> asyncio.Event:
+    """Set on SIGINT and SIGTERM."""
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    return stop
 
 
 async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: asyncio.Event) -> None:

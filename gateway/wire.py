@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from connectors import registry
 from connectors.base import Helpdesk
 from gateway import mind
-from gateway.alone import LEASING, Presence
+from gateway.alone import nobody
 from gateway.clock import Clock, SystemClock
 from gateway.crypto import KeyRing, new_key, write_key
 from gateway.house import House
@@ -54,11 +54,16 @@ async def rotate(configured: Configured) -> int:
 
     A key in the data folder is replaced by a fresh one; one from the settings must be there already, before the old.
     """
+    configured.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with nobody(configured.data) as alone:
+        if not alone:
+            raise ConfigError(Where(str(configured.data)), "a gateway is running on it", "stop it first, then rotate")
+        return await _rotate(configured)
+
+
+async def _rotate(configured: Configured) -> int:
     file = configured.data / KEY_FILE
     store = await open_store(configured)
-    if not all(Presence(configured.data, role).enter() for role in LEASING):
-        await store.close()
-        raise ConfigError(Where(str(configured.data)), "a gateway is running on it", "stop it first, then rotate")
     try:
         if configured.settings.master_key is None:
             old = file.read_text(encoding="utf-8").split()

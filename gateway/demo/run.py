@@ -31,6 +31,7 @@ from starlette.routing import Route
 
 from connectors.signatures import sign, webhook_key
 from gateway import serve, settings, wire
+from gateway.alone import ROLES
 from gateway.clock import SystemClock
 from gateway.console.rows import Words
 from gateway.demo.samples import SAMPLES, Sample
@@ -105,7 +106,7 @@ async def _play(folder: Path, *, once: bool, port: int, language: str) -> None:
     stop, ready = asyncio.Event(), asyncio.Event()
     try:
         async with outside(stage):
-            serving = asyncio.create_task(serve.run(house, frozenset(serve.ROLES), stop, ready))
+            serving = asyncio.create_task(serve.run(house, frozenset(ROLES), stop, ready))
             await _up(serving, ready)
             await _open(stage.smtp)
             stage.key = (await house.store.add_key("demo", ["messages:write"], house.clock.now()))[1]

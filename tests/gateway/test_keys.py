@@ -44,3 +44,13 @@ def test_a_rotation_killed_anywhere_is_finished_by_the_next_one(tmp_path: Path, 
     gateway.cli("keys", "rotate")
     assert len(gateway.json("keys", "list")) == 1
     assert len((tmp_path / "data" / "master.key").read_text().split()) == 1
+
+
+@pytest.mark.parametrize("role", ["accept", "process", "dispatch", "console"])
+def test_a_rotation_is_refused_while_a_gateway_runs_in_any_role(tmp_path: Path, role: str) -> None:
+    gateway = Gateway(tmp_path).start(roles=role)
+    key = (tmp_path / "data" / "master.key").read_text()
+    assert "a gateway is running on it" in gateway.refused("keys", "rotate")
+    assert (tmp_path / "data" / "master.key").read_text() == key
+    gateway.stop()
+    gateway.cli("keys", "rotate")
