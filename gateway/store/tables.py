@@ -288,3 +288,61 @@ api_keys = Table(
     Column("created_at", Instant, nullable=False),
     Column("revoked", Boolean, nullable=False),
 )  # fmt: skip
+
+# ---- people who use the console --------------------------------------------------------------------------------------
+
+users = Table(
+    "users", metadata,
+    Column("id", Text, primary_key=True),
+    Column("login", Text, nullable=False, unique=True),  # keyed digest of the name they sign in with
+    Column("subject", Text, unique=True),  # keyed digest of issuer and subject, for who signs in elsewhere
+    Column("role", Text, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("must_change", Boolean, nullable=False),  # the password was made by somebody else
+    Column("created_at", Instant, nullable=False),
+    Column("last_login_at", Instant),
+    Column("password", LargeBinary),  # sealed: argon2 hash
+    Column("totp", LargeBinary),  # sealed: secret of the second factor
+    Column("totp_offered", LargeBinary),  # sealed: one that waits for its first code
+    Column("totp_step", BigInteger, nullable=False),  # of the latest code that was taken: a code counts once
+    Column("sealed", LargeBinary, nullable=False),  # names and language
+)  # fmt: skip
+
+recovery_codes = _looked_up(
+    "recovery_codes",
+    Column("user", Text, ForeignKey("users.id"), primary_key=True),
+    Column("digest", Text, primary_key=True),
+)
+
+sessions = Table(
+    "sessions", metadata,
+    Column("digest", Text, primary_key=True),  # keyed, of the token
+    Column("user", Text, ForeignKey("users.id"), nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("last_seen_at", Instant, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # browser and address
+    Index("sessions_by_user", "user"),
+)  # fmt: skip
+
+knocks = _looked_up("knocks", Column("source", Text, primary_key=True), Column("spent_until", Instant, nullable=False))
+
+reveals = _looked_up(
+    "reveals",
+    Column("who", Text, primary_key=True),  # a session's digest, or a key
+    Column("about", Text, primary_key=True),
+    Column("until", Instant, nullable=False),
+)
+
+audit = Table(
+    "audit", metadata,
+    Column("seq", Sequence, primary_key=True, autoincrement=False),  # without gaps
+    Column("at", Instant, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("hash", Text, nullable=False),  # keyed, over the row and the hash before it
+    Index("audit_by_about", "about", "seq"),
+    Index("audit_by_who", "who", "seq"),
+)  # fmt: skip
