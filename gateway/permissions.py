@@ -44,6 +44,7 @@ class Who:
     id: str
     name: str
     permissions: frozenset[str]
+    session: str = ""  # a person's session: what they were shown, they were shown in it
 
     @property
     def source(self) -> str:
