@@ -1,5 +1,7 @@
 """/api/v1: for the company's own programs, with scoped keys. The OpenAPI document is at /api/openapi.json.
 
+Who is signed in to the console may ask too, with the permissions of their role.
+
 POST /api/v1/messages             202 with the envelope's id and where to ask what became of it
 GET  /api/v1/messages/{envelope}  what became of it
      /api/v1/tickets/...          api_tickets.py
@@ -10,18 +12,19 @@ import asyncio
 import re
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
 from pydantic import BaseModel, ValidationError
 
 from connectors.api import Api, NewMessage
-from gateway import http
+from gateway import guard, http
 from gateway.accept import Door
 from gateway.permissions import PERMISSIONS, Who
 from gateway.problems import described
 from gateway.programs import new_message
-from gateway.store.work import ApiKey, Idempotency
+from gateway.store.work import Idempotency
 from normalizer.canon import Contact, Envelope, Message, Ticket, shape
 from normalizer.errors import Rejected
 
@@ -62,7 +65,7 @@ def router(door: Door) -> APIRouter:
     )
     async def create(
         asked: Request,
-        key: Annotated[ApiKey, Depends(writer)],
+        who: Annotated[Who, Depends(writer)],
         idempotency_key: Annotated[str, Header(json_schema_extra={"maxLength": LONGEST_KEY})] = "",
         prefer: Annotated[str, Header()] = "",
     ) -> Any:
@@ -70,7 +73,7 @@ def router(door: Door) -> APIRouter:
         body = b""
         try:
             body = await http.whole(asked, account(door).settings.size_limit)
-            envelope = await _handed_in(door, asked, key, body, idempotency_key)
+            envelope = await _handed_in(door, asked, who, body, idempotency_key)
         except Rejected as e:
             await refuse(door, asked, e, e.first if isinstance(e, http.Oversized) else body)
             raise
@@ -81,11 +84,12 @@ def router(door: Door) -> APIRouter:
         return answer
 
     @routes.get("/messages/{envelope}", response_model=State)
-    async def state(envelope: str, _: Annotated[ApiKey, Depends(writer)]) -> State:
+    async def state(envelope: str, _: Annotated[Who, Depends(writer)]) -> State:
         """What became of a message that was handed in."""
         return await _state(door, envelope)
 
     @routes.get("/schemas/{name}")
+    @guard.declares(guard.EVERYBODY)
     async def schema(name: str) -> dict[str, Any]:
         """The JSON Schema of ticket, message or contact."""
         if name not in SCHEMAS:
@@ -95,36 +99,24 @@ def router(door: Door) -> APIRouter:
     return routes
 
 
-def allowed(door: Door, scope: str) -> Any:
-    """A dependency that lets in keys with this scope. What is refused is kept, without the key."""
+def allowed(door: Door, permission: str) -> Any:
+    """A dependency that lets in who may, and gives who it is. What is refused of a program is kept, without its key."""
 
-    async def check(asked: Request, authorization: Annotated[str, Header(include_in_schema=False)] = "") -> ApiKey:
-        kind, _, secret = authorization.partition(" ")
-        found = await door.house.store.key(secret.strip()) if kind.lower() == "bearer" else None
-        if found is not None and scope in found.scopes:
-            return found
-        reason = "no valid key in Authorization: Bearer" if found is None else f"this key lacks the scope {scope}"
-        status, code = (401, "unverified") if found is None else (403, "forbidden")
-        refusal = Rejected(reason, status=status, code=code)
-        if asked.method == "POST":
-            await refuse(door, asked, refusal, await http.beginning(asked))
-        raise refusal
+    @guard.declares(permission)
+    async def check(asked: Request) -> Who:
+        try:
+            return await guard.admitted(asked, permission)
+        except Rejected as e:
+            if asked.method == "POST" and e.code != "forged":
+                await refuse(door, asked, e, await http.beginning(asked))
+            raise
 
     return check
 
 
 def require(door: Door) -> Callable[[str], Any]:
     """Makes the dependency that a route has on a permission; it gives who asks."""
-
-    def permission(name: str) -> Any:
-        check = allowed(door, name)
-
-        async def who(key: Annotated[ApiKey, Depends(check)]) -> Who:
-            return Who("key", key.id, key.label, frozenset(key.scopes))
-
-        return who
-
-    return permission
+    return partial(allowed, door)
 
 
 def account(door: Door) -> Api:
@@ -142,16 +134,16 @@ def _remote(door: Door, asked: Request) -> str:
     return http.remote(asked, door.house.configured.settings.http.trusted_proxies)
 
 
-async def _handed_in(door: Door, asked: Request, key: ApiKey, body: bytes, idempotency_key: str) -> Envelope:
+async def _handed_in(door: Door, asked: Request, who: Who, body: bytes, idempotency_key: str) -> Envelope:
     """The message, once it is durably ours. Raises Rejected or Unavailable."""
     if len(idempotency_key) > LONGEST_KEY:
         raise Rejected(f"Idempotency-Key: longer than {LONGEST_KEY} characters", status=422, code="invalid")
     valid(body)
     envelope = account(door).enclose(
-        body, key=idempotency_key or secrets.token_hex(16), key_label=key.label,
+        body, key=idempotency_key or secrets.token_hex(16), key_label=who.name,
         received_at=door.house.clock.now(), remote=_remote(door, asked),
     )  # fmt: skip
-    once = Idempotency(key.id, idempotency_key, body) if idempotency_key else None
+    once = Idempotency(who.id, idempotency_key, body) if idempotency_key else None
     await door.accept([envelope], idempotency=once)
     return envelope
 

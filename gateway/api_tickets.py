@@ -15,12 +15,14 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.acting import Link
+from engine.decision import Decision
 from gateway.acting import Acting, Outcome
 from gateway.api import valid
 from gateway.permissions import Who
 from gateway.problems import described
 from gateway.programs import new_message
-from normalizer.canon import Ticket, public
+from gateway.show import masked
+from normalizer.canon import Message, Ticket, public
 from normalizer.errors import Rejected
 
 Version = Annotated[str, Header(alias="If-Match", description="The ETag of the ticket as you saw it.")]
@@ -79,7 +81,7 @@ def router(acting: Acting, require: Require) -> APIRouter:
 
     @routes.get("", response_model=Page)
     async def listed(
-        _: Reader,
+        who: Reader,
         after: Annotated[str, Query(max_length=40, description="`next` of the page before")] = "",
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         status: str = "", priority: str = "", category: str = "", group: str = "", assignee: str = "",
@@ -89,7 +91,7 @@ def router(acting: Acting, require: Require) -> APIRouter:
         chosen = {"status": status, "priority": priority, "category": category, "group": group,
                   "assignee": assignee, "channel": channel}  # fmt: skip
         found = await store.tickets(after=after, limit=limit + 1, **{n: v for n, v in chosen.items() if v})
-        items = [public(ticket) for ticket, _ in found[:limit]]
+        items = [await told(acting, who, ticket, ticket) for ticket, _ in found[:limit]]
         return Page(items=items, next=items[-1]["number"] if len(found) > limit else "")
 
     @routes.post("", status_code=201, response_model=Became, openapi_extra=new_message())
@@ -102,11 +104,11 @@ def router(acting: Acting, require: Require) -> APIRouter:
         return _answered(await acting.create(who, body, key), answer)
 
     @routes.get("/{number}")
-    async def one(number: str, answer: Response, _: Reader) -> dict[str, Any]:
-        """A ticket as helpdesks get it."""
+    async def one(number: str, answer: Response, who: Reader) -> dict[str, Any]:
+        """A ticket as helpdesks get it; personal data masked without personal:read."""
         ticket = await acting.ticket(number)
         answer.headers["ETag"] = etag(ticket)
-        return public(ticket)
+        return await told(acting, who, ticket, ticket)
 
     @routes.patch("/{number}", response_model=Became)
     async def change(
@@ -148,23 +150,30 @@ def router(acting: Acting, require: Require) -> APIRouter:
 
     @routes.get("/{number}/messages")
     async def messages(
-        number: str, _: Reader, after: str = "", limit: Annotated[int, Query(ge=1, le=200)] = 100
+        number: str, who: Reader, after: str = "", limit: Annotated[int, Query(ge=1, le=200)] = 100
     ) -> dict[str, Any]:
         """What was said, in order."""
         ticket = await acting.ticket(number)
         found = await store.messages(ticket.id, after, limit + 1)
-        return _paged([public(message) for message in found[:limit]], "id", len(found) > limit)
+        return _paged([await told(acting, who, ticket, one) for one in found[:limit]], "id", len(found) > limit)
 
     @routes.get("/{number}/decisions")
     async def decisions(
-        number: str, _: Reader, after: str = "", limit: Annotated[int, Query(ge=1, le=200)] = 100
+        number: str, who: Reader, after: str = "", limit: Annotated[int, Query(ge=1, le=200)] = 100
     ) -> dict[str, Any]:
         """What was decided and why, in order."""
         ticket = await acting.ticket(number)
         found = await store.decisions(ticket.id, after, limit + 1)
-        return _paged([public(decision) for decision in found[:limit]], "hash", len(found) > limit)
+        return _paged([await told(acting, who, ticket, one) for one in found[:limit]], "hash", len(found) > limit)
 
     return routes
+
+
+async def told(acting: Acting, who: Who, ticket: Ticket, noun: Ticket | Message | Decision) -> dict[str, Any]:
+    """As it is for who may see personal data: a key with that scope, a person who gave a reason; else masked."""
+    told: dict[str, Any] = public(noun)
+    whole = who.may("personal:read") if who.kind == "key" else await acting.house.users.revealed(who, ticket.id)
+    return told if whole else masked(told)
 
 
 def etag(ticket: Ticket) -> str:

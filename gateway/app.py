@@ -3,7 +3,7 @@
 /in/{connector}/{account}   channels that call us
 /form/{account}             the hosted form
 /api/v1/...                 for programs, with API keys
-/console/                   for people on this machine
+/console/                   for people, with roles
 /healthz /readyz /metrics   for whoever watches over it
 """
 
@@ -17,10 +17,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connectors.base import Webhook
-from gateway import api, api_tickets, http, metrics, problems, programs
+from gateway import api, api_tickets, guard, http, metrics, problems, programs
 from gateway.accept import Door
 from gateway.acting import Acting
-from gateway.console import form, page
+from gateway.console import form, page, signin
 from gateway.house import House
 from gateway.limit import Limiter
 from normalizer.errors import Rejected, Unavailable
@@ -38,11 +38,11 @@ def build(house: House, roles: frozenset[str], ready: asyncio.Event) -> ASGIApp:
         api_app.include_router(api.router(door))
         api_app.include_router(api_tickets.router(Acting(door), api.require(door)))
     if "console" in roles:
-        routes.append(Route("/", lambda _: RedirectResponse("/console/")))
-        routes.extend(page.routes(house))
+        routes.append(Route("/", front))
+        routes.extend([*page.routes(house), *signin.routes(house)])
     routes += [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", measured), page.static()]
     app = Starlette(routes=[*routes, Mount("/", api_app)], exception_handlers=problems.HANDLERS)
-    app.state.house, app.state.ready = house, ready
+    app.state.house, app.state.ready, api_app.state.house = house, ready, house
     return Front(Inbound(door, limiter), app) if "accept" in roles else app
 
 
@@ -101,10 +101,17 @@ class Inbound:
         return http.remote(asked, self.settings.trusted_proxies)
 
 
+@guard.declares(guard.EVERYBODY)
+async def front(_: starlette.requests.Request) -> Response:
+    return RedirectResponse("/console/")
+
+
+@guard.declares(guard.EVERYBODY)
 async def healthz(_: starlette.requests.Request) -> Response:
     return Response("ok\n", media_type="text/plain")
 
 
+@guard.declares(guard.EVERYBODY)
 async def readyz(asked: starlette.requests.Request) -> Response:
     """200 while the store answers and the listeners stand; 503 with the reason otherwise."""
     house: House = asked.app.state.house
@@ -117,6 +124,7 @@ async def readyz(asked: starlette.requests.Request) -> Response:
     return Response("ready\n", media_type="text/plain")
 
 
+@guard.declares(guard.EVERYBODY)
 async def measured(asked: starlette.requests.Request) -> Response:
     house: House = asked.app.state.house
     counts = await house.store.counts()

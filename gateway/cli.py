@@ -295,15 +295,17 @@ def outbox_retry(
 @keys_app.command("add")
 def keys_add(
     label: Annotated[str, typer.Argument(help="Who will use it.")],
-    scope: Annotated[list[str] | None, typer.Option(help="messages:write (if none is given), tickets:read.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="messages:write (if none is given), tickets:read, personal:read, ...")
+    ] = None,
     config: Config = None,
 ) -> None:
     """Make an API key. Its secret is shown once."""
-    from gateway.api import SCOPES
+    from gateway.permissions import PERMISSIONS
 
-    scopes = scope or [SCOPES[0]]
-    if unknown := set(scopes) - set(SCOPES):
-        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: scopes are {', '.join(SCOPES)}")
+    scopes = scope or ["messages:write"]
+    if unknown := set(scopes) - set(PERMISSIONS):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: scopes are {', '.join(PERMISSIONS)}")
 
     async def added(store: "Store") -> None:
         identity, secret = await store.add_key(label, scopes, now())

@@ -8,7 +8,9 @@ from connectors.base import Helpdesk
 from gateway.clock import Clock
 from gateway.mind import Mind
 from gateway.settings import Configured
+from gateway.signin import SignIn
 from gateway.store.store import Store
+from gateway.users import Users
 
 
 class Bell:
@@ -41,6 +43,11 @@ class House:
     helpdesks: Mapping[str, Helpdesk]
     work: Bell = field(default_factory=Bell)  # something was journalled
     owed: Bell = field(default_factory=Bell)  # something is to be sent
+    users: Users = field(init=False)
+    signin: SignIn = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.users, self.signin = Users(self.store, self.clock), SignIn(self.store, self.clock)
 
     @property
     def configured(self) -> Configured:

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connectors.places import host_and_port
+from gateway.permissions import Role
 from normalizer import marked
 from normalizer.errors import ConfigError, Where
 
@@ -53,6 +54,38 @@ class Http(BaseModel):
         return value
 
 
+class OidcRoles(BaseModel):
+    """Which role a claim gives: the highest of those `map` has for its values, else `default`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    claim: str = "groups"
+    map: dict[str, Role] = Field(default_factory=dict)
+    default: Role | Literal["none"] = "none"
+
+
+class Oidc(BaseModel):
+    """An OpenID provider people sign in at. Its addresses are read from the issuer's discovery document."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: str
+    client_id: str
+    client_secret: SecretStr | None = None
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    label: str = ""  # of the link on the sign-in page
+    roles: OidcRoles = OidcRoles()
+
+
+class Signin(BaseModel):
+    """How people come in. `local`: what a browser on this machine may do while there is no user; for demos."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    local: Role | None = None
+    oidc: Oidc | None = None
+
+
 class Settings(BaseSettings):
     """Everything a deployment chooses."""
 
@@ -65,6 +98,7 @@ class Settings(BaseSettings):
     rules: Path | None = None
     outbound: bool = True
     http: Http = Http()
+    signin: Signin = Signin()
     master_key: SecretStr | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     connectors: tuple[dict[str, Any], ...] = ()
@@ -191,6 +225,8 @@ def _top(name: str, part: Any, document: marked.Document, folder: Path) -> Any:
         return part
     if name == "master_key" and isinstance(part, str):
         raise ConfigError(document.where(name), "a secret stands here in clear", "{env: NAME} or {file: PATH}")
+    if name == "signin":
+        _refuse_plain_secrets(Signin, part, document, (name,))
     return resolve(part, document, folder, (name,))
 
 

@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connectors.webform import Incomplete, Webform
-from gateway import http
+from gateway import guard, http
 from gateway.accept import Door
-from gateway.console.page import HEADERS, pages
+from gateway.console.drawing import HEADERS, pages
 from gateway.limit import Limiter
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -26,6 +26,7 @@ def endpoint(door: Door, limiter: Limiter) -> Endpoint:
     house = door.house
     settings = house.configured.settings.http
 
+    @guard.declares(guard.EVERYBODY)
     async def form(asked: Request) -> Response:
         account = asked.path_params["account"]
         connector = house.mind.connectors.get(("webform", account))

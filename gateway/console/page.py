@@ -1,38 +1,30 @@
-"""The console's one page for now: what came in, what was decided, and why. Only for this machine; data masked."""
+"""The console's pages about tickets: what came in, what was decided, and why. Personal data is masked."""
 
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.templating import Jinja2Templates
 
-from gateway import http
+from gateway import guard
+from gateway.console.drawing import HERE, language_of, render
+from gateway.console.entry import Endpoint, needs
 from gateway.console.rows import Words
+from gateway.console.signin_words import SIGNIN
 from gateway.console.words import PAGE
 from gateway.house import House
 from normalizer.canon import Ticket
+from normalizer.errors import Rejected
 
-HERE = Path(__file__).parent
 ROWS = 50
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "frame-ancestors 'none'; form-action 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
-pages = Jinja2Templates(HERE / "templates")
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def routes(house: House) -> list[Route | Mount]:
     return [
         Route("/console/", tickets(house)),
         Route("/console/tickets/{number}", ticket(house)),
+        Route("/console/tickets/{number}/reveal", reveal(house), methods=["POST"]),
     ]
 
 
@@ -43,10 +35,9 @@ def static() -> Mount:
 def tickets(house: House) -> Endpoint:
     """The list, newest first."""
 
+    @needs("tickets:read")
     async def endpoint(asked: Request) -> Response:
         language = language_of(asked)
-        if not_here := _elsewhere(house, asked, language):
-            return not_here
         after = asked.query_params.get("after", "")
         found = await house.store.tickets(after=after, limit=ROWS + 1)
         words = Words(house.mind, language)
@@ -62,16 +53,15 @@ def tickets(house: House) -> Endpoint:
 def ticket(house: House) -> Endpoint:
     """One ticket: its facts, its decisions in plain sentences, its messages."""
 
+    @needs("tickets:read")
     async def endpoint(asked: Request) -> Response:
         language = language_of(asked)
-        if not_here := _elsewhere(house, asked, language):
-            return not_here
-        t, words = PAGE[language], Words(house.mind, language)
         found = await house.store.ticket(asked.path_params["number"])
         if found is None:
-            return render(
-                asked, "word.html", house, language, "404", 404, word=t["not_found"], hint=t["not_found_hint"]
-            )
+            return missing(house, asked)
+        who = await guard.who(asked)
+        revealed = await house.users.revealed(who, found.id, found.contact)
+        words = Words(house.mind, language, reveal=revealed)
         contact = await house.store.contact(found.contact)
         row = words.row(found, contact)
         decisions = [
@@ -89,9 +79,35 @@ def ticket(house: House) -> Endpoint:
             for m in await house.store.messages(found.id)
         ]  # fmt: skip
         return render(asked, "ticket.html", house, language, found.number, row=row, facts=_facts(words, found, row),
-                      decisions=decisions, messages=messages)  # fmt: skip
+                      decisions=decisions, messages=messages, s=SIGNIN[language], revealed=revealed)  # fmt: skip
 
     return endpoint
+
+
+def reveal(house: House) -> Endpoint:
+    """Show a ticket's personal data whole for a while; who and why is kept."""
+
+    @needs("personal:read")
+    async def endpoint(asked: Request) -> Response:
+        found = await house.store.ticket(asked.path_params["number"])
+        who = await guard.who(asked)
+        if found is None or who is None:
+            return missing(house, asked)
+        try:
+            await house.users.reveal(who, found.id, (await guard.fields(asked)).get("reason", ""))
+        except Rejected as e:
+            language = language_of(asked)
+            return render(asked, "word.html", house, language, str(e.status), e.status,
+                          word=SIGNIN[language]["faults"]["reason_missing"], hint="")  # fmt: skip
+        return RedirectResponse(f"/console/tickets/{found.number}?lang={language_of(asked)}", 303)
+
+    return endpoint
+
+
+def missing(house: House, asked: Request) -> Response:
+    language = language_of(asked)
+    t = PAGE[language]
+    return render(asked, "word.html", house, language, "404", 404, word=t["not_found"], hint=t["not_found_hint"])
 
 
 def _facts(words: Words, ticket: Ticket, row: Any) -> list[tuple[str, str]]:
@@ -112,34 +128,3 @@ def _facts(words: Words, ticket: Ticket, row: Any) -> list[tuple[str, str]]:
         "related": ", ".join(f"{one.kind} {one.id}" for one in ticket.related),
     }
     return [(names[name], value) for name, value in values.items() if value]
-
-
-def language_of(asked: Request) -> str:
-    """As asked for by ?lang=, else as the browser prefers."""
-    asked_for = asked.query_params.get("lang", "")
-    if asked_for in PAGE:
-        return asked_for
-    return "zh" if asked.headers.get("accept-language", "zh").lower().startswith("zh") else "en"
-
-
-def render(
-    asked: Request, name: str, house: House, language: str, title: str, status: int = 200, **more: Any
-) -> Response:
-    context = {
-        "lang": language, "t": PAGE[language], "title": title, "company": house.configured.settings.company, **more
-    }  # fmt: skip
-    return pages.TemplateResponse(asked, name, context, status_code=status, headers=HEADERS)
-
-
-def _elsewhere(house: House, asked: Request, language: str) -> Response | None:
-    """There are no users yet, so nobody but a browser on this machine may look.
-
-    A proxy on this machine would make everybody look local, and so would a foreign name that resolves to us: what was
-    forwarded, or asked for by another name, does not count.
-    """
-    forwarded = {"x-forwarded-for", "forwarded", "x-real-ip", "via"} & set(asked.headers.keys())
-    named_local = (asked.url.hostname or "") in ("localhost", "127.0.0.1", "::1")
-    if named_local and not forwarded and http.is_local(asked.client.host if asked.client else ""):
-        return None
-    t = PAGE[language]
-    return render(asked, "word.html", house, language, "403", 403, word=t["only_here"], hint=t["only_here_hint"])

@@ -46,6 +46,7 @@ company: {company}
 time_zone: Asia/Shanghai
 data: ./data
 http: {{listen: "127.0.0.1:{http}"}}
+signin: {{local: admin}}  # nobody's data is in it, and nobody but this machine sees it
 connectors:
   - connector: email_smtp
     account: support

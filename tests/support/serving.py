@@ -37,6 +37,7 @@ data: ./data
 outbound: {outbound}
 attempts: {attempts}
 http: {{listen: "127.0.0.1:{http}"}}
+signin: {{local: {local}}}
 connectors:
   - connector: email_smtp
     account: support
@@ -82,6 +83,7 @@ class Gateway:
     desk: int = 1
     outbound: str = "on"
     attempts: int = 3
+    local: str = "admin"  # role of who asks from this machine as long as there is no user; null: none
     smtp: int = field(default_factory=free_port)
     http: int = field(default_factory=free_port)
     shop_secret: str = field(default_factory=secret)
@@ -94,6 +96,7 @@ class Gateway:
             CONFIG.format(
                 outbound=self.outbound,
                 attempts=self.attempts,
+                local=self.local,
                 http=self.http,
                 smtp=self.smtp,
                 mail_sink=self.mail_sink,

@@ -1,0 +1,61 @@
+"""The way into the console: each page says what it asks for, and who may not see it is shown where to go."""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from gateway import guard
+from gateway.console.drawing import language_of, render
+from gateway.console.signin_words import SIGNIN
+from normalizer.errors import Rejected
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def needs(permission: str) -> Callable[[Endpoint], Endpoint]:
+    """Only for who has this permission (or guard.SIGNED_IN: any role)."""
+
+    def around(endpoint: Endpoint) -> Endpoint:
+        @guard.declares(permission)
+        @wraps(endpoint)
+        async def guarded(asked: Request) -> Response:
+            try:
+                await guard.admitted(asked, permission)
+            except Rejected as e:
+                return await turned_away(asked, e)
+            return await endpoint(asked)
+
+        return guarded
+
+    return around
+
+
+async def turned_away(asked: Request, e: Rejected) -> Response:
+    """To the sign-in page and back, or to a page that says why not."""
+    house, language = guard.house(asked), language_of(asked)
+    if e.status != 401:
+        return refusal(asked, e.code, e.status)
+    if await house.signin.nobody():
+        if guard.is_here(asked):
+            return RedirectResponse("/console/first", 303)
+        return refusal(asked, "nobody_yet", 403)
+    found = await guard.session(asked)
+    if found is None:
+        back = asked.url.path + (f"?{asked.url.query}" if asked.url.query else "")
+        to = (
+            f"/console/signin?next={quote(back)}"
+            if asked.method == "GET" and back != "/console/"
+            else "/console/signin"
+        )
+    else:
+        to = "/console/signin/code" if found.stage == "code" else "/console/account"
+    return RedirectResponse(f"{to}{'&' if '?' in to else '?'}lang={language}", 303)
+
+
+def refusal(asked: Request, code: str, status: int) -> Response:
+    house, language = guard.house(asked), language_of(asked)
+    word, hint = SIGNIN[language]["refused"].get(code) or SIGNIN[language]["refused"]["forbidden"]
+    return render(asked, "word.html", house, language, str(status), status, word=word, hint=hint)
