@@ -7,17 +7,17 @@ something failed, 2 when they were called wrongly. What each needs is imported w
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from gateway.cli_people import audit_app, users_app
+from gateway.command import Config, Json, Lang, Limit, configured, now, whose, with_store
 from gateway.terminal import emit, language, moment, show
 from normalizer.errors import ConfigError, TicketgateError
 
 if TYPE_CHECKING:
-    from gateway.settings import Configured
     from gateway.store.store import Store
 
 app = typer.Typer(
@@ -30,13 +30,11 @@ keys_app = typer.Typer(no_args_is_help=True, help="API keys, and the master key.
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(keys_app, name="keys")
+app.add_typer(users_app, name="users")
+app.add_typer(audit_app, name="audit")
 
-Config = Annotated[Path | None, typer.Option("--config", help="The settings file.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of a table (always when piped).")]
-Lang = Annotated[str, typer.Option("--lang", help="zh or en; else by LANG.")]
 Stuck = Literal["dead", "held"]
 Stage = Literal["door", "journal", "noted"]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000)]
 
 
 def main() -> None:
@@ -178,8 +176,12 @@ def tickets(
 ) -> None:
     """List tickets, newest first, or show one. 工单"""
     from gateway import show as shows
+    from gateway.clock import SystemClock
+    from gateway.users import Users
 
     async def listed(store: "Store") -> None:
+        if reveal:
+            await Users(store, SystemClock()).note(whose(), "revealed", number)
         if number:
             await shows.ticket(store, number, json=json, reveal=reveal)
         else:
@@ -357,34 +359,6 @@ def keys_rotate(config: Config = None) -> None:
     known = configured(config)
     count = asyncio.run(wire.rotate(known))
     typer.echo(f"{count} keys are wrapped anew")
-
-
-def configured(config: Path | None) -> "Configured":
-    """The settings; what goes wrong on the way to them is logged in words, not JSON, since a person is waiting."""
-    from gateway import log, settings
-
-    log.configure(level="warning", json=False)
-    return settings.read(config)
-
-
-def with_store(known: "Configured", use: "Callable[[Store], Awaitable[None]]") -> None:
-    """Run `use(store)` on the open data folder; a running gateway does not mind."""
-    from gateway import wire
-
-    async def run() -> None:
-        store = await wire.open_store(known)
-        try:
-            await use(store)
-        finally:
-            await store.close()
-
-    asyncio.run(run())
-
-
-def now() -> Any:
-    from gateway.clock import SystemClock
-
-    return SystemClock().now()
 
 
 async def _told(text: str) -> None:

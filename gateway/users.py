@@ -121,7 +121,7 @@ class Users(Register):
 
         await self.write(removed)
 
-    async def reveal(self, who: Who, about: str, reason: str) -> None:
+    async def reveal(self, who: Who, about: str, reason: str, number: str = "") -> None:
         """Show them this ticket or contact (by id) whole for 15 minutes.
 
         Raises Rejected: 403 without the permission, 422 `reason_missing` without a reason.
@@ -133,7 +133,7 @@ class Users(Register):
             raise Rejected("say why you need it", status=422, code="reason_missing")
 
         def shown(connection: Connection) -> None:
-            self.wrote(connection, who.source, "revealed", about, reason=reason[:500])
+            self.wrote(connection, who.source, "revealed", about, reason=reason[:500], number=number)
             sessions.reveal(connection, who.session or who.source, about, self.clock.now())
 
         await self.write(shown)

@@ -94,7 +94,7 @@ def reveal(house: House) -> Endpoint:
         if found is None or who is None:
             return missing(house, asked)
         try:
-            await house.users.reveal(who, found.id, (await guard.fields(asked)).get("reason", ""))
+            await house.users.reveal(who, found.id, (await guard.fields(asked)).get("reason", ""), found.number)
         except Rejected as e:
             language = language_of(asked)
             return render(asked, "word.html", house, language, str(e.status), e.status,

@@ -342,7 +342,7 @@ async def test_revealing_needs_the_permission_and_a_reason_and_lasts_fifteen_min
     assert raised.value.code == "reason_missing"
     assert not await people.users.revealed(here, "ticket-1")
 
-    await people.users.reveal(here, "ticket-1", "the customer asks us to call back")
+    await people.users.reveal(here, "ticket-1", "the customer asks us to call back", "20261123001")
     assert await people.users.revealed(here, "ticket-1", "contact-9")
     assert not await people.users.revealed(here, "ticket-2")
     assert not await people.users.revealed(there, "ticket-1")
@@ -351,7 +351,7 @@ async def test_revealing_needs_the_permission_and_a_reason_and_lasts_fifteen_min
     assert (kept.who, kept.what, kept.detail) == (
         here.source,
         "revealed",
-        {"reason": "the customer asks us to call back"},
+        {"reason": "the customer asks us to call back", "number": "20261123001"},
     )
     people.clock.pass_(minutes=15)
     assert not await people.users.revealed(here, "ticket-1")
