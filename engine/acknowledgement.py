@@ -4,12 +4,14 @@ A template is a text file `rules/templates/NAME.LANGUAGE.liquid`. Its first line
 then the words. The promise is computed from the SLA and never written out in the template.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 from engine.company import Company
+from engine.decision import Past
 from engine.sla import promise
 from engine.vocabulary import Vocabulary
-from normalizer.canon import Contact, Ticket
+from normalizer.canon import Contact, Ticket, digest
 
 VARIABLES = (
     "number", "name", "subject", "summary", "promise", "promise_is_length", "due", "company", "category",
@@ -17,6 +19,17 @@ VARIABLES = (
 )  # fmt: skip
 
 SUMMARY = 200  # characters
+MOST, WITHIN = 3, timedelta(hours=1)  # to one customer: mail that answers itself and marks nothing would go on for ever
+
+
+def identity(ticket: str) -> str:
+    """The id of a ticket's acknowledgement; there can be only one."""
+    return digest("acknowledge", ticket)
+
+
+def too_many(history: Iterable[Past], now: datetime) -> bool:
+    """Whether the customer was acknowledged so often within the hour that this would be one too many."""
+    return sum(past.acknowledged and now - past.at < WITHIN for past in history) >= MOST
 
 
 def language(ticket: Ticket, contact: Contact, languages: Sequence[str] = ("zh", "en")) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any as Anything
 
-from engine import trace
+from engine import acknowledgement, trace
 from engine.company import Company
 from engine.decision import (
     Acknowledge,
@@ -45,6 +45,8 @@ from engine.sla import promised
 from engine.thread import SPEAKING
 from engine.words import folded
 from normalizer.canon import Derived, Review
+
+TOO_MANY = f"{acknowledgement.MOST} acknowledgements within an hour to this customer"
 
 _FOLLOWING = {
     "category": "category.confidence",
@@ -277,4 +279,6 @@ def _unanswerable(case: Case) -> str:
         return "already acknowledged"
     if case.message.kind not in SPEAKING or case.message.author != "customer" or case.message.direction != "in":
         return f"not answerable ({case.message.kind})"
-    return "" if case.message.answerable else "not answerable"
+    if not case.message.answerable:
+        return "not answerable"
+    return TOO_MANY if acknowledgement.too_many(case.history, case.now) else ""

@@ -31,6 +31,7 @@ class Past:
     subcategory: str = ""
     priority: str = "normal"
     status: str = "new"
+    acknowledged: bool = False  # sent or owed; looked up for tickets of the last hour only
 
 
 @dataclass(frozen=True, slots=True)

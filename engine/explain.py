@@ -5,8 +5,10 @@
 
 from collections.abc import Iterator, Mapping
 
+from engine.acknowledgement import MOST
 from engine.company import Company
 from engine.conditions import OPERATORS
+from engine.decide import TOO_MANY
 from engine.decision import (
     Acknowledge,
     AskReview,
@@ -72,6 +74,7 @@ _WITHHELD_ZH: Words = {
     "no message to answer": "没有可回复的消息",
     "only once, when the ticket is new": "只在新建工单时回复一次",
     "already acknowledged": "已回复过",
+    TOO_MANY: f"一小时内已自动回复该客户 {MOST} 次",
     " with ": "，所需技能 ",
     "template ": "模板 ",
     " cannot be rendered": " 无法生成",

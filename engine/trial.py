@@ -269,7 +269,8 @@ def _past(entry: Mapping[str, Any], number: int, now: datetime, vocabulary: Voca
         raise ValueError(f"history: {entry.get('ago')!r} is no duration; write 2h or 3d")
     category = _code(vocabulary, "category", entry["category"]) if entry.get("category") else ""
     subcategory = _code(vocabulary, "subcategory", entry["subcategory"]) if entry.get("subcategory") else ""
-    return Past(f"past-{number}", now - max(ago, timedelta()), category, subcategory)
+    at, acknowledged = now - max(ago, timedelta()), bool(entry.get("acknowledged"))
+    return Past(f"past-{number}", at, category, subcategory, acknowledged=acknowledged)
 
 
 def _failures(trial: Trial, decision: Decision, company: Company, vocabulary: Vocabulary) -> Iterator[Failure]:

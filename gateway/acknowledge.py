@@ -16,7 +16,7 @@ from liquid.span import Span
 from engine import acknowledgement
 from engine.company import Company
 from engine.vocabulary import Vocabulary
-from normalizer.canon import Address, Contact, Message, Reply, Ticket, digest
+from normalizer.canon import Address, Contact, Message, Reply, Ticket
 from normalizer.errors import ConfigError, Where
 
 REFERENCES = 20  # of the thread's ids, the nearest
@@ -118,7 +118,7 @@ def reply(words: tuple[str, str, str], ticket: Ticket, message: Message, via: tu
     language, subject, text = words
     mail = message.channel == "email"
     return Reply(
-        id=digest("acknowledge", ticket.id),
+        id=acknowledgement.identity(ticket.id),
         channel=message.channel,
         connector=via[0],
         account=via[1],

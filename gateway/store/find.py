@@ -2,12 +2,14 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
+from engine import acknowledgement
 from engine.decision import Past
 from engine.thread import Found, Wanted, merged_into
 from gateway.crypto import SealedError, Vault
@@ -103,7 +105,7 @@ class _Search:
 
     def __init__(self, connection: Connection, vault: Vault) -> None:
         self.connection, self.vault, self.keys = connection, vault, Keys(vault)
-        self.history: dict[str, list[Past]] = defaultdict(list)
+        self.history: Mapping[str, list[Past]] = defaultdict(list)
         self.part: dict[str, list[str]] = defaultdict(list)
 
     def look(self, wanted: Sequence[Wanted], now: datetime) -> None:
@@ -115,7 +117,7 @@ class _Search:
         self.threads = self._pairs(_threads, (self._thread(one) for one in wanted if one.thread))
         self._tickets({one.ticket for one in wanted if one.ticket})
         self._contacts(wanted)
-        self._history(wanted, now - HISTORY)
+        self._history(wanted, now)
         self.loads = dict(self.connection.execute(_loads).all())
 
     def found(self, one: Wanted) -> Found:
@@ -208,11 +210,22 @@ class _Search:
         borne = (ticket for tickets in self.borne.values() for ticket in tickets)
         return {*self.numbered.values(), *self.threads.values(), *borne}
 
-    def _history(self, wanted: Sequence[Wanted], since: datetime) -> None:
+    def _history(self, wanted: Sequence[Wanted], now: datetime) -> None:
         for these in chunks(contact for one in wanted if (contact := self._contact_of(one))):
-            for row in self.connection.execute(_history, {"these": these, "since": since}):
+            for row in self.connection.execute(_history, {"these": these, "since": now - HISTORY}):
                 past = Past(row.id, row.created_at, row.category, row.subcategory, row.priority, row.status)
                 self.history[row.contact].append(past)
+        self._acknowledged(now - acknowledgement.WITHIN)
+
+    def _acknowledged(self, since: datetime) -> None:
+        """Mark the tickets since then whose customer was told, or will be."""
+        recent = {past.ticket for pasts in self.history.values() for past in pasts if past.at >= since}
+        told = set(self._pairs(_replied, map(acknowledgement.identity, recent)).values())
+        if told:
+            self.history = {
+                contact: [replace(past, acknowledged=past.ticket in told) for past in pasts]
+                for contact, pasts in self.history.items()
+            }
 
     def _identities(self, ticket: str) -> tuple[Identity, ...]:
         return tuple(identity for contact in self.part[ticket] for identity in self.contacts[contact].identities)

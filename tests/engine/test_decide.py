@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from engine.company import Company
 from engine.decide import decide
 from engine.decision import AskReview, Case, Decision, HandOver, Route, sealed
+from engine.explain import explain
 from engine.routing import choose
 from engine.rulebook import load
 from engine.ruleset import RuleSet
@@ -329,3 +330,26 @@ def test_unequal_loads_even_out(house: Company) -> None:
     for _ in range(60):
         load[f"agent:{choose(house, LEAST, load).agent}"] += 1
     assert load == {"agent:chen-jie": 40, "agent:liu-yang": 40}
+
+
+@pytest.mark.parametrize(
+    ("past", "told"),
+    [
+        ([{"ago": "10m", "acknowledged": True}] * 2, True),
+        ([{"ago": "10m", "acknowledged": True}] * 3, False),
+        ([{"ago": "59m", "acknowledged": True}] * 4, False),
+        ([{"ago": "10m"}] * 9, True),
+        ([*([{"ago": "10m", "acknowledged": True}] * 2), {"ago": "1h", "acknowledged": True}], True),
+    ],
+)
+def test_a_customer_is_acknowledged_three_times_an_hour_and_then_hears_why_not(
+    run: Any, vocabulary: Vocabulary, house: Company, past: list[dict[str, Any]], told: bool
+) -> None:
+    decision = run({"rule": "a", "then": {"acknowledge": "received"}}, history=past)
+    assert ("acknowledge" in {effect.verb for effect in decision.effects}) == told
+    assert decision.withheld == (() if told else ("acknowledge: 3 acknowledgements within an hour to this customer",))
+    if not told:
+        assert "withheld: acknowledge: 3 acknowledgements within an hour to this customer" in explain(
+            decision, "en", vocabulary, house
+        )
+        assert "未执行：自动回复——一小时内已自动回复该客户 3 次" in explain(decision, "zh", vocabulary, house)

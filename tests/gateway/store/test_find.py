@@ -79,6 +79,15 @@ async def test_history_looks_back_ninety_days(store: Store) -> None:
     assert answer.history == ()
 
 
+async def test_history_tells_whom_the_last_hour_acknowledged(store: Store) -> None:
+    await stored(store, "a", "20261123001")
+    await stored(store, "b", "20261123002", reply=False)
+    for later, told in ((timedelta(minutes=59), [True, False]), (timedelta(minutes=61), [False, False])):
+        (answer,) = await store.find([wanted("li@example.cn")], NOW + later)
+        assert isinstance(answer, Found)
+        assert [past.acknowledged for past in answer.history] == told
+
+
 async def test_load_counts_open_tickets_by_group_and_agent(store: Store) -> None:
     first = await stored(store, "a", "20261123001", sender="a@example.cn")
     await stored(store, "b", "20261123002", sender="b@example.cn")
