@@ -5,10 +5,11 @@ nobody else in its role knows that every lease there is belongs to the dead, and
 keys in memory, so nobody may be in any of them while the master key is changed.
 """
 
+import asyncio
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,7 @@ class Presence:
 
     def __init__(self, folder: Path, role: Role) -> None:
         self.role: Role = role
-        self._file = os.open(folder / f"{role}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = _lock_file(folder, role)
 
     def enter(self) -> bool:
         """Come in; True if nobody else is in this role, so that what was leased in it may be taken over."""
@@ -51,3 +52,19 @@ def nobody(folder: Path) -> Iterator[bool]:
     finally:
         for presence in presences:
             presence.leave()
+
+
+@asynccontextmanager
+async def opening(folder: Path) -> AsyncIterator[None]:
+    """One process at a time: a folder that is being made, upgraded or given new keys is opened by others after that."""
+    file = _lock_file(folder, "opening")
+    try:
+        await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
+def _lock_file(folder: Path, name: str) -> int:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

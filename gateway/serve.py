@@ -37,7 +37,6 @@ PAUSE_AFTER_TROUBLE = 1.0
 
 async def serve(configured: Configured, roles: frozenset[str], *, ready: asyncio.Event | None = None) -> None:
     """Run until SIGINT or SIGTERM. Raises ConfigError if it cannot start."""
-    configured.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     presences = [Presence(configured.data, role) for role in ROLES if role in roles]
     try:
         alone = {presence.role for presence in presences if presence.enter()}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from connectors import registry
 from connectors.base import Helpdesk
 from gateway import mind
-from gateway.alone import nobody
+from gateway.alone import nobody, opening
 from gateway.clock import Clock, SystemClock
 from gateway.crypto import KeyRing, new_key, write_key
 from gateway.house import House
@@ -29,8 +29,12 @@ async def house(configured: Configured, *, clock: Clock | None = None) -> House:
 
 async def open_store(configured: Configured) -> Store:
     """The data folder, alone: what the commands need that look into it."""
+    async with opening(configured.data):
+        return await _open_store(configured)
+
+
+async def _open_store(configured: Configured) -> Store:
     folder = configured.data
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys, made = keyring(configured)
     if made:
         log.warning(
@@ -54,16 +58,16 @@ async def rotate(configured: Configured) -> int:
 
     A key in the data folder is replaced by a fresh one; one from the settings must be there already, before the old.
     """
-    configured.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with nobody(configured.data) as alone:
         if not alone:
             raise ConfigError(Where(str(configured.data)), "a gateway is running on it", "stop it first, then rotate")
-        return await _rotate(configured)
+        async with opening(configured.data):
+            return await _rotate(configured)
 
 
 async def _rotate(configured: Configured) -> int:
     file = configured.data / KEY_FILE
-    store = await open_store(configured)
+    store = await _open_store(configured)
     try:
         if configured.settings.master_key is None:
             old = file.read_text(encoding="utf-8").split()

@@ -129,3 +129,44 @@ def test_with_outbound_off_nothing_leaves_and_it_is_kept_as_held(tmp_path: Path)
         gateway.settle()
         states = {row["state"] for row in gateway.json("outbox", "list", "--json")}
         assert states == {"held"}
+
+
+OPENS = """
+import asyncio, sys
+from pathlib import Path
+from gateway import settings, wire
+from gateway.clock import SystemClock
+
+known = settings.read(Path(sys.argv[1]))
+
+async def opened():
+    store = await wire.open_store(known)
+    await store.add_key("somebody", [], SystemClock().now())
+    await store.close()
+
+print("ready", flush=True)
+sys.stdin.readline()
+asyncio.run(opened())
+"""
+
+
+def test_a_new_data_folder_opened_by_several_at_once_is_made_once(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPENS, str(gateway.config)], env={**os.environ, **gateway.environment}, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for _ in range(6)
+    ]  # fmt: skip
+    for one in started:
+        assert one.stdout
+        assert one.stdout.readline() == "ready\n"
+    for one in started:  # whatever is slow is loaded, so that all come to the folder together
+        assert one.stdin
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    ended = [("".join(one.communicate(timeout=120)), one.returncode) for one in started]
+    assert [status for _, status in ended] == [0] * 6, ended
+    assert sum("made a master key" in said for said, _ in ended) == 1
+    assert len(gateway.json("keys", "list")) == 6
