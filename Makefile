@@ -17,7 +17,7 @@ export UV_DEFAULT_INDEX := $(PIP_INDEX)
 endif
 endif
 
-.PHONY: help install demo serve check format test packages golden bench score chaos image lock clean
+.PHONY: help install demo serve check format test packages golden bench score chaos image sbom wheel lock clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -80,12 +80,18 @@ score: $(VENV)/dev.txt ## accuracy on the public corpora in ../shared/corpora
 chaos: $(VENV)/dev.txt packages ## kill -9 at every fault point and at random, 200 times
 	@$(BIN)/pytest -q tests/chaos --kills 200 $(ARGS)
 
-BASE ?=
-BUILDER := $(firstword $(foreach b,podman buildah docker,$(shell command -v $(b))))
+image: ## build the container image and try it (BASE=another base: Debian, Python 3.11 or newer)
+	@packaging/image.sh
 
-image: ## build the container image (BASE=another base with Python 3.11 or newer)
-	@test -n "$(BUILDER)" || { echo "an image builder is needed: apt-get install buildah"; exit 1; }
-	@$(BUILDER) build $(if $(BASE),--build-arg BASE=$(BASE)) -t ticketgate .
+sbom: $(VENV)/dev.txt ## build/sbom.cdx.json: what an installation consists of, with licences (CycloneDX)
+	@$(UV) venv --quiet --clear --python $(PYTHON) build/run
+	@$(UV) export --quiet --frozen --no-dev --no-emit-project --no-header -o build/run.txt
+	@$(UV) pip sync --quiet --python build/run/bin/python --require-hashes build/run.txt
+	@$(BIN)/cyclonedx-py environment --validate --output-reproducible --pyproject pyproject.toml -o build/sbom.cdx.json build/run/bin/python
+	@rm -rf build/run
+
+wheel: | $(UV) ## build/dist: the wheel, with rules/ and config/ in it
+	@$(UV) build --quiet --wheel -o build/dist
 
 lock: | $(UV)
 	@$(UV) lock --upgrade
