@@ -28,7 +28,7 @@ SPEAKING = frozenset((Kind.MESSAGE, Kind.EDIT, Kind.POSTBACK, Kind.CALL, Kind.RE
 ENDED = frozenset((Status.CLOSED, Status.MERGED))  # nothing is added to these; a new ticket follows them up
 SUBJECT = 40  # characters of the words a subject is made of
 
-_NUMBER = re.compile(r"(?<!\d)20\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3,9}(?!\d)")
+_NUMBER = re.compile(r"(?<!\d)20\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3,12}(?!\d)")
 _BREAK = re.compile(r"[\n。！？!?；;]")
 
 

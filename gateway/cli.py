@@ -89,7 +89,9 @@ def demo(
 def doctor(config: Config = None, json: Json = False) -> None:
     """Test settings, rules, data folder and every account for real. 体检"""
     from gateway import doctor as doctors
+    from gateway import log
 
+    log.configure(level="warning", json=False)
     findings = asyncio.run(doctors.examine(config))
     show(["", "what", "found", "hint"], [[f.sign, f.what, f.found, f.hint] for f in findings], json)
     if any(not finding.well for finding in findings):
@@ -200,6 +202,55 @@ def migrate(config: Config = None) -> None:
     with_store(configured(config), lambda store: _told(f"data folder is at revision {store.revision}"))
 
 
+Passphrase = Annotated[
+    Path | None, typer.Option("--passphrase-file", help="Sealed with the passphrase in it.", show_default=False)
+]
+KeyFile = Annotated[
+    Path | None, typer.Option("--key-file", help="Master keys of that time, if not those of today.", show_default=False)
+]
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="A new file; or a folder, for a file named by the moment.")],
+    config: Config = None,
+    with_config: Annotated[bool, typer.Option("--with-config", help="Settings and rulebooks too.")] = False,
+    with_key: Annotated[bool, typer.Option("--with-key", help="The master key too; needs a passphrase.")] = False,
+    passphrase_file: Passphrase = None,
+    key_file: KeyFile = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Read FILE to its end instead; nothing is made.")] = False,
+    json: Json = False,
+) -> None:
+    """Put the data folder into one sealed file, while the gateway runs. 备份
+
+    The master key is not in it: without the key, kept elsewhere, a backup opens to nobody. `--with-key` puts it in,
+    and then the passphrase alone opens everything.
+    """
+    from gateway.backup import commands
+
+    known = configured(config)
+    if verify:
+        commands.verify(known, file, passphrase_file, key_file, json=json)
+    else:
+        wanted = commands.Wanted(config=with_config, key=with_key)
+        commands.backup(known, file, wanted, passphrase_file, key_file, now(), json=json)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `ticketgate backup` made.")],
+    into: Annotated[Path, typer.Option("--into", help="The data folder to be: new, or empty.")],
+    config: Config = None,
+    passphrase_file: Passphrase = None,
+    key_file: KeyFile = None,
+    json: Json = False,
+) -> None:
+    """Make a data folder from a backup. Nothing is sent from it until `ticketgate outbox release`. 恢复"""
+    from gateway.backup import commands
+
+    commands.restore(configured(config), file, into, passphrase_file, key_file, now(), json=json)
+
+
 @quarantine_app.command("list")
 def quarantine_list(
     config: Config = None,
@@ -292,6 +343,30 @@ def outbox_retry(
             typer.echo("but not before `outbound: on` is set and the gateway started again", err=True)
 
     with_store(known, retried)
+
+
+@outbox_app.command("hold")
+def outbox_hold(config: Config = None) -> None:
+    """Let nothing go out and no timer ring, until released. What is accepted meanwhile becomes tickets as ever."""
+
+    async def hold(store: "Store") -> None:
+        await store.hold_outbox()
+        typer.echo("held: nothing goes out and no timer rings until `ticketgate outbox release`")
+
+    with_store(configured(config), hold)
+
+
+@outbox_app.command("release")
+def outbox_release(config: Config = None) -> None:
+    """Let go what was held back, as after a restore. Look through `outbox list` first."""
+
+    async def release(store: "Store") -> None:
+        was = await store.outbox_held()
+        await store.hold_outbox(False)
+        counts = await store.counts()
+        typer.echo(f"released: {counts.outbox_waiting} wait to be sent" if was else "nothing was held back")
+
+    with_store(configured(config), release)
 
 
 @keys_app.command("add")

@@ -94,6 +94,11 @@ class KeyRing:
             write_key(file, [new_key()])
         return cls(*_decoded(_read(file), Where(str(file)))), made
 
+    @staticmethod
+    def known(value: str | None, file: Path) -> list[bytes]:
+        """The master keys themselves, from the setting's value, else from a file; none is made. Raises ConfigError."""
+        return _decoded(value, Where("master_key")) if value else _decoded(_read(file), Where(str(file)))
+
     def wrap(self, key: bytes, place: str) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
         return self._current.name + nonce + self._current.cipher.encrypt(nonce, key, place.encode())

@@ -46,7 +46,7 @@ async def examine(config: Path | None) -> list[Finding]:
         Finding("settings", str(configured.document.file)),
         _rules(known),
         *_disk(configured),
-        await _store(configured),
+        *await _store(configured),
         *_ways_back(known),
     ]
     if not configured.settings.outbound:
@@ -108,20 +108,24 @@ def _sync(file: Path) -> float:
     return time.perf_counter() - started
 
 
-async def _store(configured: Configured) -> Finding:
+async def _store(configured: Configured) -> list[Finding]:
     try:
         store = await wire.open_store(configured)
     except TicketgateError as e:
-        return Finding("data folder", str(e), False)
+        return [Finding("data folder", str(e), False)]
     try:
-        counts = await store.counts()
+        counts, held = await store.counts(), await store.outbox_held()
     finally:
         await store.close()
     said = (
         f"{counts.tickets} tickets, {counts.waiting} waiting, {counts.set_aside} set aside, "
         f"{counts.outbox_dead} dead letters, {counts.outbox_held} held"
     )
-    return Finding("data folder", said, counts.outbox_dead == 0, "ticketgate outbox list" if counts.outbox_dead else "")
+    hint = "ticketgate outbox list" if counts.outbox_dead else ""
+    findings = [Finding("data folder", said, counts.outbox_dead == 0, hint)]
+    if held:
+        findings.append(Finding("outbox", "held: nothing goes out, no timer rings", False, "ticketgate outbox release"))
+    return findings
 
 
 def _ways_back(known: Mind) -> Iterator[Finding]:

@@ -42,6 +42,9 @@ async def serve(configured: Configured, roles: frozenset[str], *, ready: asyncio
         alone = {presence.role for presence in presences if presence.enter()}
         house = await wire.house(configured)
         try:
+            if await house.store.outbox_held():
+                hint = "look at `ticketgate outbox list`, then `ticketgate outbox release`"
+                log.warning("the outbox and all timers are held", hint=hint)
             await _take_over(house, alone)
             for presence in presences:
                 presence.stay()

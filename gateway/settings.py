@@ -26,6 +26,8 @@ from gateway.permissions import Role
 from normalizer import marked
 from normalizer.errors import ConfigError, Where
 
+MACHINES = Path("/etc/ticketgate/ticketgate.yaml")
+
 
 class Http(BaseModel):
     """The HTTP door. `public_url` is how others reach it: signatures of URLs and links depend on it."""
@@ -111,6 +113,12 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
 
+    @field_validator("master_key")
+    @classmethod
+    def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
+        """A container's environment names it even where nobody set it."""
+        return value or None
+
     @field_validator("time_zone")
     @classmethod
     def _zone_exists(cls, value: str) -> str:
@@ -129,7 +137,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
+        return env_settings, init_settings, file_secret_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +175,19 @@ def shipped() -> Path:
 
 
 def find(path: Path | None = None) -> Path:
-    """The settings file: the one named, TICKETGATE_CONFIG, ./config/ticketgate.yaml, or the shipped one."""
+    """The settings file: the one named, TICKETGATE_CONFIG, ./config/ticketgate.yaml, the machine's, or the shipped."""
     if path is not None:
         return path
     if named := os.environ.get("TICKETGATE_CONFIG"):
         return Path(named)
-    local = Path("config/ticketgate.yaml")
-    return local if local.exists() else shipped() / "config" / "ticketgate.yaml"
+    usual = (Path("config/ticketgate.yaml"), MACHINES)
+    return next((file for file in usual if file.exists()), shipped() / "config" / "ticketgate.yaml")
+
+
+def handed() -> list[Path]:
+    """Folders with secrets in files of their own (`ticketgate_master_key`), from systemd or a container."""
+    named = (os.environ.get("CREDENTIALS_DIRECTORY", ""), "/run/secrets")
+    return [Path(folder) for folder in named if folder and Path(folder).is_dir()]
 
 
 def read(path: Path | None = None) -> Configured:
@@ -190,7 +204,7 @@ def read(path: Path | None = None) -> Configured:
     folder = file.resolve().parent
     value = {name: _top(name, part, document, folder) for name, part in value.items()}
     try:
-        settings = Settings(**value)
+        settings = Settings(_secrets_dir=handed(), **value)
     except ValidationError as e:
         raise _fault(document, e, (), Settings) from e
     return Configured(settings, document, folder)

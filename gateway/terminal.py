@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -43,3 +45,23 @@ def show(columns: list[str], rows: list[list[Any]], json: bool, empty: str = "no
     for row in rows:
         table.add_row(*[Text(str(cell)) for cell in row])  # a customer may write what rich takes for markup
     Console().print(table)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each thing under way, on a terminal; `told(what, done, of)` moves it. Nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    bars: dict[str, TaskID] = {}
+    with Progress(console=Console(stderr=True)) as shown:
+
+        def told(what: str, done: int, of: int) -> None:
+            if what not in bars:
+                bars[what] = shown.add_task(what)
+            shown.update(bars[what], completed=done, total=of)
+
+        yield told

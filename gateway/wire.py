@@ -7,6 +7,7 @@ from connectors import registry
 from connectors.base import Helpdesk
 from gateway import mind
 from gateway.alone import nobody, opening
+from gateway.backup import put_back
 from gateway.clock import Clock, SystemClock
 from gateway.crypto import KeyRing, new_key, write_key
 from gateway.house import House
@@ -29,6 +30,7 @@ async def house(configured: Configured, *, clock: Clock | None = None) -> House:
 
 async def open_store(configured: Configured) -> Store:
     """The data folder, alone: what the commands need that look into it."""
+    put_back.refuse_unfinished(configured.data)
     async with opening(configured.data):
         return await _open_store(configured)
 
@@ -51,6 +53,12 @@ def keyring(configured: Configured) -> tuple[KeyRing, bool]:
     """The master keys, from the settings or the data folder; True if one was made just now."""
     secret = configured.settings.master_key
     return KeyRing.load(secret.get_secret_value() if secret else None, configured.data / KEY_FILE)
+
+
+def masters(configured: Configured) -> list[bytes]:
+    """The same as bytes, for what is sealed beside the store; none is made. Raises ConfigError."""
+    secret = configured.settings.master_key
+    return KeyRing.known(secret.get_secret_value() if secret else None, configured.data / KEY_FILE)
 
 
 async def rotate(configured: Configured) -> int:

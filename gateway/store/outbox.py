@@ -143,7 +143,7 @@ def due(connection: Connection, limits: Limits, now: datetime, limit: int) -> li
 
     Of each target no more than may be under way there at once: what hangs takes no other target's turn.
     """
-    if connection.scalar(select(meta.c.name).where(meta.c.name == "outbox_held")):
+    if is_held(connection):
         return []
     connection.execute(_one_at_a_time)
     due_there = [row for target in _targets(connection) for row in _due_at(connection, limits, target, now)]
@@ -274,6 +274,10 @@ def hold(connection: Connection, held: bool) -> None:
         insert_new(meta).run(connection, [{"name": "outbox_held", "value": b"1"}])
     else:
         connection.execute(meta.delete().where(meta.c.name == "outbox_held"))
+
+
+def is_held(connection: Connection) -> bool:
+    return connection.scalar(select(meta.c.name).where(meta.c.name == "outbox_held")) is not None
 
 
 def known_place(target: str, ticket: str) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy import Column, ColumnElement, Connection, ScalarSelect, Select, 
 
 from engine.decision import Decision
 from gateway.crypto import Vault
-from gateway.store import damaged, whole
+from gateway.store import damaged, outbox, whole
 from gateway.store import quarantine as aside
 from gateway.store.dialect import Record, chunks, insert_new, one_of
 from gateway.store.tables import (
@@ -31,7 +31,6 @@ from gateway.store.tables import (
     envelopes,
     lanes,
     messages,
-    meta,
     outgoing,
     quarantine,
     rulesets,
@@ -195,10 +194,10 @@ def cursor(connection: Connection, name: str) -> str | None:
 
 def next_due(connection: Connection) -> datetime | None:
     """The earliest moment anything waits for; in the past if it waits already, None if nothing does."""
-    held = connection.scalar(select(meta.c.name).where(meta.c.name == "outbox_held"))
+    held = outbox.is_held(connection)
     moments = [
         connection.scalar(select(func.min(lanes.c.ready_at))),
-        connection.scalar(select(func.min(timers.c.due_at))),
+        None if held else connection.scalar(select(func.min(timers.c.due_at))),
         None if held else _next_outgoing(connection),
     ]
     return min((moment for moment in moments if moment is not None), default=None)

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import Connection
+
 from connectors.base import Cursor
 from engine.decision import Decision
 from engine.thread import Found, Wanted
@@ -208,8 +210,19 @@ class Store:
         return await self.database.write("arrange", partial(outbox.retry, ids=ids, now=now))
 
     async def hold_outbox(self, held: bool = True) -> None:
-        """Let nothing become due until told otherwise."""
+        """Let nothing become due, neither what is owed nor any timer, until told otherwise."""
         await self.database.write("arrange", partial(outbox.hold, held=held))
+
+    async def outbox_held(self) -> bool:
+        """Whether nothing becomes due, neither what is owed nor any timer: so a restored backup begins."""
+        return await self.database.read(outbox.is_held)
+
+    async def resume(self, made_at: datetime, now: datetime) -> int:
+        """Go on from a copy of that moment: nothing due until a person says so, no number given twice.
+
+        Returns how many numbers are skipped for each day.
+        """
+        return await self.database.write("arrange", partial(_resume, made_at=made_at, now=now, zone=self.zone))
 
     async def take_over(self, role: Literal["process", "dispatch"], now: datetime) -> None:
         """Free what this role had leased before. Only for who knows that nobody else in this role is alive."""
@@ -353,3 +366,8 @@ class Store:
         return await self.database.write(
             "settle", partial(outbox.settle, vault=self.vault, blobs=self.blobs, settled=settled)
         )
+
+
+def _resume(connection: Connection, made_at: datetime, now: datetime, zone: ZoneInfo) -> int:
+    outbox.hold(connection, held=True)
+    return serials.skip(connection, made_at, now, zone)

@@ -1,4 +1,7 @@
-"""Timers whose moment has come go into the journal and are gone, in one transaction: each rings once."""
+"""Timers whose moment has come go into the journal and are gone, in one transaction: each rings once.
+
+While the outbox is held they are too: a restored backup must not escalate what was settled since.
+"""
 
 from datetime import datetime
 
@@ -6,7 +9,7 @@ import orjson
 from sqlalchemy import Connection, bindparam, delete, select
 
 from gateway.crypto import Vault
-from gateway.store import journal
+from gateway.store import journal, outbox
 from gateway.store.blobs import Blobs
 from gateway.store.dialect import Many
 from gateway.store.tables import tickets, timers
@@ -26,7 +29,7 @@ _gone = Many(delete(timers).where(timers.c.ticket == bindparam("of"), timers.c.i
 
 def ring(connection: Connection, vault: Vault, blobs: Blobs, now: datetime, limit: int) -> int:
     """How many rang."""
-    rows = connection.execute(_due, {"now": now, "most": limit}).all()
+    rows = [] if outbox.is_held(connection) else connection.execute(_due, {"now": now, "most": limit}).all()
     if rows:
         _gone.run(connection, [{"of": row.ticket, "rung": row.id} for row in rows])
         rung = [Timer(row.id, row.name, row.about, row.due_at) for row in rows]

@@ -43,7 +43,7 @@ async def upgrade(database: Database, folder: Path, moment: datetime | None = No
     if not found:
         await database.write("arrange", make)
     elif found != REVISION:
-        _check_known(found, folder)
+        check_known(found, folder)
         await database.alone(lambda bare: back_up(bare, folder / "backup", found, moment or datetime.now(UTC)))
         await database.write("arrange", _run_scripts)
 
@@ -63,7 +63,7 @@ def back_up(bare: sqlite3.Connection, folder: Path, found: str, moment: datetime
     return copy
 
 
-def _check_known(found: str, folder: Path) -> None:
+def check_known(found: str, folder: Path) -> None:
     from alembic.script import ScriptDirectory
 
     known = {script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()}
