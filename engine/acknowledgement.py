@@ -18,7 +18,7 @@ VARIABLES = (
     "subcategory", "priority", "order_number",
 )  # fmt: skip
 
-SUMMARY = 200  # characters
+LINE, SUMMARY = 60, 200  # characters of what the customer wrote
 MOST, WITHIN = 3, timedelta(hours=1)  # to one customer: mail that answers itself and marks nothing would go on for ever
 
 
@@ -53,8 +53,8 @@ def variables(
     order = ticket.extracted.get("order_number")
     return {
         "number": ticket.number,
-        "name": contact.name,
-        "subject": _short(ticket.subject, 60),
+        "name": _short(contact.name, LINE),
+        "subject": _short(ticket.subject, LINE),
         "summary": _short(ticket.description, SUMMARY),
         "promise": told.text if told else "",
         "promise_is_length": bool(told and told.is_length),
@@ -63,7 +63,7 @@ def variables(
         "category": vocabulary.label("category", category, in_language) if category else "",
         "subcategory": vocabulary.label("subcategory", subcategory, in_language, category) if subcategory else "",
         "priority": vocabulary.label("priority", ticket.priority.value, in_language),
-        "order_number": order.value if order else ticket.custom.get("order_number", ""),
+        "order_number": _short(order.value if order else ticket.custom.get("order_number", ""), LINE),
     }
 
 

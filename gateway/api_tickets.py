@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.acting import Link
 from engine.decision import Decision
+from gateway import http
 from gateway.acting import Acting, Outcome
-from gateway.api import valid
+from gateway.api import account, valid
 from gateway.permissions import Who
 from gateway.problems import described
 from gateway.programs import new_message
@@ -94,12 +95,12 @@ def router(acting: Acting, require: Require) -> APIRouter:
         items = [await told(acting, who, ticket, ticket) for ticket, _ in found[:limit]]
         return Page(items=items, next=items[-1]["number"] if len(found) > limit else "")
 
-    @routes.post("", status_code=201, response_model=Became, openapi_extra=new_message())
+    @routes.post("", status_code=201, response_model=Became, openapi_extra=new_message(), responses=described(409, 413))
     async def create(
         asked: Request, answer: Response, who: Writer, key: Annotated[str, Header(alias="Idempotency-Key")] = ""
     ) -> Became:
         """A ticket by hand: what a customer told somebody here, in the words of POST /api/v1/messages."""
-        body = await asked.body()
+        body = await http.whole(asked, account(acting.door).settings.size_limit)
         valid(body)
         return _answered(await acting.create(who, body, key), answer)
 

@@ -81,6 +81,12 @@ def _methods(app: FastAPI, path: str) -> list[str]:
     )
 
 
+async def _gone(_: starlette.requests.Request, e: Exception) -> Response:
+    """Nobody is there to be answered, and nothing was promised."""
+    return Response(status_code=400)
+
+
 HANDLERS: dict[int | type[Exception], Any] = {
     Rejected: rejected, Unavailable: unavailable, RequestValidationError: _invalid, HTTPException: _other,
+    starlette.requests.ClientDisconnect: _gone,
 }  # fmt: skip

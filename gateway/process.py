@@ -352,7 +352,7 @@ def count(one: Outcome, now: datetime) -> None:
         for reason in made.withheld:
             if reason.startswith(f"acknowledge: {UNRENDERED}"):
                 metrics.unrendered.inc()
-                log.error("acknowledgement withheld", ticket=made.ticket.number, reason=reason)
+                log.error("acknowledgement withheld", ticket=made.ticket.number, where=reason)
         if made.case.trigger == "ticket.created":
             ticket = made.ticket
             category = ticket.category.value if ticket.category else "none"
