@@ -143,24 +143,22 @@ def explain(
     number: Annotated[str, typer.Argument(help="A ticket's number.")],
     config: Config = None,
     lang: Lang = "",
+    reveal: Annotated[bool, typer.Option(help="Show names and addresses unmasked.")] = False,
     json: Json = False,
 ) -> None:
     """Why a ticket is as it is: every decision, rule by rule. 为什么"""
     from gateway import mind
-    from normalizer.canon import public
+    from gateway import show as shows
+    from gateway.clock import SystemClock
+    from gateway.users import Users
 
     known = configured(config)
     decided_by = mind.read(known)
 
     async def told(store: "Store") -> None:
-        ticket = await store.ticket(number)
-        if ticket is None:
-            raise TicketgateError(f"no ticket {number}; `ticketgate tickets` lists them")
-        for decision in await store.decisions(ticket.id):
-            if json or not sys.stdout.isatty():
-                emit(public(decision))
-            else:
-                typer.echo("\n".join(decided_by.explain(decision, language(lang))) + "\n")
+        if reveal:
+            await Users(store, SystemClock()).note(whose(), "revealed", number)
+        await shows.decisions(store, number, decided_by, language(lang), json=json, reveal=reveal)
 
     with_store(known, told)
 
@@ -277,14 +275,19 @@ def quarantine_list(
 
 
 @quarantine_app.command("show")
-def quarantine_show(identity: Annotated[str, typer.Argument(metavar="ID")], config: Config = None) -> None:
-    """The bytes that were set aside, as they came."""
+def quarantine_show(
+    identity: Annotated[str, typer.Argument(metavar="ID")],
+    config: Config = None,
+    json: Annotated[bool, typer.Option("--json", help="One object with everything, the bytes in base64.")] = False,
+) -> None:
+    """The bytes that were set aside, as they came; how they came, on standard error."""
+    from gateway import show as shows
 
     async def shown(store: "Store") -> None:
         row = await store.quarantined(identity)
         if row is None:
             raise TicketgateError(f"nothing with id {identity} is set aside")
-        sys.stdout.buffer.write(row.body)
+        shows.set_aside(row, json=json)
 
     with_store(configured(config), shown)
 

@@ -1,0 +1,69 @@
+"""What commands print of people: masked unless somebody asks for it. And how what was set aside came."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from serving import Gateway
+
+from gateway.show import masked, masked_words
+from normalizer.canon import Contact, Identity
+
+WORDS = "my parcel is lost, call 13812345678"
+MAIL = (
+    "From: Wang Xiaoming <wang.xiaoming@example.cn>\r\nTo: support@example.com\r\nMessage-ID: <show@x>\r\n"
+    f"Subject: parcel\r\n\r\n{WORDS}\r\n"
+).encode()
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    with Gateway(tmp_path, outbound="off").start() as running:
+        yield running
+
+
+def test_explain_masks_people_unless_they_are_revealed(gateway: Gateway) -> None:
+    gateway.mail(MAIL)
+    gateway.settle()
+    (row,) = gateway.json("tickets")
+
+    told = gateway.cli("explain", row["number"])
+    for secret in ("wang.xiaoming", "Wang Xiaoming", "13812345678"):
+        assert secret not in told
+    assert json.loads(told)["fired"]
+    revealed = gateway.cli("explain", row["number"], "--reveal")
+    assert "wang.xiaoming@example.cn" in revealed
+    assert WORDS in revealed
+
+
+def test_what_was_set_aside_is_shown_with_how_it_came(gateway: Gateway) -> None:
+    body = b'{"messages": [{"id": "x", "text": "give me money", "from": "evil@example.net"}]}'
+    assert gateway.webhook(body, identity="evil", signed="whsec_" + "A" * 32) == 401
+    (row,) = gateway.json("quarantine", "list")
+
+    (whole,) = gateway.json("quarantine", "show", row["id"], "--json")
+    assert base64.b64decode(whole["body"]) == body
+    assert whole["facts"]["remote"] == "127.0.0.1"
+    shown = gateway._run("quarantine", "show", row["id"])
+    assert shown.stdout == body
+    for line in ("code: unverified", "from: webhook/shop", "remote: 127.0.0.1"):
+        assert line in shown.stderr.decode().splitlines()
+
+
+def test_whatever_somebody_is_known_by_is_masked() -> None:
+    decision = {
+        "contact": {"name": "李雷", "identities": [{"kind": "telegram", "value": "4711884422", "proven_by": ""}]},
+        "from": {"kind": "user", "address": "4711884422", "name": "李雷"},
+        "seen": [{"field": "contact.name", "found": "李雷"}, {"field": "contact.identities", "found": ["4711884422"]}],
+        "effects": [{"verb": "mark", "name": "campaign", "value": "double11"}],
+    }
+    assert masked(decision) == {
+        "contact": {"name": "李*", "identities": [{"kind": "telegram", "value": "***4422", "proven_by": ""}]},
+        "from": {"kind": "user", "address": "***4422", "name": "李*"},
+        "seen": [{"field": "contact.name", "found": "李*"}, {"field": "contact.identities", "found": ["***4422"]}],
+        "effects": [{"verb": "mark", "name": "campaign", "value": "double11"}],
+    }
+    whose = Contact("c", (Identity("telegram", "4711884422"),), "李雷")
+    assert masked_words("李雷 (4711884422) wrote", whose) == "李* (***4422) wrote"
