@@ -17,12 +17,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connectors.base import Webhook
-from gateway import api, api_tickets, guard, http, metrics, problems, programs
+from gateway import api, api_house, api_tickets, guard, http, metrics, problems, programs
 from gateway.accept import Door
 from gateway.acting import Acting
 from gateway.console import form, page, signin
 from gateway.house import House
 from gateway.limit import Limiter
+from gateway.ready import Readiness
 from normalizer.errors import Rejected, Unavailable
 
 INBOUND = "/in/"
@@ -37,12 +38,14 @@ def build(house: House, roles: frozenset[str], ready: asyncio.Event) -> ASGIApp:
         routes.extend(form.routes(door, limiter))
         api_app.include_router(api.router(door))
         api_app.include_router(api_tickets.router(Acting(door), api.require(door)))
+        api_app.include_router(api_house.router(house, api.require(door)))
     if "console" in roles:
         routes.append(Route("/", front))
         routes.extend([*page.routes(house), *signin.routes(house)])
     routes += [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", measured), page.static()]
     app = Starlette(routes=[*routes, Mount("/", api_app)], exception_handlers=problems.HANDLERS)
     app.state.house, app.state.ready, api_app.state.house = house, ready, house
+    app.state.readiness = Readiness(house.store)
     return Front(Inbound(door, limiter), app) if "accept" in roles else app
 
 
@@ -113,14 +116,12 @@ async def healthz(_: starlette.requests.Request) -> Response:
 
 @guard.declares(guard.EVERYBODY)
 async def readyz(asked: starlette.requests.Request) -> Response:
-    """200 while the store answers and the listeners stand; 503 with the reason otherwise."""
-    house: House = asked.app.state.house
+    """200 while the listeners stand and what comes in can be kept; 503 with the reason otherwise."""
+    readiness: Readiness = asked.app.state.readiness
     if not asked.app.state.ready.is_set():
         return Response("starting\n", 503, media_type="text/plain")
-    try:
-        await house.store.counts()
-    except Unavailable as e:
-        return Response(f"store: {e.reason}\n", 503, media_type="text/plain")
+    if trouble := await readiness.trouble():
+        return Response(f"store: {trouble}\n", 503, media_type="text/plain")
     return Response("ready\n", media_type="text/plain")
 
 
