@@ -19,15 +19,19 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import storm
+from alembic import command
+from alembic.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from serving import Desk, Gateway, MailSink
+from sqlalchemy import create_engine
 from stored import MASTER, opened, stored
 
 from gateway.backup import put_back, sealed, take
 from gateway.backup.manifest import Manifest
 from gateway.backup.sealed import Keys
-from gateway.store import upgrade
+from gateway.store import snapshot, upgrade
+from gateway.store.store import FILE
 from normalizer.errors import ConfigError
 
 KEYS = Keys((MASTER,))
@@ -309,7 +313,7 @@ def test_chunks_cannot_change_places_or_be_left_out(tmp_path: Path, monkeypatch:
         read(*chunks, chunks[0])
 
 
-async def test_a_backup_of_a_newer_version_is_refused_and_an_older_one_upgraded(
+async def test_a_backup_of_a_newer_version_or_of_the_future_is_refused(
     tmp_path: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "a.backup"
@@ -329,6 +333,21 @@ async def test_a_backup_of_a_newer_version_is_refused_and_an_older_one_upgraded(
         await put_back.restore(file, target, KEYS, datetime(2026, 11, 22, tzinfo=UTC))
     done = await put_back.restore(file, target, KEYS, later)
     assert done.skipped == (14 * 3600 + 1) * 1000
+
+
+async def test_a_backup_of_an_older_version_is_upgraded_on_the_way(tmp_path: Path) -> None:
+    file, old, new = tmp_path / "old.backup", tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    with create_engine(f"sqlite:///{old / FILE}").begin() as connection:
+        script = Config()
+        script.set_main_option("script_location", str(upgrade.SCRIPTS))
+        script.attributes["connection"] = connection
+        command.upgrade(script, "0001")
+    made = take.take(take.Source(old), file, KEYS, datetime(2026, 11, 23, tzinfo=UTC))
+    assert made.revision == "0001" != upgrade.REVISION
+    await put_back.restore(file, put_back.Target(new, ZONE, keep_key=True), KEYS, datetime(2026, 11, 24, tzinfo=UTC))
+    assert snapshot.read(new / FILE, upgrade.revision) == upgrade.REVISION
+    assert sorted(path.name for path in new.iterdir()) == ["blobs", "master.key", FILE]
 
 
 async def test_timers_and_outbox_wait_until_released(tmp_path: Path, whole: bytes) -> None:
