@@ -30,6 +30,7 @@ from gateway.house import House
 from gateway.log import log
 from gateway.process import work
 from gateway.settings import Configured
+from gateway.store.sweep import sweep
 from normalizer.errors import ConfigError, Unavailable, Where
 
 PAUSE_AFTER_TROUBLE = 1.0
@@ -46,6 +47,7 @@ async def serve(configured: Configured, roles: frozenset[str], *, ready: asyncio
                 hint = "look at `ticketgate outbox list`, then `ticketgate outbox release`"
                 log.warning("the outbox and all timers are held", hint=hint)
             await _take_over(house, alone)
+            await _sweep(house)
             for presence in presences:
                 presence.stay()
             await run(house, roles, _stopped(), ready or asyncio.Event())
@@ -60,6 +62,17 @@ async def _take_over(house: House, alone: Collection[Role]) -> None:
     for role in LEASING:
         if role in alone:
             await house.store.take_over(role, house.clock.now())
+
+
+async def _sweep(house: House) -> None:
+    """A full disk is no reason not to start; the next start sweeps again."""
+    try:
+        count = await sweep(house.store.database, house.store.blobs, house.clock.now())
+    except Unavailable as e:
+        log.warning("what a crash left was not swept", hint=e.reason)
+    else:
+        if count:
+            log.info("swept files that no message names", count=count)
 
 
 def _stopped() -> asyncio.Event:

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+import smtplib
 import socket
 import subprocess
 import sys
@@ -170,3 +172,21 @@ def test_a_new_data_folder_opened_by_several_at_once_is_made_once(tmp_path: Path
     assert [status for _, status in ended] == [0] * 6, ended
     assert sum("made a master key" in said for said, _ in ended) == 1
     assert len(gateway.json("keys", "list")) == 6
+
+
+def test_what_a_crash_left_is_swept_at_the_next_start(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, outbound="off").start(environment={"TICKETGATE_FAULT": "blob.after_sync"})
+    large = b"From: a@example.cn\r\nTo: support@example.com\r\nMessage-ID: <big@x>\r\n\r\n" + b"word " * 80_000
+    with pytest.raises((OSError, smtplib.SMTPException)):
+        gateway.mail(large)
+    assert gateway.process
+    assert gateway.process.wait(10) == -signal.SIGKILL
+    (left,) = (tmp_path / "data" / "blobs").iterdir()
+    os.utime(left, (left.stat().st_mtime - 7200,) * 2)
+
+    with gateway.start():
+        assert list((tmp_path / "data" / "blobs").iterdir()) == []
+        assert '"count": 1, "event": "swept files that no message names"' in gateway.log.read_text()
+        gateway.mail(large)
+        gateway.settle()
+        assert len(gateway.tickets()) == 1
