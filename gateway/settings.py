@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -77,6 +78,14 @@ class Oidc(BaseModel):
     scopes: tuple[str, ...] = ("openid", "profile", "email")
     label: str = ""  # of the link on the sign-in page
     roles: OidcRoles = OidcRoles()
+
+    @field_validator("issuer")
+    @classmethod
+    def _safe(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")):
+            return value
+        raise ValueError("must be an https address, such as https://login.example.cn/realms/staff")
 
 
 class Signin(BaseModel):

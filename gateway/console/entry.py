@@ -38,7 +38,7 @@ async def turned_away(asked: Request, e: Rejected) -> Response:
     house, language = guard.house(asked), language_of(asked)
     if e.status != 401:
         return refusal(asked, e.code, e.status)
-    if await house.signin.nobody():
+    if house.configured.settings.signin.oidc is None and await house.signin.nobody():
         if guard.is_here(asked):
             return RedirectResponse("/console/first", 303)
         return refusal(asked, "nobody_yet", 403)

@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway import guard
+from gateway import guard, oidc
 from gateway.console import account
+from gateway.console import elsewhere as away
 from gateway.console.asking import FRONT, entered, page, safe, twice
 from gateway.console.entry import Endpoint, refusal
 from gateway.house import House
@@ -19,13 +20,17 @@ from normalizer.errors import Rejected
 
 
 def routes(house: House) -> list[Route]:
+    """Raises ConfigError if an OpenID provider is configured and cannot be used."""
     both = ["GET", "POST"]
+    configured = house.configured
+    elsewhere = oidc.provider(configured.settings.signin.oidc, configured.document.where("signin", "oidc"))
     return [
         Route("/console/signin", signin(house), methods=both),
         Route("/console/signin/code", code(house), methods=both),
         Route("/console/first", first(house), methods=both),
         Route("/console/signout", signout(house), methods=["POST"]),
         *account.routes(house),
+        *(away.routes(house, elsewhere) if elsewhere else []),
     ]
 
 
@@ -34,13 +39,14 @@ def signin(house: House) -> Endpoint:
 
     @guard.declares(guard.EVERYBODY)
     async def endpoint(asked: Request) -> Response:
-        if await house.signin.nobody():
+        provider = house.configured.settings.signin.oidc
+        if provider is None and await house.signin.nobody():
             return RedirectResponse("/console/first", 303)
         onward = safe(asked.query_params.get("next", ""))
         if asked.method == "GET":
             if await guard.who(asked):
                 return RedirectResponse(onward, 303)
-            return page(asked, "signin.html", "sign_in", next=onward)
+            return page(asked, "signin.html", "sign_in", next=onward, provider=provider)
         given = await guard.fields(asked)
         onward = safe(given.get("next", ""))
         try:
@@ -49,7 +55,8 @@ def signin(house: House) -> Endpoint:
                 given.get("login", ""), given.get("password", ""), guard.browser(asked)
             )  # fmt: skip
         except Rejected as e:
-            return page(asked, "signin.html", "sign_in", e, next=onward, login=given.get("login", ""))
+            login = given.get("login", "")
+            return page(asked, "signin.html", "sign_in", e, next=onward, login=login, provider=provider)
         return entered(house, done, onward)
 
     return endpoint
@@ -95,7 +102,7 @@ def first(house: House) -> Endpoint:
                 given.get("login", ""), given.get("name", ""), given.get("new", ""), guard.browser(asked)
             )  # fmt: skip
         except Rejected as e:
-            kept = {name: given.get(name, "") for name in ("login", "name")}
+            kept = {"login": given.get("login", ""), "shown": given.get("name", "")}
             return page(asked, "first.html", "first_title", e, **kept)
         return entered(house, done, FRONT)
 
