@@ -90,7 +90,7 @@ async def check_ours(asked: Request) -> None:
     if asked.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise _forged("another site sent it")
     ours = {asked.headers.get("host", ""), urlsplit(house(asked).configured.settings.http.public_url).netloc}
-    if (origin := asked.headers.get("origin")) is not None and urlsplit(origin).netloc not in ours:
+    if (origin := asked.headers.get("origin")) is not None and urlsplit(origin).netloc not in ours - {""}:
         raise _forged("it comes from another origin; behind a proxy, http.public_url says what ours is")
     offered = asked.headers.get("x-csrf-token") or (await fields(asked)).get("csrf", "")
     if not secrets.compare_digest(offered.encode(), csrf(asked).encode()):
