@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from engine.decision import Decision
+from gateway.permissions import PERMISSIONS, ROLES
 from normalizer.canon import REASONS, Contact, Message, Ticket, shape
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
+ROLES_BEGIN, ROLES_END = "<!-- roles -->", "<!-- /roles -->"
 NOUNS = {"ticket": Ticket, "message": Message, "contact": Contact, "decision": Decision}
 
 
@@ -29,6 +31,25 @@ def test_the_published_schema_is_current(name: str) -> None:
 
 def schema(name: str) -> dict[str, object]:
     return shape(NOUNS[name]).json_schema(by_alias=True, mode="serialization")
+
+
+@pytest.mark.parametrize(("page", "language"), [("people.md", 1), ("zh/people.md", 0)])
+def test_the_table_of_roles_is_current(page: str, language: int) -> None:
+    """Between its two marks; the rest of the page is written by hand."""
+    file = REFERENCE.parent / page
+    before, _, rest = file.read_text().partition(ROLES_BEGIN)
+    _, _, after = rest.partition(ROLES_END)
+    golden(file, f"{before}{ROLES_BEGIN}\n{roles(language)}\n{ROLES_END}{after}")
+
+
+def roles(language: int) -> str:
+    """Permission by permission, who has it; `language` 0 Chinese, 1 English."""
+    head = ["权限", "可以做什么"] if language == 0 else ["permission", "lets you"]
+    rows = [
+        f"| `{name}` | {words[language]} | " + " | ".join("✓" if name in has else "" for has in ROLES.values()) + " |"
+        for name, words in PERMISSIONS.items()
+    ]
+    return "\n".join([f"| {' | '.join([*head, *ROLES])} |", "|" + "---|" * (len(ROLES) + 2), *rows])
 
 
 def test_the_list_of_reasons_is_current() -> None:
