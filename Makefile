@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 UV := build/uv/bin/uv
-TEST_PACKAGES := strace
+TEST_PACKAGES := strace chromium fonts-noto-cjk
 ARGS ?=
 
 ifndef UV_DEFAULT_INDEX
@@ -17,7 +17,7 @@ export UV_DEFAULT_INDEX := $(PIP_INDEX)
 endif
 endif
 
-.PHONY: help install demo serve check format test packages golden bench score chaos image sbom wheel lock clean
+.PHONY: help install demo serve check format test packages golden bench score chaos image sbom wheel lock vendor clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -95,6 +95,15 @@ wheel: | $(UV) ## build/dist: the wheel, with rules/ and config/ in it
 
 lock: | $(UV)
 	@$(UV) lock --upgrade
+
+HTMX := 2.0.11
+HTMX_SHA256 := 165a2655073e9e6e55e307a7c74e8ebcdb76afb7701f9c16cfd106a13add408e
+VENDOR := gateway/console/static/vendor
+
+vendor: ## fetch again, from npm, what the console's pages are served with
+	@mkdir -p build/vendor && cd build/vendor && npm pack --silent htmx.org@$(HTMX) >/dev/null
+	@cd build/vendor && echo "$(HTMX_SHA256)  htmx.org-$(HTMX).tgz" | sha256sum --check --quiet && tar -xzf htmx.org-$(HTMX).tgz
+	@cp build/vendor/package/dist/htmx.min.js $(VENDOR)/htmx.min.js && cp build/vendor/package/LICENSE $(VENDOR)/htmx.LICENSE
 
 clean:
 	@rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -20,7 +20,7 @@ from connectors.base import Webhook
 from gateway import api, api_house, api_tickets, guard, http, metrics, problems, programs
 from gateway.accept import Door
 from gateway.acting import Acting
-from gateway.console import form, page, signin
+from gateway.console import form, page
 from gateway.house import House
 from gateway.limit import Limiter
 from gateway.ready import Readiness
@@ -41,7 +41,7 @@ def build(house: House, roles: frozenset[str], ready: asyncio.Event) -> ASGIApp:
         api_app.include_router(api_house.router(house, api.require(door)))
     if "console" in roles:
         routes.append(Route("/", front))
-        routes.extend([*page.routes(house), *signin.routes(house)])
+        routes.extend(page.routes(house, Acting(door)))
     routes += [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", measured), page.static()]
     app = Starlette(routes=[*routes, Mount("/", api_app)], exception_handlers=problems.HANDLERS)
     app.state.house, app.state.ready, api_app.state.house = house, ready, house

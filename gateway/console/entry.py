@@ -1,5 +1,6 @@
 """The way into the console: each page says what it asks for, and who may not see it is shown where to go."""
 
+import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from urllib.parse import quote
@@ -8,9 +9,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway import guard
-from gateway.console.drawing import language_of, render
+from gateway.console.drawing import STARTED, language_of, word
 from gateway.console.signin_words import SIGNIN
-from normalizer.errors import Rejected
+from gateway.console.words import PAGE
+from gateway.log import log
+from normalizer.errors import Rejected, Unavailable
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -22,15 +25,33 @@ def needs(permission: str) -> Callable[[Endpoint], Endpoint]:
         @guard.declares(permission)
         @wraps(endpoint)
         async def guarded(asked: Request) -> Response:
+            asked.scope[STARTED] = time.perf_counter()
             try:
                 await guard.admitted(asked, permission)
             except Rejected as e:
                 return await turned_away(asked, e)
-            return await endpoint(asked)
+            return await _answered(asked, endpoint)
 
         return guarded
 
     return around
+
+
+async def _answered(asked: Request, endpoint: Endpoint) -> Response:
+    """What the endpoint says; whatever goes wrong is told in the console's own dress."""
+    t = PAGE[language_of(asked)]
+    try:
+        return await endpoint(asked)
+    except Rejected as e:
+        missed = e.status == 404
+        return word(
+            asked, e.status, t["not_found" if missed else "cannot"], t["not_found_hint"] if missed else e.reason
+        )
+    except Unavailable:
+        return word(asked, 503, t["unavailable"], t["unavailable_hint"])
+    except Exception:
+        log.exception("a page failed", path=asked.url.path)
+        return word(asked, 500, t["failed"], t["failed_hint"])
 
 
 async def turned_away(asked: Request, e: Rejected) -> Response:
@@ -56,6 +77,6 @@ async def turned_away(asked: Request, e: Rejected) -> Response:
 
 
 def refusal(asked: Request, code: str, status: int) -> Response:
-    house, language = guard.house(asked), language_of(asked)
-    word, hint = SIGNIN[language]["refused"].get(code) or SIGNIN[language]["refused"]["forbidden"]
-    return render(asked, "word.html", house, language, str(status), status, word=word, hint=hint)
+    words = SIGNIN[language_of(asked)]["refused"]
+    said, hint = words.get(code) or words["forbidden"]
+    return word(asked, status, said, hint)

@@ -212,7 +212,7 @@ async def line(
     house: House, sample: Sample, answer: str, said: Sequence[tuple[Ticket, Contact, Sequence[Message]]], language: str
 ) -> Line:
     """What became of one sample."""
-    words = Words(house.mind, language)
+    words = Words(house.mind, language, house.clock.now())
     start = Line(sample, answer, language)
     if sample.becomes == "refused":
         rows = await house.store.quarantine(limit=50)

@@ -1,0 +1,139 @@
+"""What was set aside: by reason, with what it means and what to do; looked at, and processed again.
+
+/console/quarantine              GET
+/console/quarantine/retry        POST: those that are ticked
+/console/quarantine/{id}         GET: the reason and the bytes, masked
+/console/quarantine/{id}/retry   POST
+"""
+
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway import guard
+from gateway.console.desk_words import DESK
+from gateway.console.drawing import language_of, render
+from gateway.console.entry import Endpoint, needs
+from gateway.console.reading import missing, reader, words
+from gateway.console.rows import Words, size
+from gateway.console.tickets import PICKED
+from gateway.house import House
+from gateway.store.work import SetAside, Stage
+from normalizer.errors import Rejected
+
+ROWS = 50
+SHOWN = 16 * 1024  # octets of a preview
+RETRIABLE = ("journal", "noted")
+STAGES: tuple[Stage | Literal[""], ...] = ("", "journal", "door", "noted")
+
+
+def routes(house: House) -> list[Route]:
+    at = "/console/quarantine"
+    return [
+        Route(at, listed(house)),
+        Route(f"{at}/retry", retry_these(house), methods=["POST"]),
+        Route(f"{at}/{{id}}", one(house)),
+        Route(f"{at}/{{id}}/retry", retry(house), methods=["POST"]),
+    ]
+
+
+def listed(house: House) -> Endpoint:
+    @needs("quarantine:read")
+    async def endpoint(asked: Request) -> Response:
+        return await drawn(house, asked)
+
+    return endpoint
+
+
+async def drawn(house: House, asked: Request, told: str = "", fault: str = "") -> Response:
+    told_by = await words(house, asked)
+    d = DESK[told_by.language]
+    given = asked.query_params
+    code, stage, after = given.get("code", ""), _stage(given.get("stage", "")), given.get("after", "")
+    found = await house.store.quarantine(after=after, limit=ROWS + 1, code=code, stage=stage)
+    here = "/console/quarantine?" + urlencode({"code": code, "stage": stage})
+    older = f"{here}&after={found[ROWS - 1].id}" if len(found) > ROWS else ""
+    return render(
+        asked, "quarantine.html", house, told_by.language, d["quarantine"], d=d, code=code, stage=stage, stages=STAGES,
+        told=told, fault=fault,
+        rows=[row(told_by, one) for one in found[:ROWS]], older=older, first=here if after else "",
+    )  # fmt: skip
+
+
+def _stage(given: str) -> Stage | Literal[""]:
+    return next((one for one in STAGES if one == given), "")
+
+
+def row(told_by: Words, one: SetAside) -> dict[str, Any]:
+    d = DESK[told_by.language]
+    name, means, to_do = d["codes"].get(one.code, (one.code, "", ""))
+    return {
+        "id": one.id, "code": one.code, "name": name, "means": means, "to_do": to_do,
+        "when": told_by.moment(one.received_at),
+        "source": f"{one.connector}/{one.account}", "reason": told_by.text(one.reason), "size": size(one.size),
+        "stage": one.stage, "stage_name": d["stages"].get(one.stage, one.stage), "retriable": one.stage in RETRIABLE,
+        "attempts": d["attempts"].format(one.attempts) if one.attempts else "",
+    }  # fmt: skip
+
+
+def one(house: House) -> Endpoint:
+    @needs("quarantine:read")
+    async def endpoint(asked: Request) -> Response:
+        found = await house.store.quarantined(asked.path_params["id"])
+        if found is None:
+            return missing(asked)
+        told_by = await words(house, asked)
+        d = DESK[told_by.language]
+        return render(
+            asked, "set_aside.html", house, told_by.language, d["quarantine"], d=d, row=row(told_by, found),
+            facts=[(name, told_by.text(value)) for name, value in found.facts.items() if value],
+            preview=preview(told_by, found.body), cut=size(SHOWN) if len(found.body) > SHOWN else "",
+        )  # fmt: skip
+
+    return endpoint
+
+
+def preview(told_by: Words, body: bytes) -> str:
+    """The first of it as text, whatever it is; masked like everything."""
+    text = body[:SHOWN].decode("utf-8", "replace")
+    return told_by.text("".join(c if c.isprintable() or c in "\n\t" else "·" for c in text.replace("\r\n", "\n")))
+
+
+def retry(house: House) -> Endpoint:
+    @needs("quarantine:write")
+    async def endpoint(asked: Request) -> Response:
+        identity = asked.path_params["id"]
+        try:
+            count = await again(house, asked, [identity])
+        except Rejected:
+            return await drawn(house, asked, fault=DESK[language_of(asked)]["not_retriable"])
+        return RedirectResponse(f"/console/quarantine?done={'retried' if count else 'nothing'}", 303)
+
+    return endpoint
+
+
+def retry_these(house: House) -> Endpoint:
+    @needs("quarantine:write")
+    async def endpoint(asked: Request) -> Response:
+        d, given = DESK[language_of(asked)], await guard.fields(asked)
+        picked = [name.removeprefix(PICKED) for name in given if name.startswith(PICKED)]
+        known = [found for one in picked if (found := await house.store.quarantined(one)) and found.stage in RETRIABLE]
+        count = await again(house, asked, [one.id for one in known]) if known else 0
+        if not count:
+            return await drawn(house, asked, fault=d["nothing_retried"])
+        return await drawn(house, asked, d["retried_count"].format(count))
+
+    return endpoint
+
+
+async def again(house: House, asked: Request, ids: list[str]) -> int:
+    """Let them be processed again; who did it is kept."""
+    count = await house.store.retry_quarantined(ids, house.clock.now())
+    who = await reader(asked)
+    for identity in ids if count else ():
+        await house.users.note(who.source, "quarantine.retry", identity)
+    house.work.ring()
+    return count
