@@ -121,7 +121,7 @@ def require(door: Door) -> Callable[[str], Any]:
 
 def account(door: Door) -> Api:
     """The account of connector `api` that the keys belong to: the first one configured."""
-    return next(one for one in door.house.mind.connectors.values() if isinstance(one, Api))
+    return next(one for one in door.house.mind.connectors.values() if one.name == Api.name and isinstance(one, Api))
 
 
 async def refuse(door: Door, asked: Request, e: Rejected, body: bytes) -> None:

@@ -28,6 +28,7 @@ from normalizer.errors import Rejected
 
 Version = Annotated[str, Header(alias="If-Match", description="The ETag of the ticket as you saw it.")]
 Require = Callable[[str], Any]
+PROBLEMS = described(401, 403, 404, 409, 412, 503)
 Changes = Annotated[dict[str, str], Field(max_length=50, description="A field's name and value; empty takes it away.")]
 
 
@@ -67,6 +68,9 @@ class Became(BaseModel):
     tickets: list[str]
 
 
+LATER: dict[int | str, dict[str, Any]] = {202: {"model": Became, "description": "It is ours, and not worked on yet"}}
+
+
 class Page(BaseModel):
     """A page of tickets; `next` is the cursor of the following one, empty at the end."""
 
@@ -75,7 +79,7 @@ class Page(BaseModel):
 
 
 def router(acting: Acting, require: Require) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/tickets", tags=["tickets"], responses=described(401, 403, 404, 409, 412, 503))
+    routes = APIRouter(prefix="/api/v1/tickets", tags=["tickets"], responses=PROBLEMS)
     store = acting.house.store
     Reader = Annotated[Who, Depends(require("tickets:read"))]  # noqa: N806 - a type, as FastAPI wants it
     Writer = Annotated[Who, Depends(require("tickets:write"))]  # noqa: N806
@@ -95,7 +99,13 @@ def router(acting: Acting, require: Require) -> APIRouter:
         items = [await told(acting, who, ticket, ticket) for ticket, _ in found[:limit]]
         return Page(items=items, next=items[-1]["number"] if len(found) > limit else "")
 
-    @routes.post("", status_code=201, response_model=Became, openapi_extra=new_message(), responses=described(409, 413))
+    @routes.post(
+        "",
+        status_code=201,
+        response_model=Became,
+        openapi_extra=new_message(),
+        responses={**described(409, 413), **LATER},
+    )
     async def create(
         asked: Request, answer: Response, who: Writer, key: Annotated[str, Header(alias="Idempotency-Key")] = ""
     ) -> Became:
@@ -111,19 +121,19 @@ def router(acting: Acting, require: Require) -> APIRouter:
         answer.headers["ETag"] = etag(ticket)
         return await told(acting, who, ticket, ticket)
 
-    @routes.patch("/{number}", response_model=Became)
+    @routes.patch("/{number}", response_model=Became, responses=LATER)
     async def change(
         number: str, changes: Changes, answer: Response, who: Writer, if_match: Version = ""
     ) -> Became:  # fmt: skip
         """Set fields: status, priority, category, subcategory, group, assignee, type, subject, tags, custom.NAME."""
         return _answered(await acting.update(who, number, changes, await version(acting, number, if_match)), answer)
 
-    @routes.post("/{number}/claim", response_model=Became)
+    @routes.post("/{number}/claim", response_model=Became, responses=LATER)
     async def claim(number: str, answer: Response, who: Writer, if_match: Version = "") -> Became:
         """Take a ticket that nobody has."""
         return _answered(await acting.claim(who, number, await version(acting, number, if_match)), answer)
 
-    @routes.post("/{number}/comments", status_code=201, response_model=Became)
+    @routes.post("/{number}/comments", status_code=201, response_model=Became, responses=LATER)
     async def comment(
         number: str, words: Words, answer: Response, who: Writer,
         key: Annotated[str, Header(alias="Idempotency-Key", max_length=255)] = "",
@@ -132,18 +142,18 @@ def router(acting: Acting, require: Require) -> APIRouter:
         said = await acting.comment(who, number, words.text, public=words.public, key=key)
         return _answered(said, answer)
 
-    @routes.post("/{number}/merge", response_model=Became)
+    @routes.post("/{number}/merge", response_model=Became, responses=LATER)
     async def merge(number: str, other: Other, answer: Response, who: Writer, if_match: Version = "") -> Became:
         """End this ticket and go on in another."""
         seen = await version(acting, number, if_match)
         return _answered(await acting.merge(who, number, other.into, seen), answer)
 
-    @routes.post("/{number}/links", status_code=201, response_model=Became)
+    @routes.post("/{number}/links", status_code=201, response_model=Became, responses=LATER)
     async def link(number: str, linked: Linked, answer: Response, who: Writer) -> Became:
         """Two tickets have to do with each other."""
         return _answered(await acting.link(who, number, linked.other, linked.kind), answer)
 
-    @routes.post("/{number}/review", response_model=Became)
+    @routes.post("/{number}/review", response_model=Became, responses=LATER)
     async def review(number: str, judged: Judged, answer: Response, who: Writer, if_match: Version = "") -> Became:
         """A verdict on what the rules were unsure of."""
         seen = await version(acting, number, if_match)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from connectors.base import Helpdesk
 from gateway.clock import Clock
@@ -45,8 +46,10 @@ class House:
     owed: Bell = field(default_factory=Bell)  # something is to be sent
     users: Users = field(init=False)
     signin: SignIn = field(init=False)
+    since: datetime = field(init=False)  # when it was opened, and its rules with it
 
     def __post_init__(self) -> None:
+        self.since = self.clock.now()
         self.users, self.signin = Users(self.store, self.clock), SignIn(self.store, self.clock)
 
     @property

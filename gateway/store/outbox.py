@@ -9,7 +9,8 @@
 What became of it enters the journal in the same transaction, so that decisions hear of it like of anything else.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -37,7 +38,7 @@ from gateway.store.tables import (
 )  # fmt: skip
 from gateway.store.words import Keys, outgoing_place, settlement_place
 from gateway.store.work import Later, Limits, Never, Outcome, Owed, Settlement, Stuck
-from normalizer.canon import Envelope, HandoverStep, Outgoing, Sent, dump, load
+from normalizer.canon import Address, Envelope, HandoverStep, Outgoing, Reply, Sent, dump, load
 
 
 def owe(connection: Connection, keys: Keys, standing: Standing, outcomes: Sequence[Outcome]) -> None:
@@ -266,6 +267,32 @@ def retry(connection: Connection, ids: Sequence[str] | Stuck, now: datetime) -> 
         _again.run(connection, [{"of": row.id, **fresh} for row in rows])
         _go_on(connection, [row.ticket for row in rows])
     return len(rows)
+
+
+_stuck = select(
+    outgoing.c.seq, outgoing.c.id, outgoing.c.contact, outgoing.c.ticket, outgoing.c.step, outgoing.c.message,
+    outgoing.c.sealed,
+).where(outgoing.c.id == bindparam("of"), outgoing.c.state.in_((DEAD, HELD)))  # fmt: skip
+
+
+def edit(connection: Connection, vault: Vault, identity: str, changes: Mapping[str, str]) -> bool:
+    """Mend a reply that was refused or held: `to` (an address), `subject`, `text`. It keeps its id.
+
+    False if there is no such reply, or it is on its way. What it was before stays in the decision that owed it.
+    """
+    row = connection.execute(_stuck, {"of": identity}).first()
+    if row is None or row.step != REPLY:
+        return False
+    keys = Keys(vault).fetch_of(connection, [row])
+    one = keys.outgoing(row)
+    assert isinstance(one.content, Reply)
+    reply = one.content
+    to = Address(reply.to.kind, changes["to"], reply.to.name) if "to" in changes else reply.to
+    subject, text = changes.get("subject", reply.subject), changes.get("text", reply.text)
+    mended = replace(one, content=replace(reply, to=to, subject=subject, text=text))
+    sealed = keys.seal(keys.id_of[row.contact], mended, outgoing_place(identity))
+    connection.execute(_settle, {"of": identity, "sealed": sealed})
+    return True
 
 
 def hold(connection: Connection, held: bool) -> None:

@@ -107,6 +107,18 @@ def messages_of(connection: Connection, vault: Vault, ticket_id: str, after: str
     )
 
 
+def trail(connection: Connection, vault: Vault, contact_id: str, before: str, limit: int) -> list[tuple[Message, str]]:
+    """What a contact said and was told on every channel, newest first, each with its ticket's number, if it has one."""
+    statement = _newest(messages, messages.c.id, before, limit).add_columns(tickets.c.number)
+    statement = statement.outerjoin(tickets, tickets.c.seq == messages.c.ticket)
+    rows = connection.execute(statement.where(messages.c.contact == _seq_of(contacts, contact_id))).all()
+    keys = Keys(vault).fetch_of(connection, rows)
+    said = damaged.each(
+        lambda some: [keys.message(row) for row in some], rows, lambda row: damaged.message(connection, row)
+    )
+    return [(message, row.number or "") for message, row in zip(said, rows, strict=True)]
+
+
 def decisions_of(connection: Connection, vault: Vault, ticket_id: str, after: str, limit: int) -> list[Decision]:
     statement = _oldest(decisions, decisions.c.hash, after, limit).where(
         decisions.c.ticket == _seq_of(tickets, ticket_id)

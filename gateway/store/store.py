@@ -38,7 +38,9 @@ from gateway.store.database import Database
 from gateway.store.dialect import Record
 from gateway.store.find import find
 from gateway.store.journal import Arrival, journal
+from gateway.store.journal_page import journal_page, journalled
 from gateway.store.prune import prune
+from gateway.store.pulse import Pulse, pulse
 from gateway.store.rotate import rotate
 from gateway.store.together import Together
 from gateway.store.work import (
@@ -46,6 +48,7 @@ from gateway.store.work import (
     Claim,
     Counts,
     Idempotency,
+    Journalled,
     Limits,
     Outcome,
     Owed,
@@ -209,6 +212,12 @@ class Store:
         """Owe these dead or held ones again, or all that are dead or held, each with the id it always had."""
         return await self.database.write("arrange", partial(outbox.retry, ids=ids, now=now))
 
+    async def edit_outgoing(self, identity: str, changes: Mapping[str, str]) -> bool:
+        """Mend a dead or held reply: to, subject, text; it keeps its id. False if there is none."""
+        return await self.database.write(
+            "arrange", partial(outbox.edit, vault=self.vault, identity=identity, changes=changes)
+        )
+
     async def hold_outbox(self, held: bool = True) -> None:
         """Let nothing become due, neither what is owed nor any timer, until told otherwise."""
         await self.database.write("arrange", partial(outbox.hold, held=held))
@@ -252,6 +261,31 @@ class Store:
         return await self.database.read(
             partial(reads.messages_of, vault=self.vault, ticket_id=ticket, after=after, limit=limit)
         )
+
+    async def trail(self, contact: str, before: str = "", limit: int = 50) -> list[tuple[Message, str]]:
+        """What a contact said and was told on every channel, newest first, with numbers of tickets; before that id."""
+        return await self.database.read(
+            partial(reads.trail, vault=self.vault, contact_id=contact, before=before, limit=limit)
+        )
+
+    async def pulse(self, now: datetime) -> Pulse:
+        """How every account and target has been lately."""
+        return await self.database.read(partial(pulse, vault=self.vault, now=now))
+
+    async def journal_page(
+        self, after: str = "", limit: int = 50, connector: str = "", account: str = "", state: str = ""
+    ) -> list[Journalled]:
+        """What came, newest first; after that envelope. `state`: waiting, done or aside."""
+        return await self.database.read(
+            partial(
+                journal_page, vault=self.vault, after=after, limit=limit, connector=connector, account=account,
+                state=state,
+            )
+        )  # fmt: skip
+
+    async def journalled(self, identity: str) -> Journalled | None:
+        """One envelope of the journal, without its bytes, which `envelope` gives."""
+        return await self.database.read(partial(journalled, vault=self.vault, identity=identity))
 
     async def decisions(self, ticket: str, after: str = "", limit: int = 1000) -> list[Decision]:
         """What was decided about a ticket, in order; after that hash."""

@@ -118,6 +118,25 @@ class Idempotency:
 
 
 @dataclass(frozen=True, slots=True)
+class Journalled:
+    """An envelope in the journal as people see it, without its bytes."""
+
+    id: str
+    connector: str
+    account: str
+    received_at: datetime
+    size: int
+    state: Literal["waiting", "done", "set_aside"]
+    attempts: int
+    redeliveries: int
+    finished_at: datetime | None
+    lane: str  # the beginning of its lane's digest: equal for one conversation
+    tickets: tuple[str, ...]  # numbers of those its messages are in
+    code: str  # why it was set aside or noted, if it was
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Posted:
     """A thing in the outbox as people see it."""
 
