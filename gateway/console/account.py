@@ -153,7 +153,7 @@ def picture(house: House, session: Session, secret: str) -> Markup:
     """A QR code as SVG, for authenticators: black on white, whatever the page is."""
     company = house.configured.settings.company
     address = TOTP(secret).provisioning_uri(name=session.user.login, issuer_name=f"Ticketgate {company}".strip())
-    drawn = segno.make(address, error="m").svg_inline(scale=5, border=4, dark="#000", light="#fff")
+    drawn = segno.make(address, error="m").svg_inline(omitsize=True, border=4, dark="#000", light="#fff")
     return Markup(drawn)  # noqa: S704 - drawn from squares, no word of anybody in it
 
 

@@ -167,7 +167,7 @@ def test_a_second_factor_from_its_picture_to_its_loss(root: Visitor, gateway: Ga
     with Visitor(root.base) as visitor:
         user(gateway, visitor, "careful", "agent")
         shown = visitor.get("/console/account/totp").text
-        assert "<svg" in shown
+        assert re.search(r"<svg[^>]* viewBox=", shown)  # so that it shrinks whole on a phone, and is not cut
         found = re.search(r"<code>([A-Z2-7 ]+)</code>", shown)
         assert found
         authenticator = pyotp.TOTP(found[1].replace(" ", ""))
