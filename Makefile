@@ -87,8 +87,9 @@ sbom: $(VENV)/dev.txt ## build/sbom.cdx.json: what an installation consists of, 
 	@$(UV) venv --quiet --clear --python $(PYTHON) build/run
 	@$(UV) export --quiet --frozen --no-dev --no-emit-project --no-header -o build/run.txt
 	@$(UV) pip sync --quiet --python build/run/bin/python --require-hashes build/run.txt
-	@$(BIN)/cyclonedx-py environment --validate --output-reproducible --pyproject pyproject.toml -o build/sbom.cdx.json build/run/bin/python
+	@$(BIN)/cyclonedx-py environment --no-validate --gather-license-texts --output-reproducible --pyproject pyproject.toml -o build/sbom.cdx.json build/run/bin/python
 	@rm -rf build/run
+	@$(BIN)/python packaging/check_sbom.py build/sbom.cdx.json
 
 wheel: | $(UV) ## build/dist: the wheel, with rules/ and config/ in it
 	@$(UV) build --quiet --wheel -o build/dist
