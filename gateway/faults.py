@@ -24,6 +24,7 @@ POINTS: tuple[str, ...] = (
     "prune.before_commit", "prune.after_commit",
     "rotate.before_commit", "rotate.after_commit",
     "arrange.before_commit", "arrange.after_commit",
+    "people.before_commit", "people.after_commit",
     "backup.after_copy", "backup.before_rename", "backup.after_rename",
     "restore.after_unpack", "restore.before_live", "restore.after_live",
 )  # fmt: skip
