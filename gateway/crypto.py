@@ -13,12 +13,16 @@ import base64
 import hashlib
 import hmac
 import os
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from isal import isal_zlib
@@ -27,6 +31,7 @@ from normalizer.errors import ConfigError, Where
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+BLOCK, TERM_BYTES = 16, 5
 NAME_BYTES = 4  # of a master key, in front of what it wraps
 DEFLATE_OVER = 256  # below, there is little to squeeze
 PLAIN, DEFLATED = b"\0", b"\1"
@@ -127,6 +132,8 @@ class Vault:
 
     def __init__(self, ring: KeyRing, house: DataKey, index: bytes) -> None:
         self.ring, self.house, self._index = ring, house, index
+        # Equal words shall be equal digests, and no two words share a block: what ECB is for.
+        self._words = Cipher(AES(hmac.digest(index, b"words", "sha256")), ECB())  # noqa: S305
         # RFC 2104, with the key's own blocks hashed once: OpenSSL's one-shot HMAC takes four times as long.
         padded = index.ljust(64, b"\0")
         self._inner = hashlib.sha256(bytes(b ^ 0x36 for b in padded))
@@ -140,9 +147,23 @@ class Vault:
         outer.update(inner.digest())
         return outer.hexdigest()[:32]
 
+    def terms(self, words: Sequence[str]) -> list[str]:
+        """Each word as 10 hex digits to search by; words hold no blanks. A fifth of what `digest` takes.
+
+        AES as a keyed permutation of one block a word, cut to 40 bits: without the index key it cannot be told from
+        chance, and no dictionary helps. Longer words are hashed to a block first.
+        """
+        blocks = [w if len(w) <= BLOCK else hashlib.blake2b(w, digest_size=BLOCK).digest() for w in _encoded(words)]
+        permuted = self._words.encryptor().update(struct.pack(f"{BLOCK}s" * len(blocks), *blocks))
+        return [permuted[at : at + TERM_BYTES].hex() for at in range(0, len(permuted), BLOCK)]
+
     def blob_key(self, content_sha256: bytes) -> DataKey:
         """A blob's key follows from its content, so equal bodies share a file; each envelope keeps the hash sealed."""
         return DataKey.of(hmac.digest(self._index, b"blob key:" + content_sha256, "sha256"))
+
+
+def _encoded(words: Sequence[str]) -> list[bytes]:
+    return " ".join(words).encode("utf-8", "surrogatepass").split(b" ") if words else []
 
 
 def derived(raw: bytes, purpose: str) -> bytes:

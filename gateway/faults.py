@@ -20,6 +20,7 @@ POINTS: tuple[str, ...] = (
     "due.before_commit", "due.after_commit",
     "settle.before_commit", "settle.after_commit",
     "ring.before_commit", "ring.after_commit",
+    "index.before_commit", "index.after_commit",
     "erase.before_commit", "erase.after_commit",
     "prune.before_commit", "prune.after_commit",
     "rotate.before_commit", "rotate.after_commit",

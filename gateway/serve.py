@@ -27,6 +27,7 @@ from gateway.alone import LEASING, ROLES, Presence, Role
 from gateway.app import build
 from gateway.dispatch import dispatch
 from gateway.house import House
+from gateway.indexing import index
 from gateway.log import log
 from gateway.process import work
 from gateway.settings import Configured
@@ -93,6 +94,7 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
     if "process" in roles:
         tasks.append(asyncio.create_task(_again("process", lambda: work(house))))
         tasks.append(asyncio.create_task(_again("timers", lambda: ring(house))))
+        tasks.append(asyncio.create_task(_again("index", lambda: index(house))))
     if "dispatch" in roles and house.outbound:
         tasks.append(asyncio.create_task(_again("dispatch", lambda: dispatch(house))))
     stopping = asyncio.create_task(stop.wait())

@@ -4,7 +4,7 @@ All that fit are written together, one statement a table. Should another process
 PostgreSQL lets it), each is tried alone behind a savepoint, so that only the one that lost stays behind.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +13,11 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.crypto import Vault
 from gateway.store import claim as leases
-from gateway.store import outbox, quarantine
+from gateway.store import feed, outbox, quarantine
 from gateway.store.dialect import Insert, Many, Placed, chunks, insert, insert_new, one_of
-from gateway.store.standing import Standing
+from gateway.store.standing import Stand, Standing, codes, due_at
 from gateway.store.tables import (
+    CODES,
     contacts,
     decisions,
     identities,
@@ -24,6 +25,7 @@ from gateway.store.tables import (
     messages,
     numbers,
     participants,
+    tallies,
     threads,
     tickets,
     timers,
@@ -89,6 +91,7 @@ class _Writing:
         self._decisions()
         self._loads()
         self._timers()
+        self._tell()
         outbox.owe(self.connection, self.keys, self.standing, self.outcomes)
         quarantine.note(self.connection, self.standing.vault, [o for o in self.outcomes if o.noted], self.now)
 
@@ -165,13 +168,8 @@ class _Writing:
             "number": ticket.number,
             "version": ticket.version,
             "contact": self.keys.seq_of[ticket.contact],
-            "channel": ticket.source.channel,
-            "status": ticket.status.value,
-            "priority": ticket.priority.value,
-            "category": ticket.category.value if ticket.category else "",
-            "subcategory": ticket.subcategory.value if ticket.subcategory else "",
-            "group": ticket.group.value if ticket.group else "",
-            "assignee": ticket.assignee.value if ticket.assignee else "",
+            **codes(ticket),
+            "due_at": due_at(ticket),
             "created_at": ticket.created_at,
             "changed_at": self.now,
             "decided": self.standing.tickets[ticket.id].decided,
@@ -233,6 +231,24 @@ class _Writing:
     def _loads(self) -> None:
         moved = [{"whose": whose, "open": by} for whose, by in sorted(self.standing.loads.items()) if by]
         _loads.run(self.connection, moved)
+        shift_tallies(self.connection, self.standing.tally)
+
+    def _tell(self) -> None:
+        """What happened to tickets, for whoever follows."""
+        written = [
+            feed.event(
+                feed.CREATED if ticket.version == 1 else feed.UPDATED, self.now, self._seq(ticket.id), ticket.number,
+                version=ticket.version,
+            )
+            for outcome in self.outcomes
+            for ticket in outcome.tickets
+        ]  # fmt: skip
+        added = [self._added(message, self.standing.tickets[ticket]) for _, message, ticket, _ in self.said if ticket]
+        feed.tell(self.connection, [*written, *added])
+
+    def _added(self, message: Message, to: Stand) -> dict[str, Any]:
+        thing = self.standing.ids[id(message)]
+        return feed.event(feed.ADDED, self.now, to.seq, to.number, thing, to.version)
 
     def _timers(self) -> None:
         rows = [
@@ -255,6 +271,18 @@ def _follow(connection: Connection) -> Insert:
     return statement.on_conflict_do_update(index_elements=["digest"], set_={"ticket": statement.excluded.ticket})
 
 
+def shift_tallies(connection: Connection, by: Mapping[tuple[Any, ...], int]) -> None:
+    """Count tickets by their codes: so many more, or fewer, of each."""
+    moved = sorted((counted, many) for counted, many in by.items() if many)
+    _tallies.run(connection, [{**dict(zip(CODES, counted, strict=True)), "many": many} for counted, many in moved])
+
+
+def _tally(connection: Connection) -> Insert:
+    statement = insert(connection, tallies)
+    more = tallies.c.many + statement.excluded.many
+    return statement.on_conflict_do_update(index_elements=list(CODES), set_={"many": more})
+
+
 def _shift(connection: Connection) -> Insert:
     statement = insert(connection, loads)
     more = loads.c.open + statement.excluded.open
@@ -264,7 +292,7 @@ def _shift(connection: Connection) -> Insert:
 _new_contacts, _new_tickets, _messages = Placed(contacts), Placed(tickets), Placed(messages)
 _decisions = Many(decisions.insert())
 _identities, _participants, _timers = insert_new(identities), insert_new(participants), insert_new(timers)
-_threads, _loads = Many(_follow), Many(_shift)
+_threads, _loads, _tallies = Many(_follow), Many(_shift), Many(_tally)
 # The columns to set are those of the rows given.
 _changed_contact = Many(update(contacts).where(contacts.c.seq == bindparam("of")))
 _changed_ticket = Many(update(tickets).where(tickets.c.seq == bindparam("of")))

@@ -10,10 +10,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Table, bindparam, delete, select, update
 
 from gateway.crypto import Vault
-from gateway.store import redact
+from gateway.store import redact, search
 from gateway.store.blobs import Blobs
 from gateway.store.dialect import Record, chunks, one_of
 from gateway.store.prune import unspoken
@@ -43,7 +43,10 @@ def erase(connection: Connection, vault: Vault, contact: str, now: datetime) -> 
     if row is None:
         return None
     erasing = _Erasing(connection, vault, row, now)
+    concerned = erasing.tickets_concerned()
+    search.forget(connection, vault, concerned)
     erasing.rewrite(row)
+    search.remember(connection, vault, concerned)
     connection.execute(delete(identities).where(identities.c.contact == row.seq))
     return erasing.destroy_envelopes()
 
@@ -54,6 +57,10 @@ class _Erasing:
         self.old, self.new = Keys(vault).fetch(connection, [row.id]), Keys(vault)
         self.wrapped = self.new.make(row.id)
         self.envelopes: set[int] = set()
+
+    def tickets_concerned(self) -> list[int]:
+        """Its own, and those of others in which it took part."""
+        return list(self.connection.scalars(select(tickets.c.seq).where(tickets.c.seq.in_(self._in_tickets()))))
 
     def rewrite(self, row: Record) -> None:
         left = redact.contact(self.old.contact(row))
@@ -109,9 +116,11 @@ class _Erasing:
         return self.connection.scalars(_seqs, ids).all() if ids["these"] else ()
 
     def _concerns(self, table: Table) -> ColumnElement[bool]:
+        return cast("ColumnElement[bool]", table.c.ticket.in_(self._in_tickets()))
+
+    def _in_tickets(self) -> CompoundSelect[Any]:
         others = select(participants.c.ticket).where(participants.c.contact == self.seq)
-        own = select(tickets.c.seq).where(tickets.c.contact == self.seq)
-        return cast("ColumnElement[bool]", table.c.ticket.in_(others.union(own)))
+        return others.union(select(tickets.c.seq).where(tickets.c.contact == self.seq))
 
     def _seal(self, row: Record, left: Any, place: str) -> bytes:
         keys, contact = (self.new, self.contact) if row.contact == self.seq else (self.old, self.old.id_of[row.contact])

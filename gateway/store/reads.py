@@ -10,13 +10,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, ScalarSelect, Select, Table, func, select
+from sqlalchemy import Column, Connection, ScalarSelect, Select, Table, func, select
 
 from engine.decision import Decision
 from gateway.crypto import Vault
 from gateway.store import damaged, outbox, whole
 from gateway.store import quarantine as aside
-from gateway.store.dialect import Record, chunks, insert_new, one_of
+from gateway.store.dialect import Record, insert_new
 from gateway.store.tables import (
     ASIDE,
     DEAD,
@@ -34,6 +34,7 @@ from gateway.store.tables import (
     outgoing,
     quarantine,
     rulesets,
+    tallies,
     tickets,
     timers,
     work,
@@ -42,45 +43,15 @@ from gateway.store.words import Keys, settlement_place
 from gateway.store.work import Counts, Posted, Progress, SetAside
 from normalizer.canon import Contact, Message, Outgoing, Ticket
 
-FILTERS = ("status", "priority", "category", "subcategory", "group", "assignee", "contact", "channel")
 
-
-def list_tickets(
-    connection: Connection, vault: Vault, after: str, limit: int, filters: Mapping[str, str]
-) -> list[tuple[Ticket, Contact]]:
-    """With their contacts. `after` is a number or id; a filter that is empty chooses nothing out."""
-    statement = _newest(tickets, tickets.c.number, after, limit)
-    for name, value in filters.items():
-        if name not in FILTERS:
-            raise ValueError(f"tickets cannot be chosen by {name!r}; by {', '.join(FILTERS)}")
-        statement = statement.where(_chosen(name, value)) if value else statement
-    rows = connection.execute(statement).all()
-    keys = Keys(vault)
-    known: dict[int, Contact] = {}
-    for some in chunks(row.contact for row in rows):
-        found = connection.execute(_contacts, {"these": some}).all()
-        keys.learn(found)
-        known.update(zip((row.seq for row in found), _contacts_of(keys, found), strict=True))
-    return [(one, known[row.contact]) for one, row in zip(_tickets_of(connection, keys, rows), rows, strict=True)]
-
-
-def _contacts_of(keys: Keys, rows: Sequence[Record]) -> list[Contact]:
+def contacts_of(keys: Keys, rows: Sequence[Record]) -> list[Contact]:
     return damaged.each(lambda some: [keys.contact(row) for row in some], rows, damaged.contact)
 
 
-def _tickets_of(connection: Connection, keys: Keys, rows: Sequence[Record]) -> list[Ticket]:
+def tickets_of(connection: Connection, keys: Keys, rows: Sequence[Record]) -> list[Ticket]:
     return damaged.each(
         lambda some: [keys.ticket(row) for row in some], rows, lambda row: damaged.ticket(connection, row.seq)
     )
-
-
-_contacts = select(contacts).where(one_of(contacts.c.seq))
-
-
-def _chosen(name: str, value: str) -> ColumnElement[bool]:
-    if name == "contact":
-        return tickets.c.contact == _seq_of(contacts, value)
-    return tickets.c[name] == value
 
 
 def _seq_of(table: Table, identity: str) -> ScalarSelect[Any]:
@@ -90,12 +61,12 @@ def _seq_of(table: Table, identity: str) -> ScalarSelect[Any]:
 def ticket(connection: Connection, vault: Vault, name: str) -> Ticket | None:
     """By id or number."""
     rows = connection.execute(select(tickets).where((tickets.c.id == name) | (tickets.c.number == name))).all()
-    return next(iter(_tickets_of(connection, Keys(vault).fetch_of(connection, rows), rows)), None)
+    return next(iter(tickets_of(connection, Keys(vault).fetch_of(connection, rows), rows)), None)
 
 
 def contact(connection: Connection, vault: Vault, identity: str) -> Contact | None:
     rows = connection.execute(select(contacts).where(contacts.c.id == identity)).all()
-    return next(iter(_contacts_of(Keys(vault).fetch(connection, [identity]), rows)), None)
+    return next(iter(contacts_of(Keys(vault).fetch(connection, [identity]), rows)), None)
 
 
 def messages_of(connection: Connection, vault: Vault, ticket_id: str, after: str, limit: int) -> list[Message]:
@@ -235,7 +206,7 @@ def counts(connection: Connection) -> Counts:
         outbox_waiting=owed.get(WAITING, 0) + owed.get(QUEUED, 0),
         outbox_dead=owed.get(DEAD, 0),
         outbox_held=owed.get(HELD, 0),
-        tickets=_count(connection, select(func.count()).select_from(tickets)),
+        tickets=_count(connection, select(func.sum(tallies.c.many))),
     )
 
 

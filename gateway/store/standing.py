@@ -7,13 +7,15 @@ the version it replaces, its decision follows the ticket's latest one, and nobod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, select
 
 from gateway.crypto import Vault
 from gateway.store.claim import held
 from gateway.store.dialect import chunks, one_of
-from gateway.store.tables import contacts, identities, messages, tickets
+from gateway.store.tables import CODES, contacts, identities, messages, tickets
 from gateway.store.work import Outcome
 from normalizer.canon import Contact, Identity, Message, Ticket
 
@@ -21,8 +23,8 @@ OPEN = frozenset({"new", "open", "waiting_customer", "waiting_third"})
 
 _tickets = (
     select(
-        tickets.c.seq, tickets.c.id, tickets.c.version, tickets.c.decided, contacts.c.id.label("contact"),
-        tickets.c.status, tickets.c.group, tickets.c.assignee,
+        tickets.c.seq, tickets.c.id, tickets.c.number, tickets.c.version, tickets.c.decided,
+        contacts.c.id.label("contact"), *(tickets.c[name] for name in CODES),
     )
     .join(contacts, contacts.c.seq == tickets.c.contact)
     .where(one_of(tickets.c.id))
@@ -44,7 +46,14 @@ class Stand:
     version: int
     decided: str
     contact: str
-    carried_by: frozenset[str]  # whose load it counts to, while it is open
+    number: str
+    codes: tuple[Any, ...]  # what it is counted by
+
+    @property
+    def carried_by(self) -> frozenset[str]:
+        """Whose load it counts to, while it is open."""
+        status, *_ = self.codes
+        return carriers(status, self.codes[_GROUP], self.codes[_ASSIGNEE])
 
 
 @dataclass(slots=True)
@@ -57,6 +66,7 @@ class Standing:
     owners: dict[str, str]  # contact by digest of identity
     ids: dict[int, str]  # of messages, by id() of the message: each is a digest, made once here
     loads: Counter[str] = field(default_factory=Counter)
+    tally: Counter[tuple[Any, ...]] = field(default_factory=Counter)  # by codes: how many more there are
     digests: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @classmethod
@@ -67,8 +77,8 @@ class Standing:
         made.held = {id(outcome): ours for outcome, ours in zip(outcomes, leases, strict=True)}
         for these in chunks(ticket for outcome in outcomes for ticket in _spoken_of(outcome)):
             for row in connection.execute(_tickets, {"these": these}):
-                carried = carriers(row.status, row.group, row.assignee)
-                made.tickets[row.id] = Stand(row.seq, row.version, row.decided, row.contact, carried)
+                counted = tuple(row._mapping[name] for name in CODES)
+                made.tickets[row.id] = Stand(row.seq, row.version, row.decided, row.contact, row.number, counted)
         for these in chunks(ids.values()):
             made.messages.update(connection.execute(_messages, {"these": these}).all())
         for these in chunks(contact.id for outcome in outcomes for contact in outcome.contacts):
@@ -129,12 +139,14 @@ class Standing:
 
     def _stand(self, ticket: Ticket) -> None:
         before = self.tickets.get(ticket.id)
-        group, assignee = ticket.group, ticket.assignee
-        carried = carriers(ticket.status.value, group.value if group else "", assignee.value if assignee else "")
-        self.loads.update(carried)
-        self.loads.subtract(before.carried_by if before else ())
         seq, decided = (before.seq, before.decided) if before else (0, "")
-        self.tickets[ticket.id] = Stand(seq, ticket.version, decided, ticket.contact, carried)
+        stand = Stand(seq, ticket.version, decided, ticket.contact, ticket.number, tuple(codes(ticket).values()))
+        self.loads.update(stand.carried_by)
+        self.tally[stand.codes] += 1
+        if before:
+            self.loads.subtract(before.carried_by)
+            self.tally[before.codes] -= 1
+        self.tickets[ticket.id] = stand
 
     def seq_of(self, message: Message | None) -> int | None:
         """The place of a message that is committed with what speaks of it."""
@@ -151,6 +163,31 @@ class Standing:
         if ticket:
             return self.tickets[ticket].contact
         return self.owners.get(self.digest(_sender(message)))
+
+
+def codes(ticket: Ticket) -> dict[str, Any]:
+    """The columns of CODES, in their order."""
+    return {
+        "status": ticket.status.value,
+        "priority": ticket.priority.value,
+        "category": ticket.category.value if ticket.category else "",
+        "subcategory": ticket.subcategory.value if ticket.subcategory else "",
+        "group": ticket.group.value if ticket.group else "",
+        "assignee": ticket.assignee.value if ticket.assignee else "",
+        "channel": ticket.source.channel,
+        "tier": ticket.tier,
+        "review": bool(ticket.review and ticket.review.needed),
+    }
+
+
+def due_at(ticket: Ticket) -> datetime | None:
+    """The first promise of an open ticket that is not kept yet, broken ones too."""
+    if ticket.sla is None or ticket.status.value not in OPEN:
+        return None
+    return min((one.due for one in ticket.sla.milestones.values() if one.met_at is None), default=None)
+
+
+_GROUP, _ASSIGNEE = CODES.index("group"), CODES.index("assignee")
 
 
 def carriers(status: str, group: str, assignee: str) -> frozenset[str]:

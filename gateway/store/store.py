@@ -13,7 +13,7 @@ PostgreSQL store runs the same functions by `AsyncConnection.run_sync` (docs/dec
 Every verb raises Unavailable if the disk or the file does not do its part; the store recovers by itself once it does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,7 +27,7 @@ from connectors.base import Cursor
 from engine.decision import Decision
 from engine.thread import Found, Wanted
 from gateway.crypto import KeyRing, SealedError, Vault
-from gateway.store import access, damaged, enclosed, erase, outbox, reads, timers, upgrade, whole
+from gateway.store import access, damaged, enclosed, erase, feed, listing, outbox, reads, search, timers, upgrade, whole
 from gateway.store import claim as leases
 from gateway.store import numbers as serials
 from gateway.store import quarantine as aside
@@ -39,14 +39,17 @@ from gateway.store.dialect import Record
 from gateway.store.find import find
 from gateway.store.journal import Arrival, journal
 from gateway.store.journal_page import journal_page, journalled
+from gateway.store.listing import Filters, Page
 from gateway.store.prune import prune
 from gateway.store.pulse import Pulse, pulse
 from gateway.store.rotate import rotate
+from gateway.store.search import Batch
 from gateway.store.together import Together
 from gateway.store.work import (
     ApiKey,
     Claim,
     Counts,
+    Event,
     Idempotency,
     Journalled,
     Limits,
@@ -243,11 +246,34 @@ class Store:
     async def counts(self) -> Counts:
         return await self.database.read(reads.counts)
 
-    async def tickets(self, after: str = "", limit: int = 50, **filters: str) -> list[tuple[Ticket, Contact]]:
-        """Newest first, with their contacts; after that number. Filters: reads.FILTERS."""
+    async def tickets(
+        self,
+        after: str = "",
+        limit: int = 50,
+        *,
+        before: str = "",
+        order: str = "newest",
+        **filters: str | Sequence[str],
+    ) -> list[tuple[Ticket, Contact]]:
+        """With their contacts, newest first or by what is due; after that number, or just before it.
+
+        Filters: listing.FILTERS; several values mean one of them, "-" means none.
+        """
+        page = Page(after, before, limit, order)
+        return await self.database.read(partial(listing.list_tickets, vault=self.vault, page=page, filters=filters))
+
+    async def search(
+        self, text: str, after: str = "", limit: int = 50, filters: Filters | None = None
+    ) -> list[tuple[Ticket, Contact]]:
+        """Tickets that hold all these words: first those with exactly this number or id, then newest first."""
+        await self.catch_up()
         return await self.database.read(
-            partial(reads.list_tickets, vault=self.vault, after=after, limit=limit, filters=filters)
+            partial(listing.find, vault=self.vault, text=text, after=after, limit=limit, filters=filters or {})
         )
+
+    async def tally(self, by: str = "status", **filters: str | Sequence[str]) -> dict[str, int]:
+        """How many tickets there are of each code of one kind (tables.CODES), of those that the filters choose."""
+        return await self.database.read(partial(listing.tally, by=by, filters=filters))
 
     async def ticket(self, name: str) -> Ticket | None:
         """By id or number."""
@@ -340,6 +366,38 @@ class Store:
             damaged = Envelope(row.connector, row.account, "", "", row.received_at, b"")
             return damaged, f"the stored bytes cannot be opened: {type(e).__name__}"
 
+    # ---- following what happens --------------------------------------------------------------------------------------
+
+    async def events(self, after: int, limit: int = 500) -> list[Event]:
+        """What happened after this event, in order. What is older than a week is forgotten."""
+        return await self.database.read(partial(feed.after, seq=after, limit=limit))
+
+    async def latest_event(self) -> int:
+        return await self.database.read(feed.latest)
+
+    async def prune_events(self, before: datetime) -> int:
+        """Forget what was told before then, if its words are in the index. Returns how many."""
+        gone = 0
+        while many := await self.database.write("prune", partial(search.prune_events, before=before)):
+            gone += many
+        return gone
+
+    async def catch_up(self) -> bool:
+        """Bring the words of what happened lately into the search index, a batch; False if it was complete."""
+        return await self._index(search.following)
+
+    async def index_earlier(self) -> int:
+        """The same for tickets that were there before the index. Returns how many; call until 0."""
+        batch = await self.database.read(partial(search.earlier, vault=self.vault))
+        if batch is None:
+            return 0
+        await self.database.write("index", partial(search.write, batch=batch))
+        return batch.many
+
+    async def _index(self, reading: Callable[..., Batch | None]) -> bool:
+        batch = await self.database.read(partial(reading, vault=self.vault))
+        return batch is not None and await self.database.write("index", partial(search.write, batch=batch))
+
     # ---- by hand -----------------------------------------------------------------------------------------------------
 
     async def keep_ruleset(self, sha: str, files: Mapping[str, str]) -> None:
@@ -369,8 +427,16 @@ class Store:
     async def erase_contact(self, identity: str, now: datetime) -> bool:
         """Destroy the keys of everything a person said; reads say `erased` from then on. False if there is no such."""
         blobs = await self.database.write("erase", partial(erase.erase, vault=self.vault, contact=identity, now=now))
+        if blobs is not None:
+            await self._tidy()
         await self.database.alone(partial(erase.scrub, blobs=self.blobs, names=blobs or ()))
         return blobs is not None
+
+    async def _tidy(self) -> None:
+        """Rewrite the search index without what was taken out, in small steps that others can go between."""
+        first = True
+        while await self.database.write("index", partial(search.tidy, first=first)) or first:
+            first = False
 
     async def prune(self, before: datetime, now: datetime) -> int:
         """Forget the bytes of what was done before then, not that it came. Returns how many went; call until 0."""

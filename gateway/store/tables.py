@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     ForeignKey,
     Index,
     Integer,
@@ -22,6 +23,8 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    event,
+    false,
     text,
 )  # fmt: skip
 from sqlalchemy.engine import Dialect
@@ -162,6 +165,10 @@ contacts = Table(
 identities = _looked_up("identities", Column("digest", Text, primary_key=True), _ref("contact", "contacts"))
 Index("identities_by_contact", identities.c.contact)
 
+# What tickets are chosen and counted by.
+CODES = ("status", "priority", "category", "subcategory", "group", "assignee", "channel", "tier", "review")
+_DUE = text("due_at IS NOT NULL")
+
 tickets = Table(
     "tickets", metadata, _seq(), _id(),
     Column("number", Text, nullable=False, unique=True),
@@ -178,9 +185,22 @@ tickets = Table(
     Column("changed_at", Instant, nullable=False),
     Column("decided", Text, nullable=False),  # hash of its latest decision
     Column("sealed", LargeBinary, nullable=False),
+    Column("tier", Text, nullable=False, server_default=""),
+    Column("review", Boolean, nullable=False, server_default=false()),  # a person is asked to look
+    Column("due_at", Instant),  # of an open one: the first promise that is not kept yet
     Index("tickets_by_contact", "contact", "created_at"),
+    # Lists are chosen from these alone, in their order, without a look at the wide rows.
+    Index("tickets_newest", "seq", *CODES),
+    Index("tickets_due", "due_at", "seq", *CODES, sqlite_where=_DUE, postgresql_where=_DUE),
     sqlite_autoincrement=True,
 )  # fmt: skip
+
+# How many tickets there are of each combination of codes, kept with every commit: counting is adding up a few rows.
+tallies = _looked_up(
+    "tallies",
+    *(Column(name, Boolean if name == "review" else Text, primary_key=True) for name in CODES),
+    Column("many", BigInteger, nullable=False),
+)
 
 # Numbers given to tickets that are not committed yet.
 numbers = _looked_up("numbers", Column("ticket", Text, primary_key=True), Column("number", Text, nullable=False))
@@ -231,6 +251,33 @@ rulesets = _looked_up(
     Column("sha", Text, primary_key=True),
     Column("files", LargeBinary, nullable=False),  # zlib of JSON {name: text}
 )
+
+# ---- what people are told and look things up by ----------------------------------------------------------------------
+
+# What happened, in the transaction in which it did. Followers ask for what came after the last they saw.
+events = Table(
+    "events", metadata, _seq(),
+    Column("at", Instant, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("ticket", BigInteger),  # its seq
+    Column("number", Text, nullable=False),
+    Column("thing", Text, nullable=False),  # id of the message, outgoing thing or row of the quarantine
+    Column("version", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+# Keyed digests of the words of each ticket, by its seq (search.py). Nothing but the index is kept; more words of a
+# ticket are added by inserting its seq again.
+SPOKEN = (
+    "CREATE VIRTUAL TABLE spoken USING fts5(digests, content='', columnsize=0, detail=none, tokenize='ascii')"
+)  # fmt: skip
+
+
+@event.listens_for(metadata, "after_create")
+def _make_spoken(_: MetaData, connection: Connection, **__: Any) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(SPOKEN)
+
 
 # ---- what is owed ----------------------------------------------------------------------------------------------------
 

@@ -179,3 +179,15 @@ class Counts:
     outbox_dead: int
     outbox_held: int
     tickets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened: numbers and codes, no words."""
+
+    seq: int
+    at: datetime
+    kind: str  # one of feed.KINDS
+    number: str  # of the ticket
+    thing: str  # id of the message, outgoing thing or row of the quarantine
+    version: int  # of the ticket

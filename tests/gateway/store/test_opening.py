@@ -36,10 +36,22 @@ def upgrade() -> None:
 '''
 
 
-def schema(file: Path) -> dict[str, str]:
+def schema(file: Path) -> dict[str, object]:
+    """Indexes and virtual tables as they were made; of tables the columns, since an added one is told differently."""
     with sqlite3.connect(file) as connection:
-        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-        return {name: " ".join(sql.split()) for name, sql in rows if name != "alembic_version"}
+        rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+        return {
+            name: connection.execute(f'PRAGMA table_xinfo("{name}")').fetchall()
+            if kind == "table" and "VIRTUAL" not in sql
+            else " ".join(sql.split())
+            for kind, name, sql in rows
+            if name != "alembic_version"
+        }
+
+
+def ours_is(_: object, name: str | None, kind: str, *__: object) -> bool:
+    """The tables in which FTS5 keeps its index are its own."""
+    return not (kind == "table" and str(name).startswith("spoken"))
 
 
 async def test_a_new_folder_is_its_owners_alone(store: Store, folder: Path) -> None:
@@ -61,7 +73,8 @@ async def test_tables_and_migrations_make_the_same(store: Store, folder: Path, t
     migrated = tmp_path / "migrated.db"
     with create_engine(f"sqlite:///{migrated}").begin() as connection:
         upgrade._run_scripts(connection)
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        ours = MigrationContext.configure(connection, opts={"include_object": ours_is})
+        assert compare_metadata(ours, metadata) == []
     assert schema(migrated) == schema(folder / FILE)
 
 
