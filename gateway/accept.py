@@ -47,6 +47,7 @@ class Door:
             log.error("refused without keeping it", connector=connector, account=account, code=code)
         else:
             log.info("refused", connector=connector, account=account, code=code, size=len(body))
+            self.house.hub.ring()
 
     async def webhook(self, connector: Webhook, request: Request) -> Response:
         """The whole duty towards a channel that calls us. Raises Rejected (kept first) or Unavailable."""

@@ -59,6 +59,7 @@ async def deliver(house: House, owed: Owed) -> None:
     level = log.info if isinstance(settlement, Sent) else log.warning
     level("outgoing " + outcome, outgoing=outgoing.id, target=outgoing.target, attempts=outgoing.attempts)
     house.work.ring()
+    house.hub.ring()
 
 
 async def attempt(house: House, owed: Owed) -> Settlement:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from connectors.base import Helpdesk
 from gateway.clock import Clock
+from gateway.events import Hub
 from gateway.mind import Mind
 from gateway.settings import Configured
 from gateway.signin import SignIn
@@ -44,12 +45,15 @@ class House:
     helpdesks: Mapping[str, Helpdesk]
     work: Bell = field(default_factory=Bell)  # something was journalled
     owed: Bell = field(default_factory=Bell)  # something is to be sent
+    hub: Hub = field(init=False)  # something happened
+
     users: Users = field(init=False)
     signin: SignIn = field(init=False)
     since: datetime = field(init=False)  # when it was opened, and its rules with it
 
     def __post_init__(self) -> None:
         self.since = self.clock.now()
+        self.hub = Hub(self.store)
         self.users, self.signin = Users(self.store, self.clock), SignIn(self.store, self.clock)
 
     @property

@@ -66,6 +66,7 @@ async def work(house: House) -> None:
         fresh = await take_in(house, BATCH - len(under_way))
         under_way = await one_round(house, [*under_way, *fresh])
         house.owed.ring()
+        house.hub.ring()
         if not fresh and not under_way:
             await house.work.wait()
 

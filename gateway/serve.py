@@ -106,6 +106,7 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
              ruleset=house.mind.ruleset.sha[:12], rules=len(house.mind.ruleset.rules))  # fmt: skip
     await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
     ready.clear()
+    house.hub.close()
     server.should_exit = True
     for task in [stopping, *tasks[1:]]:
         task.cancel()

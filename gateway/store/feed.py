@@ -41,9 +41,11 @@ def after(connection: Connection, seq: int, limit: int) -> list[Event]:
     return [Event(row.seq, row.at, row.kind, row.number, row.thing, row.version) for row in rows]
 
 
-def latest(connection: Connection) -> int:
-    """The latest there is; 0 before the first."""
-    return connection.scalar(select(func.max(events.c.seq))) or 0
+def bounds(connection: Connection) -> tuple[int, int]:
+    """The oldest that is kept, and the latest there is. When none is kept, nothing is known of what was before."""
+    oldest = connection.scalar(select(func.min(events.c.seq)))
+    latest = connection.scalar(select(func.max(events.c.seq)))
+    return (oldest, latest) if oldest and latest else (1, 0)
 
 
 def prune(connection: Connection, before: datetime, up_to: int) -> int:

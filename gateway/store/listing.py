@@ -18,6 +18,7 @@ from gateway.store.words import Keys
 from normalizer.canon import Contact, Ticket
 
 FILTERS = (*CODES, "contact")
+FEW = 20_000
 NONE = "-"  # chooses those that have none: `assignee="-"`
 
 ORDERS = ("newest", "due")
@@ -135,14 +136,25 @@ def find(
     first = [seq for seq in named if at is None or (at in named and seq < at)]
     if len(first) >= limit:
         return opened(connection, vault, first[:limit])
-    statement = search.having_all(select(tickets.c.seq).where(*where), vault, text)
+    statement = search.having_all(vault, text)
     if statement is not None:
         age = search.by_age()
         if at is not None and at not in named:
             statement = statement.where(age < at)
+        statement = _among(connection, statement, filters)
         statement = statement.order_by(age.desc()).limit(limit - len(first) + len(named))
         first += [seq for seq in connection.scalars(statement) if seq not in named]
     return opened(connection, vault, first[:limit])
+
+
+def _among(connection: Connection, statement: Select[Any], filters: Filters) -> Select[Any]:
+    """Of what has the words, what the filters choose: few are gathered first, of many the first are soon found."""
+    where, age = chosen(filters), search.by_age()
+    if not where:
+        return statement
+    if filters.get("contact") or count(connection, counted(filters)) < FEW:
+        return statement.where((age + 0).in_(select(tickets.c.seq).where(*where)))
+    return statement.join(tickets, tickets.c.seq == age).where(*where)
 
 
 def _named(connection: Connection, vault: Vault, text: str, where: Sequence[ColumnElement[bool]]) -> list[int]:

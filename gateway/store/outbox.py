@@ -18,7 +18,7 @@ import orjson
 from sqlalchemy import BindParameter, Connection, bindparam, func, select, update
 
 from gateway.crypto import Vault
-from gateway.store import journal
+from gateway.store import feed, journal
 from gateway.store.blobs import Blobs
 from gateway.store.claim import fences
 from gateway.store.dialect import Many, Record, chunks, insert, insert_new, one_of
@@ -214,7 +214,14 @@ def _settle_one(
             connection.execute(_settle, {"of": one.id, "state": DEAD, "settled_at": now, **changed})
     _go_on(connection, [row.ticket])
     journal.enqueue(connection, vault, blobs, [news(one, settlement, row.tries, now)])
+    kind = feed.SENT if isinstance(settlement, Sent) else feed.DEAD
+    feed.tell(connection, [feed.event(kind, now, row.ticket, number(one), one.id)])
     return True
+
+
+def number(one: Outgoing) -> str:
+    """Of its ticket."""
+    return one.content.ticket.number if isinstance(one.content, HandoverStep) else one.content.number
 
 
 def _told(settlement: Settlement) -> Sent | Never:

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from gateway.crypto import Vault
+from gateway.store import feed
 from gateway.store.dialect import Insert, Many, Record, chunks, insert, insert_new, one_of
 from gateway.store.tables import (
     ASIDE,
@@ -72,6 +73,7 @@ def _refuse(connection: Connection, vault: Vault, limits: Limits, refusal: Refus
             "sealed": _seal(vault, identity, refusal.reason, refusal.facts, refusal.body[: limits.refused_body]),
         },
     )  # fmt: skip
+    feed.tell(connection, [feed.event(feed.SET_ASIDE, refusal.now, thing=identity)])
     return True
 
 
@@ -88,6 +90,7 @@ def keep_journalled(connection: Connection, vault: Vault, row: Record, code: str
     """A row for a journalled envelope that is set aside; `row` is of `envelopes`, with the attempts made."""
     came = {name: getattr(row, name) for name in ("id", "connector", "account", "received_at", "size", "attempts")}
     _set_aside.run(connection, [_row(vault, came, JOURNAL, code, reason, now)])
+    feed.tell(connection, [feed.event(feed.SET_ASIDE, now, thing=row.id)])
 
 
 def note(connection: Connection, vault: Vault, outcomes: Sequence[Outcome], now: datetime) -> None:

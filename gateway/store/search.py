@@ -162,16 +162,16 @@ def exact(connection: Connection, vault: Vault, text: str) -> list[int]:
     return list(connection.scalars(statement)) if match else []
 
 
-def having_all(statement: Select[Any], vault: Vault, text: str) -> Select[Any] | None:
-    """This statement over tickets, of those that hold all words of the text; None if there is no word in it."""
+def having_all(vault: Vault, text: str) -> Select[Any] | None:
+    """The seqs of tickets that hold all words of the text; None if there is no word in it."""
     match = " OR ".join(f"({' '.join(vault.terms(all_of))})" for all_of in terms.asked(text))
     if not match:
         return None
-    return statement.join(spoken, spoken.c.rowid == tickets.c.seq).where(_matches(match))
+    return select(spoken.c.rowid).where(_matches(match))
 
 
 def by_age() -> Any:
-    """What to order by, and to compare with a ticket's seq, in a statement of `having_all`."""
+    """The seq in a statement of `having_all`, to order by and to compare with a ticket's."""
     return spoken.c.rowid
 
 

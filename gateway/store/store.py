@@ -372,8 +372,9 @@ class Store:
         """What happened after this event, in order. What is older than a week is forgotten."""
         return await self.database.read(partial(feed.after, seq=after, limit=limit))
 
-    async def latest_event(self) -> int:
-        return await self.database.read(feed.latest)
+    async def event_bounds(self) -> tuple[int, int]:
+        """The oldest event that is kept, and the latest; (1, 0) if there is none."""
+        return await self.database.read(feed.bounds)
 
     async def prune_events(self, before: datetime) -> int:
         """Forget what was told before then, if its words are in the index. Returns how many."""
