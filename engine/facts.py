@@ -9,7 +9,7 @@ write to change it. The loader checks rulebooks against this registry, and docs/
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
@@ -17,11 +17,12 @@ from engine.company import Company
 from engine.decision import Case, Fact
 from engine.vocabulary import WEEKDAYS, Vocabulary
 from engine.words import folded
-from normalizer.canon import Derived, Message
+from normalizer.canon import Derived, Message, Ticket
 
 Kind = Literal["choice", "rank", "text", "number", "flag", "set", "language", "time", "words"]
 Reader = Callable[[Case, Company], Fact]
 
+OPEN = frozenset({"new", "open", "waiting_customer", "waiting_third"})
 WORDS, MENTIONS = "message.words", "message.mentions"  # filled from the rule set's lexicon
 
 
@@ -97,6 +98,18 @@ def _minute(case: Case, company: Company) -> Fact:
     return local.hour * 60 + local.minute
 
 
+def _left(case: Case) -> Fact:
+    due = next_due(case.ticket)
+    return (due - case.now) / timedelta(minutes=1) if due else None
+
+
+def next_due(ticket: Ticket) -> datetime | None:
+    """The first promise of an open ticket that is not kept yet, broken ones too."""
+    if ticket.sla is None or ticket.status.value not in OPEN:
+        return None
+    return min((one.due for one in ticket.sla.milestones.values() if one.met_at is None), default=None)
+
+
 def _tier(case: Case, company: Company) -> Fact:
     return tier(case, company)
 
@@ -135,6 +148,7 @@ _TICKET: tuple[Field, ...] = (
     Field("escalation_level", "number", "升级级别", "Escalation level", lambda c, _: c.ticket.escalation_level, "", "escalation_level"),
     Field("urge_count", "number", "催单次数", "How often the customer urged", lambda c, _: c.ticket.urge_count),
     Field("reopen_count", "number", "重新打开次数", "How often it was reopened", lambda c, _: c.ticket.reopen_count),
+    Field("sla.left", "number", "距下一个未兑现的承诺还有几分钟（已超时为负）；已解决的没有", "Minutes to the next promise that is not kept yet, negative if it is broken; none once solved", lambda c, _: _left(c)),
     Field("review.needed", "flag", "是否待人工预审", "Whether a person must look", lambda c, _: bool(c.ticket.review and c.ticket.review.needed), "", "review"),
 )  # fmt: skip
 
@@ -177,6 +191,7 @@ _CLOCK: tuple[Field, ...] = (
     Field("trigger", "text", "触发", "What set the rules off", lambda c, _: c.trigger),
 )  # fmt: skip
 
+OF_TICKET = frozenset(field.name for field in _TICKET)
 FIELDS: Mapping[str, Field] = {f.name: f for f in (*_TICKET, *_MESSAGE, *_CONTACT, *_CLOCK)}
 
 OPEN_FIELDS: Mapping[str, tuple[str, str]] = {  # prefix -> what stands behind it, zh and en

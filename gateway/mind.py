@@ -10,16 +10,18 @@ from connectors.api import Api, ApiSettings
 from connectors.base import Connector, Mailbox
 from connectors.person import Person
 from engine import company as companies
-from engine import rulebook
+from engine import rulebook, views
 from engine.company import Company
 from engine.decide import decide, unacknowledged
 from engine.decision import Acknowledge, Case, Decision
 from engine.explain import explain
 from engine.ruleset import RuleSet
+from engine.views import View
 from engine.vocabulary import Labels, Vocabulary
 from gateway import rehearse
 from gateway import settings as settings_files
 from gateway.acknowledge import Templates, read_templates
+from gateway.permissions import ROLES
 from gateway.settings import Configured
 from normalizer import marked, taxonomy
 from normalizer.canon import Address, Contact, Message, Ticket
@@ -37,6 +39,7 @@ class Mind:
     """What decides: everything `ticketgate decide` needs, and nothing that is stored or sent."""
 
     configured: Configured
+    views: Mapping[str, View]  # by name, in their file's order
     connectors: Mapping[Account, Connector]
     mailboxes: Mapping[Account, Mailbox]  # those of them that speak by mail
     enricher: Enricher
@@ -98,6 +101,7 @@ def read(configured: Configured) -> Mind:
     accounts = connectors(configured)
     return Mind(
         configured=configured,
+        views=_views(configured, vocabulary),
         connectors=accounts,
         mailboxes={account: one for account, one in accounts.items() if isinstance(one, Mailbox)},
         enricher=Enricher(cues),
@@ -106,6 +110,11 @@ def read(configured: Configured) -> Mind:
         ruleset=rulebook.load(rulebooks(configured.rules), vocabulary),
         templates=templates,
     )
+
+
+def _views(configured: Configured, vocabulary: Vocabulary) -> Mapping[str, View]:
+    file = configured.beside(views.FILE)
+    return {view.name: view for view in views.load(_text(file), str(file), vocabulary, tuple(ROLES))}
 
 
 def connectors(configured: Configured) -> Mapping[Account, Connector]:

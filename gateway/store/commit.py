@@ -11,11 +11,12 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from engine.facts import next_due
 from gateway.crypto import Vault
 from gateway.store import claim as leases
 from gateway.store import feed, outbox, quarantine
 from gateway.store.dialect import Insert, Many, Placed, chunks, insert, insert_new, one_of
-from gateway.store.standing import Stand, Standing, codes, due_at
+from gateway.store.standing import Stand, Standing, codes
 from gateway.store.tables import (
     CODES,
     contacts,
@@ -169,7 +170,7 @@ class _Writing:
             "version": ticket.version,
             "contact": self.keys.seq_of[ticket.contact],
             **codes(ticket),
-            "due_at": due_at(ticket),
+            "due_at": next_due(ticket),
             "created_at": ticket.created_at,
             "changed_at": self.now,
             "decided": self.standing.tickets[ticket.id].decided,

@@ -17,12 +17,13 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, bindparam, column, select, table, update
 
+from engine.facts import next_due
 from gateway.crypto import Vault
 from gateway.store import feed, terms
 from gateway.store.commit import shift_tallies
 from gateway.store.damaged import UNOPENED
 from gateway.store.dialect import Record, chunks, insert, one_of
-from gateway.store.standing import codes, due_at
+from gateway.store.standing import codes
 from gateway.store.tables import CODES, contacts, counters, decisions, events, messages, tickets
 from gateway.store.words import Keys
 from normalizer.canon import Ticket
@@ -113,7 +114,7 @@ def _complete(connection: Connection, seq: int, ticket: Ticket) -> None:
     if before.version != ticket.version:
         return
     now = codes(ticket)
-    connection.execute(update(tickets).where(tickets.c.seq == seq), {**now, "due_at": due_at(ticket)})
+    connection.execute(update(tickets).where(tickets.c.seq == seq), {**now, "due_at": next_due(ticket)})
     old, new = tuple(before._mapping[name] for name in CODES), tuple(now.values())
     if old != new:
         shift_tallies(connection, {old: -1, new: 1})

@@ -7,19 +7,17 @@ the version it replaces, its decision follows the ticket's latest one, and nobod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
 
+from engine.facts import OPEN
 from gateway.crypto import Vault
 from gateway.store.claim import held
 from gateway.store.dialect import chunks, one_of
 from gateway.store.tables import CODES, contacts, identities, messages, tickets
 from gateway.store.work import Outcome
 from normalizer.canon import Contact, Identity, Message, Ticket
-
-OPEN = frozenset({"new", "open", "waiting_customer", "waiting_third"})
 
 _tickets = (
     select(
@@ -178,13 +176,6 @@ def codes(ticket: Ticket) -> dict[str, Any]:
         "tier": ticket.tier,
         "review": bool(ticket.review and ticket.review.needed),
     }
-
-
-def due_at(ticket: Ticket) -> datetime | None:
-    """The first promise of an open ticket that is not kept yet, broken ones too."""
-    if ticket.sla is None or ticket.status.value not in OPEN:
-        return None
-    return min((one.due for one in ticket.sla.milestones.values() if one.met_at is None), default=None)
 
 
 _GROUP, _ASSIGNEE = CODES.index("group"), CODES.index("assignee")

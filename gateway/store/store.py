@@ -24,10 +24,26 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from connectors.base import Cursor
+from engine.company import Company
 from engine.decision import Decision
 from engine.thread import Found, Wanted
+from engine.views import View
 from gateway.crypto import KeyRing, SealedError, Vault
-from gateway.store import access, damaged, enclosed, erase, feed, listing, outbox, reads, search, timers, upgrade, whole
+from gateway.store import (
+    access,
+    damaged,
+    enclosed,
+    erase,
+    feed,
+    listing,
+    outbox,
+    reads,
+    search,
+    timers,
+    upgrade,
+    viewing,
+    whole,
+)
 from gateway.store import claim as leases
 from gateway.store import numbers as serials
 from gateway.store import quarantine as aside
@@ -45,6 +61,7 @@ from gateway.store.pulse import Pulse, pulse
 from gateway.store.rotate import rotate
 from gateway.store.search import Batch
 from gateway.store.together import Together
+from gateway.store.viewing import Viewed
 from gateway.store.work import (
     ApiKey,
     Claim,
@@ -271,6 +288,21 @@ class Store:
             partial(listing.find, vault=self.vault, text=text, after=after, limit=limit, filters=filters or {})
         )
 
+    async def view(
+        self, view: View, company: Company, now: datetime, *, me: str = "", after: str = "", before: str = "",
+        limit: int = 50,
+    ) -> Viewed:  # fmt: skip
+        """A page of a view, for the agent who looks; after that number, or just before it."""
+        when, page = view.condition(me), Page(after, before, limit, view.order)
+        holding = partial(_holding, view, company, now, me)
+        return await self.database.read(
+            partial(viewing.view, vault=self.vault, when=when, holds=holding, page=page, now=now)
+        )
+
+    async def view_count(self, view: View, now: datetime, me: str = "") -> int | None:
+        """How many tickets it has; None if only reading them all could tell."""
+        return await self.database.read(partial(viewing.count, when=view.condition(me), now=now))
+
     async def tally(self, by: str = "status", **filters: str | Sequence[str]) -> dict[str, int]:
         """How many tickets there are of each code of one kind (tables.CODES), of those that the filters choose."""
         return await self.database.read(partial(listing.tally, by=by, filters=filters))
@@ -472,3 +504,7 @@ class Store:
 def _resume(connection: Connection, made_at: datetime, now: datetime, zone: ZoneInfo) -> int:
     outbox.hold(connection, held=True)
     return serials.skip(connection, made_at, now, zone)
+
+
+def _holding(view: View, company: Company, now: datetime, me: str, ticket: Ticket, contact: Contact) -> bool:
+    return view.holds(ticket, contact, company, now, me)

@@ -19,8 +19,10 @@ from normalizer.canon import (
     HandoverStep,
     Identity,
     Message,
+    Milestone,
     Outgoing,
     Reply,
+    Sla,
     Source,
     Ticket,
     digest,
@@ -125,3 +127,27 @@ async def found(store: Store, one: Wanted) -> Found:
     (answer,) = await store.find([one], NOW)
     assert isinstance(answer, Found)
     return answer
+
+
+async def kept(store: Store, serial: int, **fields: object) -> Ticket:
+    """A ticket with these fields, its number ending in this serial."""
+    number = f"20261123{serial:03d}"
+    await arrive(store, f"key{serial}")
+    (claim,) = await store.claim(NOW, 1)
+    plain = outcome(claim, number, sender=f"c{serial}@example.cn", reply=False)
+    (said, _), whose = plain.messages[0], plain.contacts[0]
+    made = decided(replace(plain.tickets[0], version=0), whose, said, **fields)
+    ticket = replace(made.ticket, version=1)
+    whole = Outcome(claim, ((said, ticket.id),), (whose,), (ticket,), (made,))
+    assert await store.commit([whole], NOW) == [True]
+    return ticket
+
+
+def promised(hours: int, met: bool = False) -> Sla:
+    """A first response due in so many hours, perhaps kept, and an end an hour later."""
+    due = NOW + hours * timedelta(hours=1)
+    return Sla(
+        "standard",
+        "always",
+        {"first_response": Milestone(due, NOW if met else None), "solved": Milestone(due + timedelta(hours=1))},
+    )

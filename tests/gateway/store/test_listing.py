@@ -2,40 +2,23 @@
 
 import sys
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from stored import NOW, arrive, decided, opened, outcome, stored
+from stored import NOW, arrive, decided, kept, opened, promised, stored
 
 from gateway.store import listing
 from gateway.store.store import Store
 from gateway.store.work import Outcome
-from normalizer.canon import Derived, Milestone, Review, Sla, Ticket
+from normalizer.canon import Derived, Review, Ticket
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 import many
 
-HOUR = timedelta(hours=1)
-
 
 async def numbers(store: Store, after: str = "", **more: object) -> list[str]:
     return [ticket.number for ticket, _ in await store.tickets(after, **more)]  # type: ignore[arg-type]
-
-
-async def kept(store: Store, serial: int, **fields: object) -> Ticket:
-    """A ticket with these fields."""
-    number = f"20261123{serial:03d}"
-    await arrive(store, f"key{serial}")
-    (claim,) = await store.claim(NOW, 1)
-    plain = outcome(claim, number, sender=f"c{serial}@example.cn", reply=False)
-    (said, _), whose = plain.messages[0], plain.contacts[0]
-    made = decided(replace(plain.tickets[0], version=0), whose, said, **fields)
-    ticket = replace(made.ticket, version=1)
-    whole = Outcome(claim, ((said, ticket.id),), (whose,), (ticket,), (made,))
-    assert await store.commit([whole], NOW) == [True]
-    return ticket
 
 
 async def changed(store: Store, ticket: Ticket, **fields: object) -> Ticket:
@@ -80,13 +63,6 @@ async def test_what_needs_review_and_who_is_a_vip_can_be_chosen(store: Store) ->
     assert await numbers(store, review="yes") == ["20261123002"]
     await changed(store, reviewed, review=Review(False))
     assert await numbers(store, review="yes") == []
-
-
-def promised(hours: int, met: bool = False) -> Sla:
-    due = NOW + hours * HOUR
-    return Sla(
-        "standard", "always", {"first_response": Milestone(due, NOW if met else None), "solved": Milestone(due + HOUR)}
-    )
 
 
 async def test_by_what_is_due_the_next_promise_comes_first_and_what_is_done_not_at_all(store: Store) -> None:
