@@ -46,7 +46,6 @@ class House:
     work: Bell = field(default_factory=Bell)  # something was journalled
     owed: Bell = field(default_factory=Bell)  # something is to be sent
     hub: Hub = field(init=False)  # something happened
-
     users: Users = field(init=False)
     signin: SignIn = field(init=False)
     since: datetime = field(init=False)  # when it was opened, and its rules with it
