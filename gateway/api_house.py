@@ -1,5 +1,6 @@
 """/api/v1: the house itself, for programs: contacts, journal, quarantine, outbox, health, keys and the audit.
 
+GET   /views                                        saved filters of tickets
 GET   /contacts/{id}  .../messages                  who they are, and what was said on every channel
 GET   /journal  /journal/{envelope}                 what came, and what became of it
 GET   /quarantine  /quarantine/{id}                 what was set aside; POST .../retry lets it be processed again
@@ -99,6 +100,16 @@ def router(house: House, require: Require) -> APIRouter:
         found = await store.trail(identity, after, limit + 1)
         items = [{**await told(who, identity, message), "ticket": number} for message, number in found[:limit]]
         return _page(items, len(found) > limit)
+
+    @routes.get("/views")
+    async def views(who: Reader) -> list[dict[str, Any]]:
+        """Saved filters of tickets, with how many each has; null where only reading them all could tell."""
+        now = house.clock.now()
+        return [
+            {"view": name, "label": dict(view.label), "order": view.order,
+             "count": await store.view_count(view, now, who.id)}
+            for name, view in house.mind.views.items()
+        ]  # fmt: skip
 
     @routes.get("/journal", response_model=Page)
     async def journal(

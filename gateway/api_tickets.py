@@ -8,7 +8,7 @@ POST  /tickets/{number}/claim | comments | merge | links | review
 GET   /tickets/{number}/messages | decisions
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -19,11 +19,12 @@ from engine.decision import Decision
 from gateway import http
 from gateway.acting import Acting, Outcome
 from gateway.api import account, valid
+from gateway.house import House
 from gateway.permissions import Who
 from gateway.problems import described
 from gateway.programs import new_message
 from gateway.show import masked
-from normalizer.canon import Message, Ticket, public
+from normalizer.canon import Contact, Message, Ticket, public
 from normalizer.errors import Rejected
 
 Version = Annotated[str, Header(alias="If-Match", description="The ETag of the ticket as you saw it.")]
@@ -89,15 +90,19 @@ def router(acting: Acting, require: Require) -> APIRouter:
         who: Reader,
         after: Annotated[str, Query(max_length=40, description="`next` of the page before")] = "",
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        q: Annotated[str, Query(max_length=200, description="Words, a number, an address: all must be there")] = "",
+        view: Annotated[str, Query(max_length=60, description="A saved filter of GET /api/v1/views")] = "",
         status: str = "", priority: str = "", category: str = "", group: str = "", assignee: str = "",
         channel: str = "",
     ) -> Page:  # fmt: skip
-        """Tickets, newest first."""
+        """Tickets, newest first or as the view orders them. `q` and the filters go together; a view stands alone."""
         chosen = {"status": status, "priority": priority, "category": category, "group": group,
                   "assignee": assignee, "channel": channel}  # fmt: skip
-        found = await store.tickets(after=after, limit=limit + 1, **{n: v for n, v in chosen.items() if v})
-        items = [await told(acting, who, ticket, ticket) for ticket, _ in found[:limit]]
-        return Page(items=items, next=items[-1]["number"] if len(found) > limit else "")
+        chosen = {name: value for name, value in chosen.items() if value}
+        if view and (q or chosen):
+            raise Rejected("view: stands alone, without q and other filters", status=422, code="invalid")
+        found, cursor = await _found(acting.house, who, q, view, chosen, after, limit)
+        return Page(items=[await told(acting, who, ticket, ticket) for ticket, _ in found], next=cursor)
 
     @routes.post(
         "",
@@ -185,6 +190,24 @@ async def told(acting: Acting, who: Who, ticket: Ticket, noun: Ticket | Message 
     told: dict[str, Any] = public(noun)
     whole = who.may("personal:read") if who.kind == "key" else await acting.house.users.revealed(who, ticket.id)
     return told if whole else masked(told)
+
+
+async def _found(
+    house: House, who: Who, q: str, view: str, chosen: Mapping[str, str], after: str, limit: int
+) -> tuple[Sequence[tuple[Ticket, Contact]], str]:
+    """A page of tickets with their contacts, and the cursor of the next."""
+    if view:
+        if (wanted := house.mind.views.get(view)) is None:
+            raise Rejected(f"view: no {view!r}; there are {', '.join(house.mind.views)}", status=422, code="invalid")
+        page = await house.store.view(
+            wanted, house.mind.company, house.clock.now(), me=who.id, after=after, limit=limit
+        )
+        return page.tickets, page.next
+    if q:
+        found = await house.store.search(q, after, limit + 1, dict(chosen))
+    else:
+        found = await house.store.tickets(after, limit + 1, **chosen)
+    return found[:limit], found[limit - 1][0].number if len(found) > limit else ""
 
 
 def etag(ticket: Ticket) -> str:

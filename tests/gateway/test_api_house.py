@@ -110,6 +110,19 @@ def test_the_journal_tells_what_came_and_how_it_looks(gateway: Gateway, api: htt
     assert len(seen) == len(set(seen)) == len(items(api, "/journal", limit=200))
 
 
+def test_tickets_are_found_by_words_and_by_view(gateway: Gateway, api: httpx.Client) -> None:
+    said(gateway, "find.me@example.cn", "长颈鹿玩具的发票抬头错了", "f1")
+    (found,) = items(api, "/tickets", q="长颈鹿 发票")
+    assert [one["number"] for one in items(api, "/tickets", q="find.me@example.cn")] == [found["number"]]
+    assert items(api, "/tickets", q="长颈鹿 退款") == []
+    views = {one["view"]: one for one in api.get("/views").json()}
+    assert views["closed"]["count"] == 0
+    assert api.patch(f"/tickets/{found['number']}", json={"status": "closed"}).status_code == 200
+    assert [one["number"] for one in items(api, "/tickets", view="closed")] == [found["number"]]
+    assert api.get("/tickets", params={"view": "nothing"}).status_code == 422
+    assert api.get("/tickets", params={"view": "closed", "q": "x"}).status_code == 422
+
+
 def test_health_names_every_account_and_target(api: httpx.Client) -> None:
     signs = {(one["kind"], one["name"]): one for one in api.get("/health").json()}
     assert signs["account", "webhook/shop"]["code"] in ("heard", "failed")
