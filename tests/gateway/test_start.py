@@ -124,7 +124,6 @@ def test_the_first_start_makes_a_master_key_and_says_what_to_do(tmp_path: Path) 
 
 def test_with_outbound_off_nothing_leaves_and_it_is_kept_as_held(tmp_path: Path) -> None:
     with Gateway(tmp_path, outbound="off") as gateway:
-        gateway.start()
         gateway.mail(
             b"From: a@example.cn\r\nTo: support@example.com\r\nMessage-ID: <off@x>\r\n\r\nmy parcel is lost\r\n"
         )
