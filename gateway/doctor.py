@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from connectors.places import host_and_port
 from engine.trial import run_tests
 from gateway import mind, settings, wire
 from gateway.mind import Mind
@@ -59,7 +60,7 @@ async def examine(config: Path | None) -> list[Finding]:
         relay = getattr(connector.settings, "relay", None)
         if relay is not None:
             findings.append(await _reaches(f"{name}/{account} relay", relay.host, relay.port))
-    findings.extend([await _port(what, listen) for what, listen in ports])
+    findings.extend(_port(what, listen) for what, listen in ports)
     for name, target in targets.items():
         url = urlsplit(str(getattr(target.settings, "url", "")))
         if url.hostname:
@@ -152,15 +153,21 @@ async def _reaches(what: str, host: str, port: int, tls: bool = False) -> Findin
     return Finding(what, f"{host}:{port} answers")
 
 
-async def _port(what: str, listen: str) -> Finding:
-    """A port is well if it is free, or ours is already on it."""
-    host, _, port = listen.rpartition(":")
+def _port(what: str, listen: str) -> Finding:
+    """A port or socket is well if it is free, or ours is already on it."""
+    taken = f"{what} {listen}"
+    if listen.startswith("unix:"):
+        folder = Path(listen.removeprefix("unix:")).parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return Finding(
+                taken, f"no socket can be made in {folder}", False, "make the folder, and let us write there"
+            )
+        return Finding(taken, "its folder is there")
+    host, port = host_and_port(listen)
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host.strip("[]"), int(port)))
+            probe.bind((host, port))
         except OSError as e:
-            return Finding(
-                f"{what} {listen}", f"{e.strerror}: a gateway is running here, or something else is", hint=""
-            )
-    return Finding(f"{what} {listen}", "free")
+            return Finding(taken, f"{e.strerror}: a gateway is running here, or something else is", hint="")
+    return Finding(taken, "free")
