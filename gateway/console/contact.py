@@ -15,13 +15,15 @@ from gateway.console.entry import Endpoint, needs
 from gateway.console.reading import missing, reader, words
 from gateway.console.rows import Words
 from gateway.console.signin_words import SIGNIN
+from gateway.console.ticket import said
 from gateway.console.ticket_words import TICKET
 from gateway.house import House
-from normalizer.canon import Address, Contact
+from normalizer.canon import Address, Contact, Message
 from normalizer.errors import Rejected
 from normalizer.identity import mask_name
 
 ROWS = 50
+MESSAGES = 30
 
 
 def routes(house: House) -> list[Route]:
@@ -43,12 +45,18 @@ def contact(house: House) -> Endpoint:
         return render(
             asked, "contact.html", house, told_by.language, DESK[told_by.language]["contact"], d=DESK[told_by.language],
             w=TICKET[told_by.language], s=SIGNIN[told_by.language], called=told_by.contact(found),
+            trail=[(said(told_by, message), number) for message, number in await trail(house, found)],
             known=known(told_by, found), facts=facts(told_by, found), rows=rows, here_at=here, revealed=told_by.reveal,
             channels=sorted({row.channel for row in rows}), first=here if after else "",
             older=f"{here}?after={theirs[ROWS - 1][0].number}" if len(theirs) > ROWS else "",
         )  # fmt: skip
 
     return endpoint
+
+
+async def trail(house: House, found: Contact) -> list[tuple[Message, str]]:
+    """What was said on every channel lately, each with its ticket's number."""
+    return await house.store.trail(found.id, limit=MESSAGES)
 
 
 def known(told_by: Words, found: Contact) -> list[tuple[str, str, str]]:

@@ -4,6 +4,7 @@
 /console/outbox/retry         POST: those that are ticked
 /console/outbox/{id}          GET
 /console/outbox/{id}/retry    POST: send again, or release
+/console/outbox/{id}/edit     POST: another address, subject or text, and send again
 """
 
 from functools import partial
@@ -35,6 +36,7 @@ def routes(house: House) -> list[Route]:
         Route(f"{at}/retry", retry_these(house), methods=["POST"]),
         Route(f"{at}/{{id}}", one(house)),
         Route(f"{at}/{{id}}/retry", retry(house), methods=["POST"]),
+        Route(f"{at}/{{id}}/edit", edit(house), methods=["POST"]),
     ]
 
 
@@ -65,12 +67,40 @@ def one(house: House) -> Endpoint:
         found = await found_by(house, asked.path_params["id"])
         if found is None:
             return missing(asked)
-        told_by = await words(house, asked, found.outgoing.ticket)
-        d = DESK[told_by.language]
-        return render(
-            asked, "posted.html", house, told_by.language, d["outbox"], d=d, row=posted(told_by, found),
-            stuck=found.state in STUCK, revealed=told_by.reveal,
-        )  # fmt: skip
+        return await shown(house, asked, found)
+
+    return endpoint
+
+
+async def shown(house: House, asked: Request, found: Posted, status: int = 200, fault: str = "") -> Response:
+    """One thing owed; a stuck reply can be edited by who was shown its ticket unmasked."""
+    told_by = await words(house, asked, found.outgoing.ticket)
+    d, stuck, who = DESK[told_by.language], found.state in STUCK, await reader(asked)
+    typed = await guard.fields(asked) if fault else {}
+    return render(
+        asked, "posted.html", house, told_by.language, d["outbox"], status, d=d, row=posted(told_by, found),
+        stuck=stuck, revealed=told_by.reveal, fault=fault, typed=typed,
+        editable=stuck and told_by.reveal and who.may("outbox:write"),
+    )  # fmt: skip
+
+
+def edit(house: House) -> Endpoint:
+    """Mend what was refused, and owe it again."""
+
+    @needs("outbox:write")
+    async def endpoint(asked: Request) -> Response:
+        identity, given, who = asked.path_params["id"], await guard.fields(asked), await reader(asked)
+        found = await found_by(house, identity)
+        if found is None:
+            return missing(asked)
+        if not await house.users.revealed(who, found.outgoing.ticket):
+            return await shown(house, asked, found, 403, DESK[language_of(asked)]["edit_masked"])
+        changes = {name: given[name].strip() for name in ("to", "subject", "text") if given.get(name, "").strip()}
+        if not await house.store.edit_outgoing(identity, changes):
+            return await shown(house, asked, found, 409, DESK[language_of(asked)]["edit_failed"])
+        await house.users.note(who.source, "outbox.mend", identity, fields=" ".join(sorted(changes)))
+        await again(house, asked, [identity])
+        return RedirectResponse(f"/console/outbox/{identity}?done=edited", 303)
 
     return endpoint
 

@@ -7,7 +7,7 @@ from starlette.staticfiles import StaticFiles
 
 from gateway import guard
 from gateway.acting import Acting
-from gateway.console import actions, contact, create, outbox, quarantine, signin, ticket, tickets
+from gateway.console import actions, contact, create, health, journal, outbox, quarantine, signin, ticket, tickets
 from gateway.console.drawing import HERE
 from gateway.console.entry import needs
 from gateway.console.reading import missing
@@ -23,6 +23,8 @@ def routes(house: House, acting: Acting) -> list[BaseRoute]:
         *contact.routes(house),
         *quarantine.routes(house),
         *outbox.routes(house),
+        *journal.routes(house),
+        *health.routes(house),
         *signin.routes(house),
         Route("/console/{path:path}", nowhere, methods=["GET", "POST"]),
     ]

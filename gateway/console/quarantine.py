@@ -6,6 +6,7 @@
 /console/quarantine/{id}/retry   POST
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import urlencode
 
@@ -21,11 +22,11 @@ from gateway.console.reading import missing, reader, words
 from gateway.console.rows import Words, size
 from gateway.console.tickets import PICKED
 from gateway.house import House
+from gateway.preview import preview
 from gateway.store.work import SetAside, Stage
 from normalizer.errors import Rejected
 
 ROWS = 50
-SHOWN = 16 * 1024  # octets of a preview
 RETRIABLE = ("journal", "noted")
 STAGES: tuple[Stage | Literal[""], ...] = ("", "journal", "door", "noted")
 
@@ -89,17 +90,20 @@ def one(house: House) -> Endpoint:
         d = DESK[told_by.language]
         return render(
             asked, "set_aside.html", house, told_by.language, d["quarantine"], d=d, row=row(told_by, found),
-            facts=[(name, told_by.text(value)) for name, value in found.facts.items() if value],
-            preview=preview(told_by, found.body), cut=size(SHOWN) if len(found.body) > SHOWN else "",
+            **looked_at(told_by, found.body, found.facts),
         )  # fmt: skip
 
     return endpoint
 
 
-def preview(told_by: Words, body: bytes) -> str:
-    """The first of it as text, whatever it is; masked like everything."""
-    text = body[:SHOWN].decode("utf-8", "replace")
-    return told_by.text("".join(c if c.isprintable() or c in "\n\t" else "·" for c in text.replace("\r\n", "\n")))
+def looked_at(told_by: Words, body: bytes, facts: Mapping[str, str]) -> dict[str, Any]:
+    """How it came and what its bytes look like; masked like everything."""
+    seen, names = preview(body), DESK[told_by.language]["heads_of"]
+    return {
+        "facts": [(name, told_by.text(value)) for name, value in facts.items() if value],
+        "headers": [(names.get(name, name), told_by.text(value)) for name, value in seen.headers],
+        "preview": told_by.text(seen.text), "cut": seen.cut,
+    }  # fmt: skip
 
 
 def retry(house: House) -> Endpoint:

@@ -67,7 +67,7 @@ async def drawn(
         w=t, s=SIGNIN[told_by.language], revealed=told_by.reveal, row=told_by.row(found, contact),
         facts=list(_facts(told_by, found)), found=_found(told_by, found), custom=_custom(told_by, found),
         clocks=list(told_by.clocks(found)), person=_person(told_by, contact), review=found.review, holds=t["holds"],
-        messages=[_message(told_by, one) for one in await store.messages(found.id)],
+        messages=[said(told_by, one) for one in await store.messages(found.id)],
         decisions=[_decision(told_by, one) for one in reversed(decisions)],
         acts=[act for one in reversed(decisions) for act in _acts(told_by, one)],
         related=[_related(t, one.kind, other) for one in found.related if (other := await store.ticket(one.id))],
@@ -140,7 +140,7 @@ def _person(told_by: Words, contact: Contact | None) -> dict[str, Any] | None:
             "plain": contact.tier == "normal"}  # fmt: skip
 
 
-def _message(told_by: Words, message: Message) -> dict[str, Any]:
+def said(told_by: Words, message: Message) -> dict[str, Any]:
     t = TICKET[told_by.language]
     ours = message.sender.kind == "user" and message.author == "agent"
     return {
@@ -237,7 +237,8 @@ def posted(told_by: Words, one: Posted) -> dict[str, Any]:
     if isinstance(content, HandoverStep):
         return {**made, "kind": content.kind, "to": content.target, "subject": "", "text": ""}
     subject, text = told_by.text(content.subject), told_by.text(content.text)
-    return {**made, "kind": "reply", "to": told_by.address(content.to), "subject": subject, "text": text}
+    return {**made, "kind": "reply", "to": told_by.address(content.to), "subject": subject, "text": text,
+            "address": content.to.address if told_by.reveal else ""}  # fmt: skip
 
 
 def safe_link(url: str) -> str:
@@ -277,12 +278,12 @@ def file(house: House) -> Endpoint:
         back = f"/console/tickets/{found.number}"
         if not await house.users.revealed(who, found.id, found.contact):
             return word(asked, 403, t["reveal_first"], back=back)
-        said = [one for one in await house.store.messages(found.id) if one.id == asked.path_params["message"]]
+        held = [one for one in await house.store.messages(found.id) if one.id == asked.path_params["message"]]
         wanted = asked.path_params["sha256"]
-        known = next((one for message in said for one in message.attachments if one.sha256 == wanted), None)
+        known = next((one for message in held for one in message.attachments if one.sha256 == wanted), None)
         if known is None:
             return missing(asked)
-        envelope = await house.store.envelope(said[0].envelope)
+        envelope = await house.store.envelope(held[0].envelope)
         content = await asyncio.to_thread(_content, house, envelope, wanted) if envelope else None
         if content is None:
             return word(asked, 410, t["gone"], back=back)

@@ -81,7 +81,7 @@
     const other = page.getElementById("ticket");
     if (!other || other.dataset.version === shown.dataset.version) return;
     fresh = other;
-    const open = shown.querySelector("details.menu[open]");
+    const open = shown.querySelector("details.menu[open], #fault");
     const typed = [...shown.querySelectorAll("textarea, input:not([type=hidden]):not([type=radio])")].some((at) => at.value !== at.defaultValue);
     const chosen = [...shown.querySelectorAll("aside option")].some((at) => at.selected !== at.defaultSelected && at.closest("select").options.length > 1 && at.defaultSelected);
     if (!typed && !chosen && !open && !typing(document.activeElement)) return show();
@@ -133,7 +133,7 @@
     const source = new EventSource(document.body.dataset.follow);
     const ring = () => { clearTimeout(heard); heard = setTimeout(look, 250); };
     source.onmessage = ring;
-    for (const name of ["ticket.created", "message.added", "ticket.updated", "outgoing.sent", "outgoing.dead", "quarantined"]) source.addEventListener(name, ring);
+    for (const name of ["missed", "ticket.created", "message.added", "ticket.updated", "outgoing.sent", "outgoing.dead", "quarantined"]) source.addEventListener(name, ring);
     setInterval(look, 60000);
   }
 
