@@ -72,6 +72,17 @@ def test_no_page_is_wider_than_a_phone(browser: Browser, busy: Gateway) -> None:
     assert {path: found for path, found in wide.items() if found > 390} == {}
 
 
+@pytest.mark.parametrize(("language", "size", "light"), BOTH)
+def test_the_hosted_form_is_drawn_as_it_should_be_and_has_no_serious_fault(
+    browser: Browser, busy: Gateway, language: str, size: Size, light: Light
+) -> None:
+    with visiting(browser, busy, language, size, light) as visit:
+        page = visit.open("/form/contact")
+        found = faults(page)
+        assert page.locator("button").evaluate("at => getComputedStyle(at).borderRadius") != "0px"
+    assert not found
+
+
 def test_axe_would_find_words_too_pale_to_read(browser: Browser, busy: Gateway) -> None:
     with visiting(browser, busy, "en") as visit:
         page = visit.open()

@@ -102,6 +102,16 @@ def test_filters_and_the_search_box_choose(visit: Visit) -> None:
     expect(page.locator(".empty")).to_contain_text(TICKET[visit.language]["no_match"])
 
 
+def test_a_view_is_a_tab_with_its_count(visit: Visit) -> None:
+    page = visit.open()
+    tab = page.locator(".tabs a[href*=urgent]")
+    count = tab.locator(".count").inner_text()
+    tab.click()
+    expect(page.locator(".tabs a[aria-current]")).to_contain_text(count)
+    expect(page.locator("#live [data-row]")).to_have_count(int(count))
+    expect(page.locator("#live .chip.urgent")).to_have_count(int(count))
+
+
 def test_personal_data_shows_only_with_a_reason_and_the_audit_knows(visit: Visit) -> None:
     page = opened(visit, "包裹显示签收但没收到")
     body = page.locator("#main")
@@ -298,7 +308,7 @@ def test_the_language_stays_as_it_was_switched(browser: Browser, busy: Gateway) 
         expect(page.locator("h1")).to_have_text(DESK["en"]["quarantine"])
 
 
-def test_a_dead_letter_says_why_and_is_sent_again(browser: Browser, tmp_path: Path) -> None:
+def test_a_dead_letter_says_why_and_is_mended_by_who_was_shown_it(browser: Browser, tmp_path: Path) -> None:
     with MailSink() as sink, Desk() as desk:
         sink.refusing = "550 no such user here"
         gateway = Gateway(tmp_path, mail_sink=sink.port, desk=desk.port)
@@ -308,8 +318,22 @@ def test_a_dead_letter_says_why_and_is_sent_again(browser: Browser, tmp_path: Pa
             page = visit.open("/console/outbox?state=dead")
             page.locator("#live [data-row] a").first.click()
             expect(page.locator("#main")).to_contain_text("550")
-            sink.refusing = ""
+            at = page.url
             page.get_by_role("button", name=DESK["zh"]["resend"]).click()
             told(page, PAGE["zh"]["done"]["resent"])
             gateway.settle()
-            assert len(sink.mails) == 1
+            page.goto(at)
+            expect(page.locator("#text")).to_have_count(0)  # masked: not to be edited
+            page.locator("dl.facts a").first.click()
+            page.locator("#reveal summary").click()
+            page.fill("#reason", "改错的地址")
+            page.locator("#reveal button").click()
+            told(page, PAGE["zh"]["done"]["revealed"])
+            page.goto(at)
+            sink.refusing = ""
+            page.fill("#subject", "mended")
+            page.get_by_role("button", name=DESK["zh"]["edit"]).click()
+            told(page, PAGE["zh"]["done"]["edited"])
+            gateway.settle()
+            (sent,) = sink.mails
+            assert b"Subject: mended" in sent
