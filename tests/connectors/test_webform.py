@@ -299,7 +299,8 @@ def test_every_field_has_its_label_and_nothing_comes_from_elsewhere(form: Webfor
         assert f"f-{name}" in labels
     assert page.named("submission")["value"] == "fresh-page-0001"
     assert "required" in page.named("message")
-    assert not any(tag in ("script", "img", "link", "iframe") for tag, _ in page.tags)
+    assert not any(tag in ("script", "img", "iframe", "style") for tag, _ in page.tags)
+    assert all(str(attributes["href"]).startswith("/static/") for tag, attributes in page.tags if tag == "link")
     assert not any("//" in str(value) for _, attributes in page.tags for value in attributes.values())
 
 
