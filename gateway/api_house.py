@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.api_tickets import Require
+from gateway.api_tickets import Page, Require
 from gateway.health import signs
 from gateway.house import House
 from gateway.permissions import PERMISSIONS, Who
@@ -29,13 +29,6 @@ from normalizer.errors import Rejected
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 After = Annotated[str, Query(max_length=64, description="`next` of the page before")]
-
-
-class Page(BaseModel):
-    """A page; `next` is the cursor of the following one, empty at the end."""
-
-    items: list[dict[str, Any]]
-    next: str
 
 
 class Mended(BaseModel):

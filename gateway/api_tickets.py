@@ -73,7 +73,7 @@ LATER: dict[int | str, dict[str, Any]] = {202: {"model": Became, "description": 
 
 
 class Page(BaseModel):
-    """A page of tickets; `next` is the cursor of the following one, empty at the end."""
+    """A page; `next` is the cursor of the following one, empty at the end."""
 
     items: list[dict[str, Any]]
     next: str
