@@ -19,10 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.api_tickets import Page, Require
 from gateway.health import signs
 from gateway.house import House
+from gateway.masking import masked
 from gateway.permissions import PERMISSIONS, Who
 from gateway.preview import preview
 from gateway.problems import described
-from gateway.show import masked
 from gateway.store.work import Stage
 from normalizer.canon import Contact, Message, public
 from normalizer.errors import Rejected

@@ -20,10 +20,10 @@ from gateway import http
 from gateway.acting import Acting, Outcome
 from gateway.api import account, valid
 from gateway.house import House
+from gateway.masking import masked
 from gateway.permissions import Who
 from gateway.problems import described
 from gateway.programs import new_message
-from gateway.show import masked
 from normalizer.canon import Contact, Message, Ticket, public
 from normalizer.errors import Rejected
 

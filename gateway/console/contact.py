@@ -4,6 +4,8 @@
 /console/contacts/{id}/reveal    POST: personal data whole, with a reason
 """
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -37,7 +39,7 @@ def contact(house: House) -> Endpoint:
         found = await house.store.contact(asked.path_params["id"])
         if found is None:
             return missing(asked)
-        told_by = await words(house, asked, found.id)
+        told_by = replace(await words(house, asked, found.id), about=found)
         after = asked.query_params.get("after", "")
         theirs = await house.store.tickets(after=after, limit=ROWS + 1, contact=found.id)
         rows = [told_by.row(one, found) for one, _ in theirs[:ROWS]]

@@ -1,12 +1,13 @@
 """Tickets, messages and decisions as people read them: labels for codes, local times, personal data masked."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from engine.decision import Decision
 from gateway.console.ticket_words import TICKET
 from gateway.console.words import PAGE
+from gateway.masking import masked_words
 from gateway.mind import Mind
 from normalizer.canon import Address, Contact, Derived, Milestone, Ticket
 from normalizer.identity import mask, mask_text
@@ -74,6 +75,7 @@ class Words:
     now: datetime
     reveal: bool = False
     people: Mapping[str, str] = field(default_factory=dict)  # names by user id
+    about: Contact | None = None  # whose page it is
 
     def moment(self, instant: datetime) -> Moment:
         local = instant.astimezone(self.mind.configured.settings.zone)
@@ -114,7 +116,10 @@ class Words:
         return words[kind].format(rest.partition("@")[0]) if kind in words else source
 
     def text(self, text: str) -> str:
-        return text if self.reveal else mask_text(text)
+        """Words as they may be read; what the contact they are about is called is masked in them too."""
+        if self.reveal:
+            return text
+        return masked_words(text, self.about) if self.about else mask_text(text)
 
     def address(self, address: Address) -> str:
         if self.reveal:
@@ -136,7 +141,7 @@ class Words:
             when=self.moment(ticket.created_at),
             channel=self.channel(ticket.source.channel),
             contact=self.contact(contact),
-            subject=self.text(ticket.subject) or TICKET[self.language]["no_subject"],
+            subject=replace(self, about=contact).text(ticket.subject) or TICKET[self.language]["no_subject"],
             category=self.label("category", ticket.category),
             subcategory=self.label("subcategory", ticket.subcategory, category),
             priority=self.label("priority", ticket.priority),

@@ -9,6 +9,7 @@ import asyncio
 import secrets
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -57,9 +58,10 @@ async def drawn(
     typed: Mapping[str, str] | None = None,
 ) -> Response:  # fmt: skip
     """The page of a ticket. What somebody `typed` stays in its fields when it could not be done."""
-    told_by = await words(house, asked, found.id, found.contact)
-    t, store = TICKET[told_by.language], house.store
+    store = house.store
     contact = await store.contact(found.contact)
+    told_by = replace(await words(house, asked, found.id, found.contact), about=contact)
+    t = TICKET[told_by.language]
     decisions = await store.decisions(found.id)
     now = properties(found)
     return render(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from serving import Gateway
 
-from gateway.show import masked, masked_words
+from gateway.masking import masked, masked_words
 from normalizer.canon import Contact, Identity
 
 WORDS = "my parcel is lost, call 13812345678"
