@@ -97,14 +97,20 @@ wheel: | $(UV) ## build/dist: the wheel, with rules/ and config/ in it
 lock: | $(UV)
 	@$(UV) lock --upgrade
 
-HTMX := 2.0.11
+HTMX := htmx.org-2.0.11.tgz
 HTMX_SHA256 := 165a2655073e9e6e55e307a7c74e8ebcdb76afb7701f9c16cfd106a13add408e
+SWAGGER := swagger-ui-dist-5.35.0.tgz
+SWAGGER_SHA256 := 1b8e891893404ea4c3558b6a87e2a3e494e7eedba41168c2ece5800a391a6ea6
 VENDOR := gateway/console/static/vendor
 
 vendor: ## fetch again, from npm, what the console's pages are served with
-	@mkdir -p build/vendor && cd build/vendor && npm pack --silent htmx.org@$(HTMX) >/dev/null
-	@cd build/vendor && echo "$(HTMX_SHA256)  htmx.org-$(HTMX).tgz" | sha256sum --check --quiet && tar -xzf htmx.org-$(HTMX).tgz
-	@cp build/vendor/package/dist/htmx.min.js $(VENDOR)/htmx.min.js && cp build/vendor/package/LICENSE $(VENDOR)/htmx.LICENSE
+	@rm -rf build/vendor && mkdir -p build/vendor/htmx build/vendor/swagger
+	@cd build/vendor && npm pack --silent htmx.org@2.0.11 swagger-ui-dist@5.35.0 >/dev/null
+	@cd build/vendor && printf '%s  %s\n' $(HTMX_SHA256) $(HTMX) $(SWAGGER_SHA256) $(SWAGGER) | sha256sum --check --quiet
+	@cd build/vendor && tar -xzf $(HTMX) -C htmx --strip-components 1 && tar -xzf $(SWAGGER) -C swagger --strip-components 1
+	@cp build/vendor/htmx/dist/htmx.min.js $(VENDOR)/ && cp build/vendor/htmx/LICENSE $(VENDOR)/htmx.LICENSE
+	@cp build/vendor/swagger/swagger-ui-bundle.js build/vendor/swagger/swagger-ui.css $(VENDOR)/
+	@cat build/vendor/swagger/LICENSE build/vendor/swagger/NOTICE > $(VENDOR)/swagger-ui.LICENSE
 
 clean:
 	@rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache
