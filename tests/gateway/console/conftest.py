@@ -8,8 +8,9 @@ from playwright.sync_api import Browser, sync_playwright
 from serving import Desk, Gateway, MailSink
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For a module and no longer: as long as it is open, no other test may run a loop of its own in this process."""
     with sync_playwright() as playwright:
         made = launch(playwright)
         yield made
