@@ -224,7 +224,7 @@ def backup(
     The master key is not in it: without the key, kept elsewhere, a backup opens to nobody. `--with-key` puts it in,
     and then the passphrase alone opens everything.
     """
-    from gateway.backup import commands
+    from gateway import cli_backup as commands
 
     known = configured(config)
     if verify:
@@ -244,7 +244,7 @@ def restore(
     json: Json = False,
 ) -> None:
     """Make a data folder from a backup. Nothing is sent from it until `ticketgate outbox release`. 恢复"""
-    from gateway.backup import commands
+    from gateway import cli_backup as commands
 
     commands.restore(configured(config), file, into, passphrase_file, key_file, now(), json=json)
 
