@@ -30,7 +30,7 @@ def masked(value: Any) -> Any:
                 key: mask_name(part) if key == "name" and isinstance(part, str) else masked(part)
                 for key, part in value.items()
             }
-        case list():
+        case list() | tuple():
             return [masked(part) for part in value]
     return mask_text(value) if isinstance(value, str) else value
 

@@ -7,6 +7,7 @@ import orjson
 
 from normalizer import mime
 from normalizer.charset import clean, decode
+from normalizer.identity import mask
 
 READ = 64 * 1024  # of the bytes
 SHOWN = 8 * 1024  # characters
@@ -18,7 +19,7 @@ _TEXT = re.compile("[^\x00-\x08\x0e-\x1f\x7f-\x9f]*")
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """`kind` is mail, json, text, binary or empty; `headers` are a mail's own, decoded."""
+    """`kind` is mail, json, text, binary or empty; `headers` are a mail's own, decoded, with people masked."""
 
     kind: str
     text: str
@@ -48,8 +49,8 @@ def preview(body: bytes) -> Preview:
 def _mail(raw: bytes, cut: bool) -> Preview:
     read = mime.parse_mail(raw)
     said = {
-        "from": f"{read.sender.name} <{read.sender.address}>".strip(), "to": ", ".join(a.address for a in read.to),
-        "cc": ", ".join(a.address for a in read.cc), "subject": read.subject,
+        "from": mask(read.sender), "to": ", ".join(map(mask, read.to)), "cc": ", ".join(map(mask, read.cc)),
+        "subject": read.subject,
         "date": read.sent_at.isoformat() if read.sent_at else "", "message-id": read.message_id,
         "attachments": ", ".join(f"{one.name or one.media_type} ({one.size})" for one in read.attachments),
         "kind": str(read.kind), "defects": ", ".join(read.defects),

@@ -123,10 +123,22 @@ def test_tickets_are_found_by_words_and_by_view(gateway: Gateway, api: httpx.Cli
     assert api.get("/tickets", params={"view": "closed", "q": "x"}).status_code == 422
 
 
+def test_a_mail_in_the_journal_shows_nobody_by_name_or_address(gateway: Gateway, api: httpx.Client) -> None:
+    raw = "From: 欧阳娜 <ouyang.na@example.cn>\r\nTo: support@example.com\r\nSubject: 退款\r\n\r\n请退款\r\n"
+    gateway.mail(raw.encode(), sender="ouyang.na@example.cn")
+    gateway.settle()
+    with client(gateway, "journal:read") as reader:
+        newest = items(reader, "/journal", connector="email_smtp")[0]
+        shown = reader.get(f"/journal/{newest['id']}").raise_for_status()
+    assert dict(shown.json()["preview"]["headers"])["from"] == "欧**(o***@example.cn)"
+    assert "ouyang" not in shown.text
+    assert "欧阳娜" not in shown.text
+
+
 def test_health_names_every_account_and_target(api: httpx.Client) -> None:
     signs = {(one["kind"], one["name"]): one for one in api.get("/health").json()}
     assert signs["account", "webhook/shop"]["code"] in ("heard", "failed")
-    assert signs["account", "email_smtp/support"]["code"] == "nothing_yet"
+    assert signs["account", "webform/contact"]["code"] == "nothing_yet"
     assert signs["target", "desk"]["code"] == "taking"
     assert signs["rules", next(name for kind, name in signs if kind == "rules")]["facts"]["rules"] > 10
     assert signs["disk", "data"]["facts"]["free_bytes"] > 0

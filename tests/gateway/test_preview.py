@@ -13,7 +13,7 @@ def test_a_mail_is_shown_by_its_headers_and_words() -> None:
     seen = preview(raw.encode())
     assert seen.kind == "mail"
     assert seen.text.strip() == "请退款"
-    assert dict(seen.headers)["from"] == "李雷 <li@example.cn>"
+    assert dict(seen.headers)["from"] == "李*(l***@example.cn)"
     assert dict(seen.headers)["subject"] == "退款"
 
 

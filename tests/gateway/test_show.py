@@ -67,3 +67,7 @@ def test_whatever_somebody_is_known_by_is_masked() -> None:
     }
     whose = Contact("c", (Identity("telegram", "4711884422"),), "李雷")
     assert masked_words("李雷 (4711884422) wrote", whose) == "李* (***4422) wrote"
+
+
+def test_what_stands_in_a_tuple_is_masked_too() -> None:
+    assert masked({"headers": (("from", "li@example.cn"),)}) == {"headers": [["from", "l***@example.cn"]]}
