@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 
 from engine.decision import Fact, Trigger
-from normalizer.canon import Address, Derived, Message, Milestone, Related, Status, Ticket
+from normalizer.canon import Address, Derived, Message, Milestone, Related, RelatedKind, Status, Ticket
 from normalizer.errors import Unreadable
 
 Verb = Literal["update", "claim", "comment", "merge", "absorb", "link", "review"]
@@ -191,10 +191,10 @@ def _link(action: Action, ticket: Ticket) -> tuple[Trigger, Ticket]:
     return "ticket.updated", _linked(ticket, action.link, action.other)
 
 
-def _linked(ticket: Ticket, kind: str, other: str) -> Ticket:
+def _linked(ticket: Ticket, kind: RelatedKind, other: str) -> Ticket:
     if not other or other == ticket.id:
         raise _invalid("another ticket is needed")
-    related = Related(kind, other)  # type: ignore[arg-type]
+    related = Related(kind, other)
     return ticket if related in ticket.related else replace(ticket, related=(*ticket.related, related))
 
 

@@ -10,9 +10,10 @@ import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from connectors.person import Person
-from engine.acting import CHANGEABLE, INVERSE, Action, Link, act
+from engine.acting import CHANGEABLE, INVERSE, Action, Link, Verb, act
 from engine.vocabulary import Vocabulary
 from gateway.accept import Door
 from gateway.house import House
@@ -118,8 +119,8 @@ class Acting:
         code, reason = (why.code, why.reason) if why else ("unreadable", "")
         return Outcome(envelope, state, (), code, reason)
 
-    def _action(self, who: Who, ticket: Ticket, verb: str, **more: object) -> Action:
-        return Action(secrets.token_hex(16), verb, ticket.id, who.source, self.house.clock.now(), **more)  # type: ignore[arg-type]
+    def _action(self, who: Who, ticket: Ticket, verb: Verb, **more: Any) -> Action:
+        return Action(secrets.token_hex(16), verb, ticket.id, who.source, self.house.clock.now(), **more)
 
     async def _do(self, ticket: Ticket, action: Action, key: str = "", absorbing: Action | None = None) -> Outcome:
         """Journal it, with the other side of it, and wait. What cannot be done now is not even journalled."""

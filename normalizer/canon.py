@@ -289,11 +289,14 @@ class Source:
     envelope: str
 
 
+RelatedKind = Literal["duplicate_of", "merged", "follow_up_of", "parent", "child", "similar", "related"]
+
+
 @dataclass(frozen=True, slots=True)
 class Related:
     """`duplicate_of` the one this was merged into; `merged` is that one's word for it."""
 
-    kind: Literal["duplicate_of", "merged", "follow_up_of", "parent", "child", "similar", "related"]
+    kind: RelatedKind
     id: str
 
 
