@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gateway.cli_people import audit_app, users_app
+from gateway.cli_rules import rules_app
 from gateway.command import Config, Json, Lang, Limit, configured, now, whose, with_store
 from gateway.terminal import emit, language, moment, show
 from normalizer.errors import ConfigError, TicketgateError
@@ -32,6 +33,7 @@ app.add_typer(outbox_app, name="outbox")
 app.add_typer(keys_app, name="keys")
 app.add_typer(users_app, name="users")
 app.add_typer(audit_app, name="audit")
+app.add_typer(rules_app, name="rules")
 
 Stuck = Literal["dead", "held"]
 Stage = Literal["door", "journal", "noted"]

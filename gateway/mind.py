@@ -86,29 +86,46 @@ class Mind:
         return via, to
 
 
-def read(configured: Configured) -> Mind:
-    """What decides, from files alone: nothing is opened, listened to or sent. Raises ConfigError."""
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What rulebooks stand on: the company, the words rules may use, and the templates they name."""
+
+    cues: taxonomy.Taxonomy
+    company: Company
+    vocabulary: Vocabulary
+    templates: Templates
+
+
+def ground(configured: Configured, rules: Path | None = None) -> Ground:
+    """What the rulebooks of a folder (the deployment's own without) are checked against. Raises ConfigError."""
     file = configured.beside("taxonomy.yaml")
     cues = taxonomy.of(marked.read(_text(file), str(file)))
     settings = configured.settings
     known = companies.company(
         {name: _text(configured.beside(name)) for name in companies.FILES}, settings.time_zone, settings.company
     )
-    templates = read_templates(configured.rules / "templates")
+    beside = (rules or configured.rules) / "templates"
+    templates = read_templates(beside if beside.is_dir() else configured.rules / "templates")
     helpdesks = frozenset(str(raw.get("name", "")) for raw in settings.helpdesks)
     vocabulary = _vocabulary(cues, known, templates, helpdesks)
     rehearse.templates(templates, known, vocabulary)
+    return Ground(cues, known, vocabulary, templates)
+
+
+def read(configured: Configured) -> Mind:
+    """What decides, from files alone: nothing is opened, listened to or sent. Raises ConfigError."""
+    base = ground(configured)
     accounts = connectors(configured)
     return Mind(
         configured=configured,
-        views=_views(configured, vocabulary),
+        views=_views(configured, base.vocabulary),
         connectors=accounts,
         mailboxes={account: one for account, one in accounts.items() if isinstance(one, Mailbox)},
-        enricher=Enricher(cues),
-        company=known,
-        vocabulary=vocabulary,
-        ruleset=rulebook.load(rulebooks(configured.rules), vocabulary),
-        templates=templates,
+        enricher=Enricher(base.cues),
+        company=base.company,
+        vocabulary=base.vocabulary,
+        ruleset=rulebook.load(rulebooks(configured.rules), base.vocabulary),
+        templates=base.templates,
     )
 
 
