@@ -15,7 +15,8 @@ import aiosmtplib
 import pytest
 import uvloop
 
-from connectors.email_smtp import EmailSmtp, scan
+from connectors.email_smtp import EmailSmtp
+from connectors.mail_account import scan
 from connectors.smtp import KEPT
 from normalizer.canon import Envelope, Kind
 from normalizer.errors import ConfigError, Unavailable

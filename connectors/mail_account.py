@@ -1,0 +1,156 @@
+"""What every mail account has, whichever way its mail comes in: addresses, whose word it trusts, a relay, one reading.
+
+    email_smtp      it is brought to our own port
+    email_imap      we go and fetch it
+    email_service   a service takes it in for us, and calls
+
+The same mail by two of these is one message, since all read it alike.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
+
+from pydantic import Field
+
+from connectors.base import AccountSettings, where
+from connectors.mail_out import LOOP, Postbox, Relay, compose
+from normalizer.addresses import address_list
+from normalizer.canon import Envelope, Kind, Message, Reply, Sent, digest
+from normalizer.errors import ConfigError, Refused
+from normalizer.identity import email_address
+from normalizer.mime import message
+
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_MESSAGE_ID = re.compile(rb"^message-id:\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
+_LOOP = re.compile(rb"^%b:\s*(\S+)" % LOOP.encode(), re.IGNORECASE | re.MULTILINE)
+_ONE = re.compile(rb"\s*[^<>,;:()]*<([\w.+=-]+@[A-Za-z0-9.-]+)>\s*", re.ASCII)
+_FROM = re.compile(rb"^from:((?:.*(?:\r?\n[ \t].*)*))", re.IGNORECASE | re.MULTILINE)
+
+
+class MailSettings(AccountSettings):
+    addresses: tuple[str, ...] = Field(min_length=1)  # support@example.com, *@example.com
+    aliases: tuple[str, ...] = ()  # other names customers write to, forwarded here: mail to them is mail to us
+    trusted_authserv: tuple[str, ...] = ()  # whose Authentication-Results count
+    trusted_relays: tuple[IPv4Network | IPv6Network, ...] = ()  # servers that only pass on senders they have proven
+    relay: Relay | None = None  # none: this account only receives
+    sender: str = ""  # replies come from here; the first address if empty
+    sender_name: str = ""
+    bounces: str = ""  # MAIL FROM of replies; empty: <>, so that nobody answers them (RFC 3834 3.3)
+
+
+class MailAccount:
+    """One account. Whoever inherits says how its mail comes in."""
+
+    settings: Any  # MailSettings, and what the way in needs besides
+
+    def __init__(self, settings: MailSettings) -> None:
+        self.settings = settings
+        self.addresses = frozenset(map(email_address, settings.addresses))
+        self.sender = settings.sender or next((a for a in settings.addresses if not a.startswith("*")), "")
+        self._named = self.addresses | frozenset(map(email_address, settings.aliases))
+        self._own = self._named | {email_address(one) for one in (self.sender, settings.bounces) if one}
+        self._domains = {address.rpartition("@")[2] for address in (*self.addresses, email_address(self.sender))}
+        self._trusted = frozenset(name.lower() for name in settings.trusted_authserv)
+        self._postbox = self._opened(settings.relay)
+
+    def _opened(self, relay: Relay | None) -> Postbox | None:
+        if relay and "@" not in self.sender:
+            raise ConfigError(where(self.settings, "sender"), "no address to send from", "sender: support@example.com")
+        return Postbox(relay, where(self.settings, "relay")) if relay else None
+
+    def knows(self, recipient: str) -> bool:
+        return matches(self.addresses, recipient)
+
+    @property
+    def sends(self) -> bool:
+        return self._postbox is not None
+
+    def owns(self, address: str) -> bool:
+        return matches(self._own, address)
+
+    def parse(self, envelope: Envelope) -> Sequence[Message]:
+        return [self.read(envelope, envelope.body)]
+
+    def read(self, envelope: Envelope, raw: bytes) -> Message:
+        """The message of a mail that came in this envelope."""
+        path = envelope.transport.get("return_path", "")
+        mail = message(
+            # The last server writes Return-Path (RFC 5321 4.4), and that is us.
+            b"Return-Path: %b\r\n%b" % (path.encode(), raw) if path else raw,
+            connector=envelope.connector,
+            account=envelope.account,
+            received_at=envelope.received_at,
+            envelope_id=envelope.id,
+            channel="email",
+            trusted=self._trusted,
+        )
+        return self._judged(mail, envelope, raw)
+
+    def _judged(self, mail: Message, envelope: Envelope, raw: bytes) -> Message:
+        """What only the account can tell: whether the way proves the sender, and whether it was written to us."""
+        if self._ours(raw):
+            return replace(mail, kind=Kind.LOOP, answerable=False)
+        # RFC 3834 2: no answer to mail that names us neither in To nor in Cc.
+        named = any(matches(self._named, address.address) for address in (*mail.to, *mail.cc))
+        proven = mail.proven or self._relayed(envelope.transport.get("remote", ""))
+        return replace(mail, proven=proven, answerable=mail.answerable and named)
+
+    def _relayed(self, remote: str) -> bool:
+        with suppress(ValueError):
+            return any(ip_address(remote) in network for network in self.settings.trusted_relays)
+        return False
+
+    def _ours(self, raw: bytes) -> bool:
+        """Whether this is a reply of this house that came back."""
+        mark = _LOOP.search(head_of(raw))
+        return mark is not None and mark[1].decode("ascii", "replace").lower() in self._domains
+
+    async def send(self, reply: Reply, now: datetime) -> Sent:
+        if self._postbox is None:
+            raise Refused(f"account {self.settings.account} has no relay to send by")
+        mail = compose(reply, self.sender, self.settings.sender_name, now)
+        await self._postbox.deliver(mail, self.settings.bounces)
+        return Sent(external_id=str(mail["Message-ID"]).strip("<>"))
+
+    async def close(self) -> None:
+        if self._postbox:
+            await self._postbox.close()
+
+
+def matches(addresses: Iterable[str], recipient: str) -> bool:
+    """Whether an address is one of these, itself, without its +suffix, or by `*@domain`."""
+    local, _, domain = email_address(recipient).rpartition("@")
+    return bool({f"{local}@{domain}", f"{local.partition('+')[0]}@{domain}", f"*@{domain}"} & frozenset(addresses))
+
+
+def head_of(raw: bytes) -> bytes:
+    end = raw.find(b"\r\n\r\n", 0, 256 * 1024)
+    if end < 0:
+        bare = _HEAD_END.search(raw, 0, 256 * 1024)
+        end = bare.start() if bare else 64 * 1024
+    return raw[: end + 1]
+
+
+def scan(raw: bytes) -> tuple[str, str]:
+    """What the door must know of a mail without reading it: its key, and the sender's address (empty if none).
+
+    The key is Message-ID and body, since broken senders repeat the one and servers add to the header above the other;
+    without a Message-ID it is the whole mail.
+    """
+    head = head_of(raw)
+    named, sender = _MESSAGE_ID.search(head), _FROM.search(head)
+    body = raw[len(head) :].strip()
+    key = f"{named[1].decode('utf-8', 'replace')} {digest(body)}" if named else digest(raw)
+    return key, _sender(sender[1]) if sender else ""
+
+
+def _sender(said: bytes) -> str:
+    if plain := _ONE.fullmatch(said):  # nearly every From; the whole grammar takes five times as long
+        return email_address(plain[1].decode())
+    people = address_list(said, "")
+    return people[0].address if people else ""
