@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 UV := build/uv/bin/uv
-TEST_PACKAGES := strace chromium fonts-noto-cjk
+TEST_PACKAGES := strace chromium fonts-noto-cjk gcc libc6-dev
 ARGS ?=
 
 ifndef UV_DEFAULT_INDEX
@@ -17,7 +17,7 @@ export UV_DEFAULT_INDEX := $(PIP_INDEX)
 endif
 endif
 
-.PHONY: help install demo serve check format test packages golden bench score chaos image sbom wheel lock vendor clean
+.PHONY: help install demo serve check format test packages golden fuzz bench score chaos image sbom wheel lock vendor clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,19 +57,29 @@ format: $(VENV)/dev.txt
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 packages:
-	@missing=""; for p in $(TEST_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	@missing=""; $(PYTHON) -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || missing=" python3-dev"; \
+	for p in $(TEST_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then sudo=""; elif sudo -n true 2>/dev/null; then sudo=sudo; \
 	  else echo "missing for the tests: apt-get install$$missing"; exit 1; fi; \
 	  ($$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing) >/dev/null \
 	  || { echo "missing for the tests: apt-get install$$missing"; exit 1; }; fi
 
-test: $(VENV)/dev.txt packages ## all tests, real servers included
+# durable_rules comes as source; the tests run on both kernels where Python is older than 3.13.
+$(VENV)/durable.txt: $(VENV)/dev.txt | packages
+	@$(UV) export --quiet --frozen --extra durable --no-emit-project --no-header -o build/durable.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r build/durable.txt
+	@cp build/durable.txt $@
+
+test: $(VENV)/durable.txt packages ## all tests, real servers included
 	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 golden: $(VENV)/dev.txt ## rewrite golden files and generated references; the diff is the review
 	@GOLDEN=1 $(BIN)/pytest -q -n 2 $(ARGS) || true
 	@git --no-pager diff --stat
+
+fuzz: $(VENV)/durable.txt ## both kernels and a plain evaluator on 2,000 random rule sets and 200,000 random tickets
+	@FUZZ_SETS=2000 FUZZ_TICKETS=100 EXAMPLES=2000 $(BIN)/pytest -q -n 2 --dist load tests/engine/test_kernel_fuzz.py tests/engine/test_order.py $(ARGS)
 
 bench: $(VENV)/dev.txt ## speed against the bare servers and other systems, paired
 	@$(BIN)/python tests/bench/bench.py $(ARGS)

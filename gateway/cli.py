@@ -60,7 +60,7 @@ def serve(
     role: Annotated[str, typer.Option(help="accept,process,dispatch,console in any mix.")] = "",
 ) -> None:
     """Run the gateway. 启动网关"""
-    from gateway import log, settings
+    from gateway import kernel, log, settings
     from gateway import serve as server
     from gateway.alone import ROLES
 
@@ -69,13 +69,15 @@ def serve(
     roles = frozenset(part.strip() for part in role.split(",") if part.strip()) or frozenset(ROLES)
     if unknown := roles - set(ROLES):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: roles are {', '.join(ROLES)}")
-    server.start(server.serve(configured, roles))
+    if server.start(server.serve(configured, roles)):
+        kernel.afresh()
 
 
 @app.command()
 def demo(
     once: Annotated[bool, typer.Option(help="Check what became of each message, then end.")] = False,
     port: Annotated[int, typer.Option(help="Where the console opens.")] = 8025,
+    kernel: Annotated[str, typer.Option(help="What evaluates the rules: native or durable.")] = "native",
     lang: Lang = "",
 ) -> None:
     """Send real sample mails, forms and webhooks through a fresh gateway, and show what became of them. 演示"""
@@ -84,7 +86,7 @@ def demo(
     from gateway.demo import run as demonstration
 
     log.configure(level="error")
-    server.start(demonstration.run(once=once, port=port, language=language(lang)))
+    server.start(demonstration.run(once=once, port=port, kernel=kernel, language=language(lang)))
 
 
 @app.command()

@@ -13,6 +13,14 @@ processed = Counter(
     "ticketgate_envelopes_processed", "Envelopes processed", ["connector", "outcome"], registry=registry
 )
 tickets = Counter("ticketgate_tickets_created", "Tickets made", ["channel", "category", "priority"], registry=registry)
+kernel_fallbacks = Counter(
+    "ticketgate_kernel_fallbacks",
+    "Left by durable_rules to the native kernel: a rule when compiled, a fact too wide, a failure of the library",
+    ["reason"], registry=registry,
+)  # fmt: skip
+kernel_loads = Gauge(
+    "ticketgate_kernel_loads", "Rule sets loaded into durable_rules by this process", registry=registry
+)
 fired = Counter("ticketgate_rules_fired", "Times each rule fired", ["rule"], registry=registry)
 unrendered = Counter(
     "ticketgate_acknowledgements_unrendered", "Withheld since their template cannot be rendered", registry=registry

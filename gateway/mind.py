@@ -18,7 +18,7 @@ from engine.explain import explain
 from engine.ruleset import RuleSet
 from engine.views import View
 from engine.vocabulary import Labels, Vocabulary
-from gateway import rehearse
+from gateway import kernel, rehearse
 from gateway import settings as settings_files
 from gateway.acknowledge import Templates, read_templates
 from gateway.permissions import ROLES
@@ -124,7 +124,7 @@ def read(configured: Configured) -> Mind:
         enricher=Enricher(base.cues),
         company=base.company,
         vocabulary=base.vocabulary,
-        ruleset=rulebook.load(rulebooks(configured.rules), base.vocabulary),
+        ruleset=kernel.running(configured, rulebook.load(rulebooks(configured.rules), base.vocabulary)),
         templates=base.templates,
     )
 

@@ -14,14 +14,14 @@ import signal
 import socket
 from collections.abc import Collection, Coroutine, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 
 from connectors.base import Closable
 from connectors.registry import Listening
 from gateway import clock as clocks
-from gateway import wire
+from gateway import kernel, wire
 from gateway.accept import Door
 from gateway.alone import LEASING, ROLES, Presence, Role
 from gateway.app import build
@@ -36,9 +36,11 @@ from normalizer.errors import ConfigError, Unavailable, Where
 
 PAUSE_AFTER_TROUBLE = 1.0
 
+T = TypeVar("T")
 
-async def serve(configured: Configured, roles: frozenset[str], *, ready: asyncio.Event | None = None) -> None:
-    """Run until SIGINT or SIGTERM. Raises ConfigError if it cannot start."""
+
+async def serve(configured: Configured, roles: frozenset[str], *, ready: asyncio.Event | None = None) -> bool:
+    """Run until SIGINT or SIGTERM, or until the process is worn: then True. Raises ConfigError if it cannot start."""
     presences = [Presence(configured.data, role) for role in ROLES if role in roles]
     try:
         alone = {presence.role for presence in presences if presence.enter()}
@@ -51,7 +53,11 @@ async def serve(configured: Configured, roles: frozenset[str], *, ready: asyncio
             await _sweep(house)
             for presence in presences:
                 presence.stay()
-            await run(house, roles, _stopped(), ready or asyncio.Event())
+            stop = _stopped()
+            wearing = asyncio.create_task(_worn(configured, stop))
+            await run(house, roles, stop, ready or asyncio.Event())
+            wearing.cancel()
+            return wearing.done()
         finally:
             await house.store.close()
     finally:
@@ -74,6 +80,16 @@ async def _sweep(house: House) -> None:
     else:
         if count:
             log.info("swept files that no message names", count=count)
+
+
+async def _worn(configured: Configured, stop: asyncio.Event) -> None:
+    """Stop in order once this process should start afresh."""
+    while True:
+        await asyncio.sleep(1)
+        if kernel.worn(configured):
+            break
+    log.warning("the rules were loaded often enough into durable_rules; starting afresh", kernel="durable")
+    stop.set()
 
 
 def _stopped() -> asyncio.Event:
@@ -197,12 +213,11 @@ def _bound(configured: Configured) -> socket.socket:
     return made
 
 
-def start(main: Coroutine[Any, Any, None]) -> None:
+def start(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the fastest loop there is."""
     try:
         import uvloop
     except ImportError:  # no uvloop on Windows
-        asyncio.run(main)
-    else:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main)
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)

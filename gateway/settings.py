@@ -117,6 +117,8 @@ class Settings(BaseSettings):
     attempts: int = Field(default=3, ge=1, le=10)
     outgoing_attempts: int = Field(default=24, ge=1, le=100)
     review_below: float = Field(default=0.4, ge=0, le=1)
+    kernel: Literal["native", "durable"] = "native"
+    kernel_reloads: int = Field(default=20, ge=1)  # then a process with durable_rules starts afresh
 
     @property
     def zone(self) -> ZoneInfo:

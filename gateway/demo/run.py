@@ -45,6 +45,7 @@ SETTINGS = """\
 company: {company}
 time_zone: Asia/Shanghai
 data: ./data
+kernel: {kernel}
 http: {{listen: "127.0.0.1:{http}"}}
 signin: {{local: admin}}  # nobody's data is in it, and nobody but this machine sees it
 connectors:
@@ -84,25 +85,24 @@ class Stage:
         return f"http://127.0.0.1:{self.http}"
 
 
-async def run(*, once: bool, port: int, language: str) -> None:
+async def run(*, once: bool, port: int, language: str, kernel: str = "native") -> None:
     """Play it. Raises TicketgateError (exit 1) if --once finds that something became of a sample that must not."""
     folder = Path(tempfile.mkdtemp(prefix="ticketgate-demo-"))
     try:
-        await _play(folder, once=once, port=free() if once else port, language=language)
+        await _play(folder, kernel, once=once, port=free() if once else port, language=language)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _play(folder: Path, *, once: bool, port: int, language: str) -> None:
+async def _play(folder: Path, kernel: str, *, once: bool, port: int, language: str) -> None:
     for name in [name for name in os.environ if name.startswith("TICKETGATE_")]:
         del os.environ[name]  # what is set for the real gateway must not send the demo into its data folder
     stage = Stage(port, free(), free(), free())
     os.environ |= {"DEMO_SHOP_SECRET": fresh_secret(), "DEMO_DESK_SECRET": fresh_secret()}
     company = "示例公司" if language == "zh" else "Example Ltd."
     file = folder / "ticketgate.yaml"
-    file.write_text(
-        SETTINGS.format(company=company, **{name: getattr(stage, name) for name in ("http", "smtp", "relay", "desk")})
-    )
+    ports = {name: getattr(stage, name) for name in ("http", "smtp", "relay", "desk")}
+    file.write_text(SETTINGS.format(company=company, kernel=kernel, **ports))
     house = await wire.house(settings.read(file))
     stop, ready = asyncio.Event(), asyncio.Event()
     try:

@@ -10,16 +10,16 @@ from typing import Any as Anything
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from plain import naive
 
 from engine.company import Company
 from engine.decide import decide
 from engine.decision import Decision
 from engine.rulebook import load
-from engine.ruleset import Rule, RuleSet, Stage, Unit, Values, holds
+from engine.ruleset import RuleSet, Unit
 from engine.stages import stages
 from engine.trial import case
 from engine.vocabulary import Vocabulary
-from engine.words import denied, fold, folded, stands_alone
 
 MANY = settings(
     max_examples=int(os.environ.get("EXAMPLES", "100")),
@@ -127,45 +127,6 @@ cases = st.fixed_dictionaries(
 
 def book(name: str, rules: Sequence[Mapping[str, Anything]]) -> str:
     return json.dumps({"rulebook": name, "rules": rules}, ensure_ascii=False)
-
-
-class Naive:
-    """The plain reading of the contract: look at every unit, at every row, at every condition."""
-
-    name = "native"  # so that decisions can be compared by their hash
-
-    def __init__(self, found: Sequence[Stage]) -> None:
-        self.stages = found
-
-    def true(self, stage: int, trigger: str, values: Values, changed: frozenset[str] | None) -> list[tuple[Unit, Rule]]:
-        true = []
-        for unit in self.stages[stage].units:
-            row = next((row for row in unit.rows if trigger in row.on and holds(row.when, values)), None)
-            if row is not None:
-                true.append((unit, row))
-        return true
-
-
-class NaiveLexicon:
-    """Each word looked for by itself."""
-
-    def __init__(self, words: Sequence[str]) -> None:
-        self.words = words
-
-    def said(self, text: str) -> tuple[frozenset[str], frozenset[str]]:
-        flat = fold(text)
-        meant, mentioned = set(), set()
-        for word in map(folded, self.words):
-            for at in range(len(flat)):
-                if flat.startswith(word, at) and stands_alone(flat, at, at + len(word)):
-                    mentioned.add(word)
-                    if not denied(flat, at, at + len(word)):
-                        meant.add(word)
-        return frozenset(meant), frozenset(mentioned)
-
-
-def naive(ruleset: RuleSet) -> RuleSet:
-    return replace(ruleset, kernel=Naive(ruleset.stages), lexicon=NaiveLexicon(ruleset.lexicon.words))  # type: ignore[arg-type]
 
 
 def values_of(decision: Decision) -> Anything:
