@@ -71,23 +71,20 @@ def _fault(template: BoundTemplate, e: Exception) -> Where:
     return Where(str(template.path))
 
 
-def read_templates(folder: Path) -> Templates:
-    """All templates of a folder: NAME.LANGUAGE.liquid. Raises ConfigError at the place of what is wrong."""
+def read_templates(texts: Mapping[str, str]) -> Templates:
+    """Templates by the path of their file: NAME.LANGUAGE.liquid. Raises ConfigError at the place of what is wrong."""
     environment = _Bounded(undefined=StrictUndefined)
     parsed = {}
-    for file in sorted(folder.glob("*.liquid")):
+    for path, text in sorted(texts.items()):
+        file = Path(path)
         name, _, language = file.name.removesuffix(".liquid").rpartition(".")
         if not name:
-            raise ConfigError(Where(str(file)), "a template is named NAME.LANGUAGE.liquid", "received.zh.liquid")
-        parsed[name, language] = _parsed(environment, file)
+            raise ConfigError(Where(path), "a template is named NAME.LANGUAGE.liquid", "received.zh.liquid")
+        parsed[name, language] = _parsed(environment, file, text)
     return Templates(parsed)
 
 
-def _parsed(environment: Environment, file: Path) -> BoundTemplate:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as e:
-        raise ConfigError(Where(str(file)), f"cannot be read: {type(e).__name__}", "save it as UTF-8") from e
+def _parsed(environment: Environment, file: Path, text: str) -> BoundTemplate:
     try:
         template = environment.from_string(text, path=file)
     except LiquidError as e:

@@ -123,7 +123,9 @@ async def readyz(asked: starlette.requests.Request) -> Response:
         return Response("starting\n", 503, media_type="text/plain")
     if trouble := await readiness.trouble():
         return Response(f"store: {trouble}\n", 503, media_type="text/plain")
-    return Response("ready\n", media_type="text/plain")
+    house: House = asked.app.state.house
+    refused = "rules: a changed set was refused; the old one goes on\n" if house.rules.refusal else ""
+    return Response(f"ready\n{refused}", media_type="text/plain")
 
 
 @guard.declares(guard.EVERYBODY)

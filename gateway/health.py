@@ -64,11 +64,15 @@ def _account(name: str, one: Incoming | None, now: datetime) -> Sign:
 
 
 def _rules(house: House) -> Sign:
-    rules = house.mind.ruleset
+    rules, refusal = house.mind.ruleset, house.rules.refusal
     facts: dict[str, str | int | float | None] = {
-        "sha": rules.sha, "rules": len(rules.rules), "kernel": rules.kernel.name, "since": house.since.isoformat(),
+        "sha": rules.sha, "rules": len(rules.rules), "kernel": rules.kernel.name,
+        "since": house.rules.since.isoformat(), "source": house.configured.settings.rules.source,
     }  # fmt: skip
-    return Sign("rules", rules.sha[:12], "ok", "live", facts)
+    if refusal:
+        facts |= {"refused_at": refusal.at.isoformat(), "trouble": str(refusal.findings[0]),
+                  "findings": len(refusal.findings)}  # fmt: skip
+    return Sign("rules", rules.sha[:12], "bad" if refusal else "ok", "refused" if refusal else "live", facts)
 
 
 def _journal(counts: Counts, now: datetime) -> Sign:

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from connectors.base import Helpdesk
 from gateway.clock import Clock
 from gateway.events import Hub
+from gateway.live import LiveRules
 from gateway.mind import Mind
+from gateway.rulesets import RuleSets
 from gateway.settings import Configured
 from gateway.signin import SignIn
 from gateway.store.store import Store
@@ -48,12 +49,15 @@ class House:
     hub: Hub = field(init=False)  # something happened
     users: Users = field(init=False)
     signin: SignIn = field(init=False)
-    since: datetime = field(init=False)  # when it was opened, and its rules with it
+    rules: LiveRules = field(init=False)  # which rule set decides, and changing it
 
     def __post_init__(self) -> None:
-        self.since = self.clock.now()
         self.hub = Hub(self.store)
         self.users, self.signin = Users(self.store, self.clock), SignIn(self.store, self.clock)
+        self.rules = LiveRules(self.mind, RuleSets(self.store, self.clock), self.clock, self._think)
+
+    def _think(self, mind: Mind) -> None:
+        self.mind = mind
 
     @property
     def configured(self) -> Configured:

@@ -1,4 +1,8 @@
-"""What decides: everything `ticketgate decide` needs, read from files; nothing is opened, listened to or sent."""
+"""What decides: everything `ticketgate decide` needs; nothing is opened, listened to or sent.
+
+A mind is read from the files of a deployment, or from a bundle of the store. What its bundle holds can be exchanged as
+one whole while it works (`with_bundle`); accounts, which hold connections, stay.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,9 +22,11 @@ from engine.explain import explain
 from engine.ruleset import RuleSet
 from engine.views import View
 from engine.vocabulary import Labels, Vocabulary
+from gateway import bundle as bundles
 from gateway import kernel, rehearse
 from gateway import settings as settings_files
 from gateway.acknowledge import Templates, read_templates
+from gateway.bundle import Bundle
 from gateway.permissions import ROLES
 from gateway.settings import Configured
 from normalizer import marked, taxonomy
@@ -39,6 +45,7 @@ class Mind:
     """What decides: everything `ticketgate decide` needs, and nothing that is stored or sent."""
 
     configured: Configured
+    bundle: Bundle  # the texts it is made of
     views: Mapping[str, View]  # by name, in their file's order
     connectors: Mapping[Account, Connector]
     mailboxes: Mapping[Account, Mailbox]  # those of them that speak by mail
@@ -62,6 +69,14 @@ class Mind:
         except ConfigError as e:
             where = replace(e.where, file=Path(e.where.file).name)  # the same wherever the rules stand
             return unacknowledged(made, f"{UNRENDERED}{where} cannot be rendered"), None
+
+    def with_bundle(self, bundle: Bundle) -> "Mind":
+        """The same accounts, deciding by these texts, on the native kernel: to be tried. Raises ConfigError."""
+        return _made(self.configured, bundle, self.connectors)
+
+    def running(self) -> "Mind":
+        """The same on the kernel that the settings choose: to be live. Raises ConfigError if it cannot be had here."""
+        return replace(self, ruleset=kernel.running(self.configured, self.ruleset))
 
     def explain(self, decision: Decision, language: str) -> list[str]:
         """A decision in plain sentences, Chinese or English."""
@@ -98,40 +113,55 @@ class Ground:
 
 def ground(configured: Configured, rules: Path | None = None) -> Ground:
     """What the rulebooks of a folder (the deployment's own without) are checked against. Raises ConfigError."""
-    file = configured.beside("taxonomy.yaml")
-    cues = taxonomy.of(marked.read(_text(file), str(file)))
+    bundle = bundles.read(configured)
+    return stood_on(configured, bundles.of_folder(rules, bundle) if rules else bundle)
+
+
+def stood_on(configured: Configured, bundle: Bundle) -> Ground:
+    """What the rulebooks of a bundle are checked against. Raises ConfigError."""
     settings = configured.settings
-    known = companies.company(
-        {name: _text(configured.beside(name)) for name in companies.FILES}, settings.time_zone, settings.company
-    )
-    beside = (rules or configured.rules) / "templates"
-    templates = read_templates(beside if beside.is_dir() else configured.rules / "templates")
+    cues = taxonomy.of(marked.read(*_config(bundle, "taxonomy.yaml")))
+    texts = {name: _config(bundle, name)[0] for name in companies.FILES}
+    known = companies.company(texts, settings.time_zone, settings.company)
+    templates = read_templates(bundle.texts(bundles.TEMPLATES, ".liquid"))
     helpdesks = frozenset(str(raw.get("name", "")) for raw in settings.helpdesks)
     vocabulary = _vocabulary(cues, known, templates, helpdesks)
     rehearse.templates(templates, known, vocabulary)
     return Ground(cues, known, vocabulary, templates)
 
 
-def read(configured: Configured) -> Mind:
-    """What decides, from files alone: nothing is opened, listened to or sent. Raises ConfigError."""
-    base = ground(configured)
-    accounts = connectors(configured)
+def read(configured: Configured, bundle: Bundle | None = None) -> Mind:
+    """What decides: the files of this deployment, or this bundle instead. Nothing is opened. Raises ConfigError."""
+    return _made(configured, bundle or bundles.read(configured), None).running()
+
+
+def _made(configured: Configured, bundle: Bundle, known: Mapping[Account, Connector] | None) -> Mind:
+    base = stood_on(configured, bundle)
+    accounts = connectors(configured) if known is None else known
+    shown = views.load(*_config(bundle, views.FILE), base.vocabulary, tuple(ROLES))
+    ruleset = rulebook.load(bundle.texts(bundles.RULES, ".yaml"), base.vocabulary)
     return Mind(
         configured=configured,
-        views=_views(configured, base.vocabulary),
+        bundle=bundle,
+        views={view.name: view for view in shown},
         connectors=accounts,
         mailboxes={account: one for account, one in accounts.items() if isinstance(one, Mailbox)},
         enricher=Enricher(base.cues),
         company=base.company,
         vocabulary=base.vocabulary,
-        ruleset=kernel.running(configured, rulebook.load(rulebooks(configured.rules), base.vocabulary)),
+        ruleset=replace(ruleset, sha=bundle.sha),  # a decision names everything that made it, people and words too
         templates=base.templates,
     )
 
 
-def _views(configured: Configured, vocabulary: Vocabulary) -> Mapping[str, View]:
-    file = configured.beside(views.FILE)
-    return {view.name: view for view in views.load(_text(file), str(file), vocabulary, tuple(ROLES))}
+def _config(bundle: Bundle, name: str) -> tuple[str, str]:
+    """A file's text and its place."""
+    return bundle.text(bundles.CONFIG + name), bundle.place(bundles.CONFIG + name)
+
+
+def rulebooks(folder: Path) -> dict[str, str]:
+    """Every rulebook of a folder by its path. Raises ConfigError if there is none."""
+    return bundles.of_rules(folder).texts(bundles.RULES, ".yaml")
 
 
 def connectors(configured: Configured) -> Mapping[Account, Connector]:
@@ -173,28 +203,6 @@ def _vocabulary(cues: taxonomy.Taxonomy, company: Company, templates: Templates,
 
 def _labels(label: Any) -> Labels:
     return {language: text for language, text in (("zh", label.zh), ("en", label.en)) if text}
-
-
-def rulebooks(folder: Path) -> dict[str, str]:
-    """Every rulebook of a folder by its path from there. Raises ConfigError if there is none."""
-    if not folder.is_dir():
-        raise ConfigError(Where(str(folder)), "is no folder with rulebooks", "rules: ../rules")
-    texts = {}
-    for file in sorted(folder.glob("*.yaml")):
-        try:
-            texts[str(file)] = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as e:
-            raise ConfigError(Where(str(file)), f"cannot be read: {type(e).__name__}", "save it as UTF-8") from e
-    if not texts:
-        raise ConfigError(Where(str(folder)), "holds no rulebook (*.yaml)", "rules: ../rules")
-    return texts
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as e:
-        raise ConfigError(Where(str(file)), f"cannot be read: {type(e).__name__}", "save it as UTF-8") from e
 
 
 def _place(configured: Configured, section: str, index: int) -> Where:

@@ -49,6 +49,7 @@ class Reading:
     """A claimed envelope, read: what is still to be placed, and what went wrong."""
 
     claim: Claim
+    mind: Mind  # what decides, from its first message to its last, whatever goes live meanwhile
     messages: list[Message]
     told: notice.Notice | None = None
     trouble: Exception | None = None  # once all messages are placed the envelope is put aside for this
@@ -76,7 +77,8 @@ async def take_in(house: House, room: int) -> list[Reading]:
     claims = await house.store.claim(house.clock.now(), room) if room > 0 else []
     if not claims:
         return []
-    readings = await asyncio.to_thread(lambda: [read(house.mind, claim) for claim in claims])
+    mind = house.mind
+    readings = await asyncio.to_thread(lambda: [read(mind, claim) for claim in claims])
     reach("process.after_read")
     return await going_on(house, readings)
 
@@ -94,15 +96,15 @@ def read(mind: Mind, claim: Claim) -> Reading:
     envelope = claim.envelope
     try:
         if told := notice.read(envelope):
-            return Reading(claim, [], told)
+            return Reading(claim, mind, [], told)
         connector = mind.connectors.get((envelope.connector, envelope.account))
         if connector is None:
             raise Unreadable(f"no account {envelope.connector}/{envelope.account} is configured any more")
-        return Reading(claim, understood(mind, connector.parse(envelope)))
+        return Reading(claim, mind, understood(mind, connector.parse(envelope)))
     except Unreadable as e:
-        return Reading(claim, understood(mind, e.readable), trouble=e)
+        return Reading(claim, mind, understood(mind, e.readable), trouble=e)
     except Exception as e:
-        return Reading(claim, [], trouble=e)
+        return Reading(claim, mind, [], trouble=e)
 
 
 def understood(mind: Mind, messages: Sequence[Message]) -> list[Message]:
@@ -252,7 +254,7 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime)
         placed = replace(placed, ticket=replace(placed.ticket, number=numbers[placed.ticket.id]))
     if not placed.trigger:  # news that changes the ticket, and nothing to decide
         return Outcome(reading.claim, tickets=(raised(placed.ticket),), done=True)
-    made, words = house.mind.decide(case(placed, message, draft, now))
+    made, words = reading.mind.decide(case(placed, message, draft, now))
     ticket = raised(made.ticket)
     return Outcome(
         reading.claim,

@@ -107,6 +107,7 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
     tasks = [asyncio.create_task(server.serve(sockets=[_bound(house.configured)]))]
     if "accept" in roles:
         tasks.extend(asyncio.create_task(_listen(listener, door)) for listener in wire.listeners(house))
+    tasks.append(asyncio.create_task(_again("rules", house.rules.follow)))
     if "process" in roles:
         tasks.append(asyncio.create_task(_again("process", lambda: work(house))))
         tasks.append(asyncio.create_task(_again("timers", lambda: ring(house))))

@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connectors.places import host_and_port
 from gateway.permissions import Role
@@ -97,6 +97,20 @@ class Signin(BaseModel):
     oidc: Oidc | None = None
 
 
+class RulesFrom(BaseModel):
+    """Where the live rule set is: in the folder (files), or in the store, which begins with what the folder holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: Literal["files", "store"] = "files"
+    folder: Path | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _folder_alone(cls, value: Any) -> Any:
+        return {"folder": value} if isinstance(value, str | Path) else value
+
+
 class Settings(BaseSettings):
     """Everything a deployment chooses."""
 
@@ -106,7 +120,7 @@ class Settings(BaseSettings):
     time_zone: str = "Asia/Shanghai"
     language: Literal["zh", "en"] = "zh"  # where the customer's own is neither
     data: Path = Path("../data")
-    rules: Path | None = None
+    rules: Annotated[RulesFrom, NoDecode] = RulesFrom()
     outbound: bool = True
     http: Http = Http()
     signin: Signin = Signin()
@@ -171,8 +185,8 @@ class Configured:
     @property
     def rules(self) -> Path:
         """The rulebooks: as set, else the folder `rules/` beside that of the settings, else those that come along."""
-        if self.settings.rules:
-            return self.folder / self.settings.rules
+        if self.settings.rules.folder:
+            return self.folder / self.settings.rules.folder
         own = self.folder.parent / "rules"
         return own if own.is_dir() else shipped() / "rules"
 

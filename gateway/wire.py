@@ -8,10 +8,13 @@ from connectors.base import Helpdesk
 from gateway import mind
 from gateway.alone import nobody, opening
 from gateway.backup import put_back
+from gateway.bundle import Bundle
 from gateway.clock import Clock, SystemClock
 from gateway.crypto import KeyRing, new_key, write_key
 from gateway.house import House
 from gateway.log import log
+from gateway.mind import Mind
+from gateway.rulesets import FILES, RuleSets
 from gateway.settings import Configured
 from gateway.store.store import Store
 from gateway.store.work import Limits
@@ -22,10 +25,31 @@ KEY_FILE = "master.key"
 
 async def house(configured: Configured, *, clock: Clock | None = None) -> House:
     """A house with its store open (upgraded first, if it is older). Raises ConfigError."""
-    made = mind.read(configured)
+    clock = clock or SystemClock()
+    made = mind.read(configured) if configured.settings.rules.source == "files" else None
     store = await open_store(configured)
-    await store.keep_ruleset(made.ruleset.sha, made.ruleset.texts)
-    return House(made, store, clock or SystemClock(), helpdesks(configured))
+    try:
+        built = House(made or await live_mind(configured, store, clock), store, clock, helpdesks(configured))
+        await built.rules.begin()
+    except BaseException:
+        await store.close()
+        raise
+    return built
+
+
+async def live_mind(configured: Configured, store: Store, clock: Clock) -> Mind:
+    """What decides in this data folder: by its live rule set, or by the files, with which a store begins.
+
+    Raises ConfigError, also for a live set that does not fit the present settings or this version.
+    """
+    if configured.settings.rules.source == "files":
+        return mind.read(configured)
+    sets = RuleSets(store, clock)
+    if live := await sets.live():
+        return mind.read(configured, await sets.bundle(live.sha, Bundle({})))
+    made = mind.read(configured)
+    await sets.put_live(made.bundle, FILES, "first start")
+    return made
 
 
 async def open_store(configured: Configured) -> Store:

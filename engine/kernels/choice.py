@@ -12,5 +12,7 @@ Name = Literal["native", "durable"]
 
 def run_on(ruleset: RuleSet, kernel: Name, told: Told = lambda _: None) -> RuleSet:
     """The same rules on this kernel. Raises durable.Unavailable."""
+    if ruleset.kernel.name == kernel:
+        return ruleset
     made = Durable(ruleset.stages, told) if kernel == "durable" else Native(ruleset.stages)
     return replace(ruleset, kernel=made)

@@ -4,8 +4,7 @@ Tickets, outgoing things and what was set aside come newest first; what was said
 """
 
 import json
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,7 +15,7 @@ from engine.decision import Decision
 from gateway.crypto import Vault
 from gateway.store import damaged, outbox, whole
 from gateway.store import quarantine as aside
-from gateway.store.dialect import Record, insert_new
+from gateway.store.dialect import Record
 from gateway.store.tables import (
     ASIDE,
     DEAD,
@@ -33,7 +32,6 @@ from gateway.store.tables import (
     messages,
     outgoing,
     quarantine,
-    rulesets,
     tallies,
     tickets,
     timers,
@@ -42,6 +40,8 @@ from gateway.store.tables import (
 from gateway.store.words import Keys, settlement_place
 from gateway.store.work import Counts, Posted, Progress, SetAside
 from normalizer.canon import Contact, Message, Outgoing, Ticket
+
+Decided = tuple[list[Decision], int]  # some decisions, and the place of the last of them
 
 
 def contacts_of(keys: Keys, rows: Sequence[Record]) -> list[Contact]:
@@ -98,6 +98,23 @@ def decisions_of(connection: Connection, vault: Vault, ticket_id: str, after: st
         lambda rows: whole.decisions(connection, vault, rows), connection.execute(statement).all(),
         lambda row: damaged.decision(connection, row),
     )  # fmt: skip
+
+
+def decided(connection: Connection, vault: Vault, since: datetime, until: datetime, after: int, limit: int) -> Decided:
+    """What was decided in that time about whatever ticket, in order; after that seq."""
+    chosen = select(decisions).where(decisions.c.at >= since, decisions.c.at < until, decisions.c.seq > after)
+    rows = connection.execute(chosen.order_by(decisions.c.seq).limit(limit)).all()
+    made = damaged.each(
+        lambda some: whole.decisions(connection, vault, some), rows, lambda row: damaged.decision(connection, row)
+    )
+    return made, rows[-1].seq if rows else after
+
+
+def decided_count(connection: Connection, since: datetime, until: datetime) -> tuple[int, int]:
+    """How many decisions were made in that time, and the seq just before the first of them."""
+    within = select(func.count(), func.min(decisions.c.seq)).where(decisions.c.at >= since, decisions.c.at < until)
+    many, first = connection.execute(within).one()
+    return many, (first or 1) - 1
 
 
 def list_outgoing(
@@ -208,16 +225,6 @@ def counts(connection: Connection) -> Counts:
         outbox_held=owed.get(HELD, 0),
         tickets=_count(connection, select(func.sum(tallies.c.many))),
     )
-
-
-def keep_ruleset(connection: Connection, sha: str, files: Mapping[str, str]) -> None:
-    packed = zlib.compress(json.dumps(dict(files)).encode())
-    insert_new(rulesets).run(connection, [{"sha": sha, "files": packed}])
-
-
-def ruleset(connection: Connection, sha: str) -> dict[str, str] | None:
-    packed = connection.scalar(select(rulesets.c.files).where(rulesets.c.sha == sha))
-    return dict(json.loads(zlib.decompress(packed))) if packed else None
 
 
 def _count(connection: Connection, statement: Select[int]) -> int:

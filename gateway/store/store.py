@@ -351,6 +351,18 @@ class Store:
             partial(reads.decisions_of, vault=self.vault, ticket_id=ticket, after=after, limit=limit)
         )
 
+    async def decided(
+        self, since: datetime, until: datetime, after: int = 0, limit: int = 200
+    ) -> tuple[list[Decision], int]:
+        """What was decided in that time, in order, after that place; and the place of the last."""
+        return await self.database.read(
+            partial(reads.decided, vault=self.vault, since=since, until=until, after=after, limit=limit)
+        )
+
+    async def decided_count(self, since: datetime, until: datetime) -> tuple[int, int]:
+        """How many decisions that were, and the place before the first."""
+        return await self.database.read(partial(reads.decided_count, since=since, until=until))
+
     async def outgoing(self, state: str = "", after: str = "", limit: int = 50, ticket: str = "") -> list[Posted]:
         """In that state, or all that is not sent; or a ticket's own. Newest first; after that id."""
         return await self.database.read(
@@ -432,14 +444,6 @@ class Store:
         return batch is not None and await self.database.write("index", partial(search.write, batch=batch))
 
     # ---- by hand -----------------------------------------------------------------------------------------------------
-
-    async def keep_ruleset(self, sha: str, files: Mapping[str, str]) -> None:
-        """Keep a rule set's files, so that decisions made with it can be made again."""
-        if await self.ruleset(sha) is None:
-            await self.database.write("arrange", partial(reads.keep_ruleset, sha=sha, files=files))
-
-    async def ruleset(self, sha: str) -> dict[str, str] | None:
-        return await self.database.read(partial(reads.ruleset, sha=sha))
 
     async def add_key(self, label: str, scopes: Sequence[str], now: datetime) -> tuple[str, str]:
         """A new API key's id, and its secret, which cannot be shown again."""

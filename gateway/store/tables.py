@@ -243,9 +243,31 @@ decisions = Table(
     _ref("message", "messages", nullable=True),
     Column("sealed", LargeBinary, nullable=False),  # without the words of message and ticket
     Index("decisions_by_ticket", "ticket", "seq"),
+    Index("decisions_by_time", "at", "seq"),
     sqlite_autoincrement=True,
 )  # fmt: skip
 
+# ---- what decides ----------------------------------------------------------------------------------------------------
+
+# Everything that decided, by the name of its content: rulebooks, templates, taxonomy, people, calendars, word lists.
+bundles = _looked_up(
+    "bundles",
+    Column("sha", Text, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+# Which of them went live, in order; the last one is.
+lives = Table(
+    "lives", metadata,
+    Column("seq", Sequence, primary_key=True, autoincrement=False),
+    Column("sha", Text, ForeignKey("bundles.sha"), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # why
+)  # fmt: skip
+
+# Rulebooks alone, as they were kept up to revision 0005; nothing is added.
 rulesets = _looked_up(
     "rulesets",
     Column("sha", Text, primary_key=True),

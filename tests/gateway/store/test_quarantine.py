@@ -60,14 +60,6 @@ async def test_an_api_key_is_known_by_its_secret_until_it_is_revoked(store: Stor
     assert [(one.label, one.revoked) for one in await store.list_keys()] == [("shop", True)]
 
 
-async def test_a_rule_set_is_kept_as_it_was(store: Store) -> None:
-    files = {"rules/core.yaml": "rules: []\n", "rules/企业.yaml": "规则: []\n"}
-    await store.keep_ruleset("ab" * 32, files)
-    await store.keep_ruleset("ab" * 32, {})
-    assert await store.ruleset("ab" * 32) == files
-    assert await store.ruleset("cd" * 32) is None
-
-
 async def noted(store: Store, code: str = "auto_reply", *, done: bool = True) -> str:
     """What waits is understood and asks for nothing. Returns the id of its envelope."""
     (claim,) = await store.claim(NOW, 1)
