@@ -4,10 +4,10 @@ Nothing raises while reading. A fault becomes a `Finding` with its place, its co
 one look finds everything; only `rulebook.load` turns the first of them into a ConfigError.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 from engine.vocabulary import Vocabulary
 from normalizer.errors import ConfigError, Where
@@ -16,12 +16,17 @@ from normalizer.marked import Document, Path
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something wrong in a rulebook. `hint` says what to write instead."""
+    """Something wrong in a rulebook. `hint` says what to write instead, `findings.told` says both in a language.
+
+    An error keeps a rulebook from going live, a warning does not. `given` is a ticket that shows it, as an example's.
+    """
 
     where: Where
     code: str
     what: str
     hint: str = ""
+    severity: Literal["error", "warning"] = "error"
+    given: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
         return f"{self.where}: {self.code} {self.what}" + (f" ({self.hint})" if self.hint else "")

@@ -23,6 +23,11 @@ def stages(units: Sequence[Unit]) -> tuple[Stage, ...]:
     return tuple(_stage(units, [circles[i] for i in by_level[level]]) for level in sorted(by_level))
 
 
+def circles(units: Sequence[Unit]) -> list[list[Unit]]:
+    """The units that feed each other, circle by circle; a unit that stands alone is in none."""
+    return [[units[i] for i in circle] for circle in _circles(_feeds(units)) if len(circle) > 1]
+
+
 def _stage(units: Sequence[Unit], circles: Sequence[Sequence[int]]) -> Stage:
     members = sorted((units[i] for circle in circles for i in circle), key=lambda unit: unit.name)
     return Stage(tuple(members), any(len(circle) > 1 for circle in circles))

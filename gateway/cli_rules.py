@@ -1,12 +1,13 @@
 """`ticketgate rules`: everything about rulebooks that needs no running gateway."""
 
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway.command import Config, Json, Lang, configured
-from gateway.terminal import emit
+from gateway.command import Config, Json, Lang, configured, now
+from gateway.terminal import emit, language
 
 rules_app = typer.Typer(no_args_is_help=True, help="Rulebooks: check, test, draw, measure. 规则")
 
@@ -15,22 +16,21 @@ Folder = Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A folder o
 
 @rules_app.command()
 def check(folder: Folder = None, config: Config = None, lang: Lang = "", json: Json = False) -> None:
-    """What is wrong in the rulebooks, at its place, with what to write instead. 检查规则"""
-    from engine import rulebook
-    from gateway import mind
+    """What is wrong in the rulebooks, at its place, with what to write instead. Errors exit 1. 检查规则"""
+    from engine import findings
+    from engine.check import errors
+    from gateway import rule_files
 
     known = configured(config)
-    where = folder or known.rules
-    base = mind.ground(known, where)
-    found = rulebook.findings(mind.rulebooks(where), base.vocabulary)
+    found = rule_files.findings(known, folder or known.rules, today=now().astimezone(UTC).date().isoformat())
+    spoken = language(lang)
     for one in found:
         if json:
-            at = one.where
-            emit({"file": at.file, "line": at.line, "column": at.column, "code": one.code, "message": one.what,
-                  "hint": one.hint})  # fmt: skip
+            emit(findings.plain(one))
         else:
-            typer.echo(one)
+            typer.echo(findings.line(one, spoken))
+    wrong = len(errors(found))
     if not json:
-        typer.echo(f"{len(found)} errors", err=True)
-    if found:
+        typer.echo(rule_files.summed(wrong, len(found) - wrong, spoken), err=True)
+    if wrong:
         raise typer.Exit(1)

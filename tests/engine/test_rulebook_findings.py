@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine.findings import CODES, told
 from engine.rulebook import findings, load
 from engine.vocabulary import Vocabulary
 from normalizer.errors import ConfigError
@@ -113,3 +114,11 @@ def test_labels_in_any_language_mean_their_code(vocabulary: Vocabulary) -> None:
         ]
     ]
     assert len({load({"t.yaml": text}, vocabulary).sha for text in texts}) == 1
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_every_finding_is_in_the_catalogue_and_reads_in_chinese(name: str, words: Vocabulary) -> None:
+    for one in findings({"test.yaml": marked(HEAD + WRONG[name][0])[0]}, words):
+        assert one.code in CODES
+        zh = told(one, "zh").what
+        assert zh != one.what and not zh.endswith(f"：{one.what}")
