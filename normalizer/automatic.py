@@ -7,7 +7,7 @@ no acknowledgement.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from normalizer.canon import Kind
@@ -17,6 +17,7 @@ GENERATED = "auto-generated"  # RFC 3834 5.2: not in answer to anything
 LOOP_HEADER = "x-ticketgate-loop"  # ours, on everything we send by ourselves
 
 _BEGINNING = 4000  # characters of the text that are looked at
+_BRIEF = 1500  # characters machines make do with
 
 _DAEMON = re.compile(
     r"^(?:mailer[-_.]?daemon|postmaster|mail\.?delivery[\w.]*|mdaemon|(?:smtp|mail)-?daemon|bounces?(?:[+=-].*)?|"
@@ -55,24 +56,76 @@ _TRANSCRIPT = re.compile(
     r'notificationtype\\{0,3}"?\s*:\s*\\{0,3}"?(?:bounce|complaint))',
     re.I,
 )
+# What a subject must begin with, whole, before the subject it answers: people write about automatic replies too.
 _AUTO_SUBJECT = re.compile(
-    r"^\s*(?:\[[^\]]{1,30}\]\s*|(?:re|aw|sv|回复|答复|回覆)\s*[:：]\s*)*(?:自动回复|自动回覆|自动答复|自動回覆|"
-    r"自動回复|自動返信|休假自动|休假自動|"
-    r"假期自动|离开办公室|不在办公室|不在辦公室|外出自动|外出期间|auto(?:matic)?[- ]?(?:reply|response|responder|"
-    r"antwort)|autoreply|auto[: ]\s*re:|automatische? (?:antwort|reply)|"
-    r"out[- ]of[- ](?:the[- ])?office(?: (?:auto|reply|re:|message|notice|notification|response|until|from|:|$)|"
-    r"\s*[:：-]|\s*$)|ooo\s*[:：]|abwesenheits|abwesend\b|réponse automatique|respuesta automática|"
-    r"risposta automatica|resposta automática|"
-    r"automatisch antwoord|autosvar|automatisk svar|automaattinen vastaus|odpowiedź automatyczna|автоответ|부재중|"
-    r"자동 ?응답|vacation (?:reply|response|auto|message|notice)|(?:on )?(?:vacation|holiday|leave)\s*[:：]\s*re\b|"
-    r"away from (?:the|my) (?:office|mail)|away until\b)",
+    r"^\s*(?:\[[^\]]{1,30}\]\s*){0,3}[【\[(（<]?\s*(?:"
+    r"(?:自动|自動)(?:回复|回覆|回復|答复|答覆|返信|应答)(?:邮件|信|通知)?|休假(?:期间)?(?:自动|自動)(?:回复|回覆|答复)|"
+    r"(?:假期|外出|离职|出差|节假日)自动(?:回复|答复)|系统自动回复|"
+    r"auto(?:matic|mated|mail)?[- ]?(?:reply|response|responder|answer|antwort)(?: message)?|autoreply|"
+    r"abwesenheits(?:notiz|meldung|nachricht|assistent|benachrichtigung|info)|automatische (?:antwort|reply)|"
+    r"(?:réponse|message) automatique|(?:message|réponse) d['’]absence|respuesta automática|"
+    r"(?:risposta|messaggio) automatic[ao]|fuori sede|resposta automática|automatisch(?:e)? (?:antwoord|beantwoording)|"
+    r"afwezigheidsbericht|autosvar|automatisk svar|frånvaromeddelande|fraværsmelding|automaattinen vastaus|"
+    r"poissaoloviesti|(?:odpowiedź automatyczna|automatyczna odpowiedź)|"
+    r"автоответ(?:чик)?|автоматический ответ|automatická odpověď|automatikus válasz|otomatik yanıt|"
+    r"balasan otomatis|tự động trả lời|thư trả lời tự động|부재중(?: 자동 ?응답)?|자동 ?(?:응답|회신)|不在通知|"
+    r"vacation (?:reply|response|auto-?reply|message|notice|responder)|ooo(?: auto-?reply)?|"
+    r"out[- ]of[- ](?:the[- ])?office(?: auto-?reply| (?:auto(?:matic|mated)? )?(?:reply|message|notice|notification|"
+    r"response))?"
+    r")\s*(?:[:：\]】)）>|｜—–-]|$|(?=\bre\b)|(?=回复[:：])|\b(?=(?:from|to|for|re)\b))",
     re.I,
 )
-_AUTO_WORDS = re.compile(
-    r"^\s*(?:这是来自.{0,12}的?(?:假期)?自动回复|此邮件(?:为|是)系统自动|这是一封自动回复|本邮件(?:为|是|"
-    r"由)系统?自动(?:回复|发送|发出)|【自动回复】|\[自动回复\]|(?:this is an? )?(?:automatic|automated|"
-    r"auto)[- ](?:reply|response|generated)\b)",
+# The same, said less clearly: a sign only if the words speak of absence and ask nothing.
+_AWAY_SUBJECT = re.compile(
+    r"^\s*(?:\[[^\]]{1,30}\]\s*){0,3}(?:auto\s*[:：]\s*|automat|out[- ]of[- ](?:the[- ])?office\b|"
+    r"ooo\b|away (?:from (?:the|my) (?:office|mail|desk)|until|from \d)|(?:on )?(?:vacation|holiday|annual leave|leave|"
+    r"maternity leave|paternity leave|parental leave)\b|currently (?:out|away)|"
+    r"[\w .,'-]{2,60} (?:is|am) (?:currently )?(?:out of (?:the )?office|on (?:vacation|leave)|away)\b|abwesen|"
+    r"(?:离开|不在|離開)(?:办公室|辦公室)|(?:休假|外出|出差|请假|年假|产假|放假|离职|假期)(?:中|期间|通知|提醒|公告)?|"
+    r"[\u4e00-\u9fff]{0,8}(?:休假|放假|假期)(?:通知|安排|公告|提醒)\s*$|"
+    r"不在\b|outof office|absence\b|absent\b|urlaub|im urlaub)|[(（【\[]\s*(?:自动回复|自動回覆|auto-?reply|"
+    r"automatic reply|out of office)\s*[)）】\]]\s*$",
     re.I,
+)
+_AWAY_WORDS = re.compile(
+    r"\b(?:(?:out of (?:the )?office|on (?:annual |sick |parental |maternity |paternity )?(?:leave|vacation|holiday)|"
+    r"away|absent)\b.{0,30}\b(?:until|till|from|on|at)\b|(?:limited|no) access to (?:my )?e-?mail|"
+    r"will (?:be (?:back|out)|return|respond|reply|get back|answer|read your)|back (?:on|in) \w|returning|"
+    r"received your (?:message|e-?mail)|no longer (?:with|work)|(?:please|kindly) contact|"
+    r"in (?:urgent cases|my absence)|abwesend|nicht im büro|im urlaub)|"
+    r"(?:返回|回来|恢复上班|上班后|收假|节后)|(?:尽快|及时|稍后|儘快|盡快)(?:给您|為您|为您|与您)?(?:回复|答复|回覆|处理|联系|聯繫)|"
+    r"(?:已|已经)(?:收到|收悉)|(?:请|請|可)(?:联系|聯繫|致电)",
+    re.I | re.S,
+)
+_ASKS = re.compile(
+    r"[?？]|吗[。！!]?|"
+    r"\b(?:please|pls)\b(?! (?:contact|e-?mail|write|call (?!me\b)|reach|do not|note|be |allow|ping|send urgent))|"
+    r"[请請](?!联系|聯繫|致电|见谅|谅解|耐心|拨打|勿|稍|注意|知悉|放心|假)|麻烦|帮忙|幫忙|为什么|害我|"
+    r"我的(?:订单|包裹|退款|账号)",
+    re.I,
+)
+# A machine that says itself what it is, at the beginning of a sentence.
+_AUTO_WORDS = re.compile(
+    r"(?:^|\n|[。.!！，,]\s{0,3})[ \t*【\[(（]*(?:(?:这|此|本)[^。\n]{0,20}?"
+    r"(?:自动(?:回复|答复|发送|发出|生成|回覆)|自動(?:回覆|回復|發送|產生))|此郵件為系統自動|自动回复[】\])）]|"
+    r"this (?:is|was) an? (?:automatic(?:ally)?|automated|auto)[- ]?(?:generated |sent )?(?:reply|response|message|"
+    r"e-?mail|notification|acknowledg\w+)\b(?! (?:that|which|is|i)\b)|"
+    r"(?:automatic|automated|auto)[- ](?:reply|response|generated)\b(?=\s*[:：.\]\n-])|"
+    r"dies(?:es)? ist eine (?:automatische|automatisch)|ceci est (?:une réponse|un message) automatique|"
+    r"este es un mensaje automático|esta é uma (?:resposta|mensagem) automática)",
+    re.I,
+)
+_CHALLENGE = re.compile(
+    r"^\s*(?:re:\s*)?(?:your (?:e-?mail|message) (?:requires|needs) (?:verification|confirmation)|verify#|"
+    r"\[?boxtrapper\]?|(?:spam ?arrest|sender verification|sender address verification)\b|"
+    r"please confirm your (?:message|e-?mail) (?:to|for)\b|"
+    r"confirm (?:delivery|your (?:message|e-?mail)) \(?conf#|发件人(?:身份)?验证(?:请求)?[:：]|寄件者驗證|"
+    r"action required: (?:verify|confirm) (?:your|that you))",
+    re.I,
+)
+_FORWARDS = re.compile(r"^\s*(?:fwd?|wg|tr|rv|转发|轉寄|轉發)\s*[:：]", re.I)
+_PREFIX = re.compile(
+    r"^\s*(?:(?:re|aw|sv|antw|fwd?|wg|tr|rv|回复|答复|回覆|回復|转发|轉寄|轉發)(?:\[\d+\])?\s*[:：]\s*)+", re.I
 )
 _READ_SUBJECT = re.compile(
     r"^\s*(?:已读|已讀|read|gelesen|lu|not read|未读(?:就)?已?删除|disposition notification|return receipt)\s*[:：(]",
@@ -86,9 +139,18 @@ _ROBOTS = re.compile(r"^(?:sns-?no-?reply|no-?reply)@(?:sns\.amazonaws\.com|amaz
 _LIST_FIELDS = (
     "list-id", "list-post", "list-unsubscribe", "list-subscribe", "list-help", "mailing-list", "x-mailing-list",
     "x-mlserver", "x-ml-name",
-    "feedback-id",
 )  # fmt: skip
+_AUTO_FIELDS = (
+    "x-autoreply", "x-autorespond", "x-autoresponder", "x-autoreply-from", "x-mail-autoreply", "x-vacation",
+    "x-yahoo-vacation", "x-auto-reply-to", "x-autogenerated", "delivered-to-autoresponder",
+)  # fmt: skip
+_DENIED = frozenset({"", "no", "none", "false", "0", "off"})
+_ANY_ADDRESS = re.compile(r"[\w.+=-]{1,64}@[\w.-]{1,253}")
+_LIST_ID = re.compile(r"<([\w+-]{1,64})\.([\w.-]{1,253})>")
 _RETURNED = re.compile(r"^[ >]*(?:final-recipient|reporting-mta):", re.I | re.M)
+
+_FEEDBACK = re.compile(r"^feedback-type:|\babuse report for (?:an )?e-?mail|received from (?:ip|\d+\.\d+)", re.I | re.M)
+_GIVEN_BACK = frozenset({"message/rfc822", "text/rfc822-headers"})
 
 _REPORTS = {
     "message/delivery-status": Kind.BOUNCE,
@@ -111,10 +173,13 @@ class Signs:
     sender: str  # address, lower case; may be empty
     sender_name: str
     subject: str
-    text: str
+    text: str  # the whole body
+    visible: str  # of it, what was said this time
+    calendar: str  # METHOD of an iTIP part (RFC 6047), upper case; empty if there is none
     report_type: str  # of multipart/report
     media_types: Collection[str]  # of all parts
     return_path: str | None  # None: not known; empty: null
+    ours: Callable[[str], bool]  # whether an address is one of our own
 
 
 def kind_of(signs: Signs) -> Kind:
@@ -128,14 +193,18 @@ def kind_of(signs: Signs) -> Kind:
         return Kind.BOUNCE
     if _abuse_report(signs):
         return Kind.FEEDBACK_LOOP
+    if signs.calendar:
+        return Kind.INVITATION
     submitted = _submitted(fields)
     if _says_automatic(fields, submitted):
+        if signs.ours(signs.sender):
+            return Kind.LOOP  # we answered, and it came back
         return Kind.READ_RECEIPT if _READ_SUBJECT.match(signs.subject) else Kind.AUTO_REPLY
-    if _AUTO_SUBJECT.match(signs.subject) or _AUTO_WORDS.match(signs.text[:200]):
+    if _speaks_as_machine(signs):
         return Kind.AUTO_REPLY
     if submitted == GENERATED:
         return _generated(signs)
-    if _from_list(fields):
+    if _from_list(signs):
         return Kind.LIST
     if signs.return_path == "":
         return Kind.AUTO_REPLY
@@ -152,12 +221,33 @@ def answerable(kind: Kind, signs: Signs) -> bool:
     # One field of RFC 3464 in the text, and a subject to match: the costly looks come last.
     if "inal-" in signs.text and _RETURNED.search(signs.text) and _BOUNCE_SUBJECT.search(signs.subject):
         return False  # somebody forwards us a bounce, by hand or by rule: a rule would make a loop
+    if _answers_machine(signs.subject):
+        return False  # two machines would go on for ever
     return not _NO_REPLY.match(signs.sender) and not _DAEMON.match(signs.sender)
 
 
 def _value(fields: Fields, name: str) -> str:
     values = fields.get(name)
     return values[0].decode("latin-1").strip() if values else ""
+
+
+def _speaks_as_machine(signs: Signs) -> bool:
+    """By subject and words alone, which people use as well: in answers to such mail, about it, of themselves."""
+    subject, beginning = signs.subject[:200], signs.visible[:_BEGINNING]
+    if _AUTO_SUBJECT.match(subject) or _CHALLENGE.match(subject):
+        return True
+    brief = len(signs.visible) < _BRIEF and not _FORWARDS.match(subject) and not _ASKS.search(beginning)
+    if brief and _AWAY_SUBJECT.search(subject):
+        return bool(_AWAY_WORDS.search(beginning))
+    if brief and _answers_machine(subject) and _AWAY_WORDS.search(beginning):
+        return True
+    return brief and bool(_AUTO_WORDS.search(beginning))
+
+
+def _answers_machine(subject: str) -> bool:
+    """`Re: Automatic reply: ...`: a person's answer to such mail, or a machine's that answers machines."""
+    prefix = _PREFIX.match(subject[:200])
+    return prefix is not None and bool(_AUTO_SUBJECT.match(subject[prefix.end() : 200]))
 
 
 def _reported(signs: Signs) -> Kind | None:
@@ -177,7 +267,10 @@ def _is_bounce(signs: Signs) -> bool:
     if (machine or null or _ROBOTS.match(signs.sender)) and _TRANSCRIPT.search(beginning):
         return True
     if machine:
-        return null or bool(_BOUNCE_SUBJECT.search(signs.subject) or _BOUNCE_WORDS.search(beginning))
+        named = _BOUNCE_SUBJECT.search(signs.subject)
+        if not _DAEMON.match(signs.sender) and not _from_daemon(signs):  # people are called System Administrator
+            return null or bool(named and _BOUNCE_WORDS.search(beginning))
+        return null or bool(named or _BOUNCE_WORDS.search(beginning))
     if null and _BOUNCE_SUBJECT.search(signs.subject):
         return True
     return "message/rfc822" in signs.media_types and bool(_BOUNCE_WORDS.search(beginning))
@@ -185,19 +278,18 @@ def _is_bounce(signs: Signs) -> bool:
 
 def _machine(signs: Signs) -> bool:
     """Whether the sender is a mail system, by address or name, or by sending from one."""
-    return bool(
-        _DAEMON.match(signs.sender)
-        or _DAEMON_NAME.search(signs.sender_name)
-        or (signs.return_path and _DAEMON.match(signs.return_path.lower()))
-    )
+    return bool(_DAEMON.match(signs.sender) or _DAEMON_NAME.search(signs.sender_name) or _from_daemon(signs))
+
+
+def _from_daemon(signs: Signs) -> bool:
+    return bool(signs.return_path and _DAEMON.match(signs.return_path.lower()))
 
 
 def _abuse_report(signs: Signs) -> bool:
-    return any(
-        name in signs.fields for name in ("x-hmxmroriginalrecipient", "x-apple-unsubscribe")
-    ) or signs.subject.lower().startswith(
-        ("complaint about message from", "abuse report", "email feedback report for ip")
-    )
+    if any(name in signs.fields for name in ("x-hmxmroriginalrecipient", "x-apple-unsubscribe")):
+        return True
+    named = signs.subject.lower().startswith(("complaint about message from", "abuse report", "email feedback report"))
+    return named and bool(_GIVEN_BACK.intersection(signs.media_types) or _FEEDBACK.search(signs.text[:_BEGINNING]))
 
 
 def _submitted(fields: Fields) -> str:
@@ -215,15 +307,22 @@ def _says_automatic(fields: Fields, submitted: str) -> bool:
     """RFC 3834 5: Auto-Submitted says it replies (or what we do not know); and what others invented before it."""
     if submitted not in ("", "no", GENERATED):
         return True
-    if any(
-        name in fields
-        for name in ("x-autoreply", "x-autorespond", "x-autoresponder", "x-autoreply-from", "x-mail-autoreply")
-    ):
-        return _value(fields, "x-autoreply").lower() != "no"
+    if any(_value(fields, name).lower() not in _DENIED for name in _AUTO_FIELDS if name in fields):
+        return True
     return _value(fields, "precedence").lower() in ("auto_reply", "auto-reply")
 
 
-def _from_list(fields: Fields) -> bool:
-    if any(name in fields for name in _LIST_FIELDS):
+def _from_list(signs: Signs) -> bool:
+    fields, precedence = signs.fields, _value(signs.fields, "precedence").lower()
+    if precedence in ("bulk", "junk"):
         return True
-    return _value(fields, "precedence").lower() in ("bulk", "junk", "list")
+    listed = precedence == "list" or any(name in fields for name in _LIST_FIELDS)
+    return listed and not _own_list(signs)
+
+
+def _own_list(signs: Signs) -> bool:
+    """Whether the list is one of our own addresses, made a group: who posts to it writes to us."""
+    names = [_value(signs.fields, name)[:1000] for name in ("list-post", "mailing-list", "x-beenthere")]
+    listed = _LIST_ID.search(_value(signs.fields, "list-id")[:1000])
+    addresses = [address for name in names for address in _ANY_ADDRESS.findall(name)[:3]]
+    return any(map(signs.ours, [*addresses, *([f"{listed[1]}@{listed[2]}"] if listed else [])]))

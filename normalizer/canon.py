@@ -95,6 +95,7 @@ class Kind(StrEnum):
     BOUNCE = "bounce"
     FEEDBACK_LOOP = "feedback_loop"
     LIST = "list"
+    INVITATION = "invitation"  # a calendar speaks for a person: come, moved, cancelled
     LOOP = "loop"
     DELIVERY_NOTICE = "delivery_notice"
 
@@ -181,6 +182,20 @@ class Understanding:
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """What a bounce says: whom mail of ours did not reach, why, and which mail that was.
+
+    Of a read receipt and a complaint: who read or complained, and of which mail.
+    """
+
+    recipients: tuple[Address, ...] = ()
+    status: str = ""  # RFC 3463: 5.1.1; empty if it does not tell
+    final: bool = True  # False: it is still being tried, or it was delivered after all
+    of: tuple[str, ...] = ()  # Message-IDs that stand in it, ours among them
+    diagnostic: str = ""  # why, in the words of the server that refused it
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One touch: one person saying one thing.
 
@@ -210,6 +225,7 @@ class Message:
     in_reply_to: str = ""
     references: tuple[str, ...] = ()
     thread_key: str = ""
+    returned: Returned | None = None  # of a bounce, a read receipt, a complaint
     subject: str = ""
     text: str = ""  # the visible words, what rules see
     full_text: str = ""

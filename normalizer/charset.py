@@ -31,6 +31,7 @@ _STATEFUL = frozenset(
     {"hz", "utf-7", "iso2022_jp_ext", "iso2022_jp_2", "iso2022_jp_3", "iso2022_kr", "utf-16", "utf-16-le"}
 )
 _WIDE = _STATEFUL | {"utf-16-be", "utf-32"}  # ASCII bytes need not mean ASCII characters
+_SHIFTED = {"utf-7": re.compile(rb"\+[A-Za-z0-9/]{3,}-"), "hz": re.compile(rb"~\{[!-~]{2,}~\}")}  # inside plain ASCII
 _MULTIBYTE = frozenset({"gb18030", "big5hkscs", "cp950", "cp932", "euc_jp", "euc-jp", "cp949"})
 _GENERIC = frozenset(
     {"ascii", "cp1252", "windows-1252", "iso8859-1", "latin-1"}
@@ -74,7 +75,9 @@ def decode(raw: bytes, label: str = "", hint: str = "") -> tuple[str, str]:
     name = codec(label) if label else ""
     if raw.isascii() and name not in _WIDE:
         if b"\x1b$" in raw:
-            return _strict(raw, "iso2022_jp_ext") or raw.decode("ascii"), ""
+            return _escaped(raw), ""
+        if hint and (b"+" in raw or b"~" in raw) and (shifted := _SHIFTED.get(codec(hint))) and shifted.search(raw):
+            return _strict(raw, codec(hint)) or raw.decode("ascii"), ""
         return raw.decode("ascii"), "unknown_charset" if label and not name else ""
     text, defect = _decode(raw, name, codec(hint) if hint else "")
     return text.removeprefix("\ufeff"), "unknown_charset" if label and not name else defect
@@ -104,6 +107,12 @@ def _labelled(raw: bytes, name: str) -> tuple[str, str]:
     if text.count("\ufffd") * 10 <= len(text) - raw.count(b"\n") or name in _STATEFUL:
         return text, "bad_bytes"
     return _guess(raw), "wrong_charset"
+
+
+def _escaped(raw: bytes) -> str:
+    """ISO 2022, which says by its own escapes what it is."""
+    names = ("iso2022_kr", "iso2022_jp_ext") if b"\x1b$)C" in raw else ("iso2022_jp_ext", "iso2022_jp_3")
+    return next(filter(None, (_strict(raw, name) for name in names)), None) or raw.decode("ascii")
 
 
 def _strict(raw: bytes, name: str) -> str | None:

@@ -17,12 +17,13 @@ from email.utils import parsedate_to_datetime
 
 from normalizer.addresses import address_list
 from normalizer.automatic import Signs, answerable, kind_of
-from normalizer.canon import Address, Attachment, Channel, Kind, Message, digest
+from normalizer.canon import Address, Attachment, Channel, Kind, Message, Returned, digest
 from normalizer.charset import clean, decode
 from normalizer.html import declared_charset, html_to_text
 from normalizer.moments import utc
 from normalizer.parts import MAX_PARTS, Part, Parts, file_name, uudecode
 from normalizer.proof import proven
+from normalizer.reported import Told, returned, told, went_well
 from normalizer.text import Split, split_reply
 from normalizer.words import text as header_text
 
@@ -43,10 +44,16 @@ _UUENCODED = re.compile(
     rb"^begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n(?:[!-`][^\r\n]{0,100}\r?\n)*+(?:`|[ ])?\r?\n?end[ \t]*(?:\r?\n|\Z)", re.M
 )
 _TEXT_TYPES = frozenset({"text/plain", "text/html", "text/markdown", "text/x-plain"})
+_REPORTING = frozenset({Kind.BOUNCE, Kind.READ_RECEIPT, Kind.FEEDBACK_LOOP, Kind.DELIVERY_NOTICE})
+_REPORTS = frozenset({
+    "message/delivery-status", "message/global-delivery-status", "message/disposition-notification",
+    "message/feedback-report", "text/rfc822-headers", "message/rfc822",
+})  # fmt: skip
 # Parts that speak to machines: no files of the sender's, unless they were given a name. The raw mail keeps them.
 _MACHINES = frozenset({
     "application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature",
-    "message/delivery-status", "message/disposition-notification", "message/feedback-report", "text/rfc822-headers",
+    "message/delivery-status", "message/global-delivery-status", "message/disposition-notification",
+    "message/feedback-report", "text/rfc822-headers",
 })  # fmt: skip
 
 
@@ -73,17 +80,30 @@ class Mail:
     answerable: bool
     proven: bool
     return_path: str | None  # None: the mail does not say
+    returned: Returned | None  # what a bounce, receipt or complaint tells of a mail of ours
     body_digest: str  # of what was said, not of how it travelled
     defects: tuple[str, ...]
 
 
-def parse_mail(raw: bytes, *, trusted: Collection[str] = (), return_path: str | None = None) -> Mail:
+def nobody(address: str) -> bool:
+    """No address is ours, as far as we were told."""
+    return False
+
+
+def parse_mail(
+    raw: bytes,
+    *,
+    trusted: Collection[str] = (),
+    return_path: str | None = None,
+    ours: Callable[[str], bool] = nobody,
+) -> Mail:
     """Read a mail. Never raises.
 
     `trusted` are the authserv-ids whose Authentication-Results count. `return_path` is the envelope's sender where the
-    transport knows it (empty for the null path); otherwise the Return-Path field is taken.
+    transport knows it (empty for the null path); otherwise the Return-Path field is taken. `ours` tells our own
+    addresses: a list of that name is a way to us, and an automatic answer from there is our own.
     """
-    return _Reader(raw).mail(trusted, return_path)
+    return _Reader(raw).mail(trusted, return_path, ours)
 
 
 def message(
@@ -96,13 +116,14 @@ def message(
     channel: Channel = "email",
     trusted: Collection[str] = (),
     return_path: str | None = None,
+    ours: Callable[[str], bool] = nobody,
 ) -> Message:
     """The canonical message of a mail. Never raises.
 
     Its id digests Message-ID and what was said, so a mail that came twice, by SMTP and by IMAP, is one message, and
     two mails of a sender who repeats Message-IDs are two.
     """
-    mail = parse_mail(raw, trusted=trusted, return_path=return_path)
+    mail = parse_mail(raw, trusted=trusted, return_path=return_path, ours=ours)
     return Message(
         channel=channel,
         connector=connector,
@@ -130,6 +151,7 @@ def message(
         attachments=mail.attachments,
         answerable=mail.answerable,
         proven=mail.proven,
+        returned=mail.returned,
         defects=mail.defects,
     )
 
@@ -144,24 +166,30 @@ class _Reader:
         self.charset = ""  # of the first text: what raw bytes in the header are most likely in
         self.attachments: list[Attachment] = []
         self.media_types: set[str] = set()
+        self.calendar = ""  # METHOD of an invitation
         self.forwarded = b""  # the first attached mail
+        self.machines: list[tuple[str, bytes]] = []  # what parts say that speak to machines, and mails given back
 
-    def mail(self, trusted: Collection[str], return_path: str | None) -> Mail:
+    def mail(self, trusted: Collection[str], return_path: str | None, ours: Callable[[str], bool]) -> Mail:
         chunks = list(self._chunks(self.root, 0))
         html = "\n".join(chunk.html for chunk in chunks if chunk.html)
         full = "\n".join(filter(None, (chunk.words() for chunk in chunks)))
-        if not full.strip() and self.forwarded:
-            full = parse_mail(self.forwarded).full_text  # an attached mail and no word of their own
+        if not full.strip() and self.forwarded:  # an attached mail and no word of their own
+            inner = parse_mail(self.forwarded)
+            full, html = inner.full_text, inner.html
         subject = self._text("subject")
         split = split_reply(full, bool(_FORWARD.match(subject))) if full else Split("")
         sender = self._sender()
         path = self._return_path() if return_path is None else return_path.strip("<> ")
         signs = Signs(
-            self.root.fields, sender.address, sender.name, subject, full, self.root.params.get("report-type", ""),
-            self.media_types, path,
+            self.root.fields, sender.address, sender.name, subject, full, split.visible, self.calendar,
+            self.root.params.get("report-type", ""), self.media_types, path, ours,
         )  # fmt: skip
         kind = kind_of(signs)
         in_reply_to = self._ids("in-reply-to")
+        outcomes = self._told(kind, full)
+        if kind is Kind.BOUNCE and went_well(outcomes):
+            kind = Kind.DELIVERY_NOTICE
         return Mail(
             message_id=self._message_id(),
             in_reply_to=in_reply_to[0] if in_reply_to else "",
@@ -182,9 +210,14 @@ class _Reader:
             answerable=answerable(kind, signs),
             proven=proven(self.root.fields.get("authentication-results", []), sender.address, trusted),
             return_path=path,
+            returned=returned(outcomes, full, self.machines) if kind in _REPORTING else None,
             body_digest=self._body_digest(sender, subject, full, html),
             defects=tuple(self.defects),
         )
+
+    def _told(self, kind: Kind, full: str) -> list[Told]:
+        failed = self.root.fields.get("x-failed-recipients", [])
+        return told(kind, self.machines, full, failed, self.raw) if kind in _REPORTING else []
 
     # Header
 
@@ -241,6 +274,8 @@ class _Reader:
     def _chunks(self, part: Part, depth: int) -> Iterator["_Chunk"]:
         """The texts, in order; attachments are kept on the way. Nesting is capped by `Parts`."""
         self.media_types.add(part.media_type)
+        if part.media_type == "text/calendar":
+            self.calendar = self.calendar or part.params.get("method", "").upper()
         if part.media_type.startswith("multipart/"):
             if not part.children:
                 if part.start < part.end and depth == 0:
@@ -292,9 +327,11 @@ class _Reader:
 
     def _attach(self, part: Part) -> None:
         name = clean(file_name(part))
+        content = self.parts.content(part)
+        if part.media_type in _REPORTS:
+            self.machines.append((part.media_type, content))
         if not name and part.media_type in _MACHINES:
             return
-        content = self.parts.content(part)
         disposition, _ = part.disposition
         if part.media_type == "message/rfc822":
             self.forwarded = self.forwarded or content

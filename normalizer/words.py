@@ -26,9 +26,11 @@ _SECTION = re.compile(r"([^*]+)\*(?:(\d{1,3})(\*?))?")
 
 def text(raw: bytes, hint: str = "") -> str:
     """An unstructured field as people read it. `hint` is the charset of raw 8-bit bytes, if something suggests one."""
-    if len(raw) < 200 and b"=" not in raw and raw.isascii() and not raw.translate(None, _PRINTABLE):
+    if not hint and len(raw) < 200 and b"=" not in raw and raw.isascii() and not raw.translate(None, _PRINTABLE):
         return raw.decode("ascii").strip()
     flat = _FOLD.sub(b" ", raw[:MAX_HEADER]).strip()
+    if b"=?" in flat and flat.isascii():
+        hint = ""  # an encoded-word says its own charset, which may be UTF-7 too
     plain = decode(flat, "", hint)[0]
     return clean(decode_words(plain) if "=?" in plain else plain)
 

@@ -1,6 +1,7 @@
 """Machines are recognised, people are not taken for machines, and proof counts only from our own server."""
 
 import pytest
+from correspondence import OURS, machines, marked, people
 
 from normalizer.canon import Kind
 from normalizer.mime import parse_mail
@@ -44,7 +45,6 @@ def read(body: str = "Where is my refund?", **fields: str) -> tuple[Kind, bool]:
         ({"Precedence": "auto_reply"}, Kind.AUTO_REPLY),
         ({"Subject": "自动回复：退款"}, Kind.AUTO_REPLY),
         ({"Subject": "自動回覆: 退款"}, Kind.AUTO_REPLY),
-        ({"Subject": "Re: 自动答复: 退款"}, Kind.AUTO_REPLY),
         ({"Subject": "Automatic reply: Refund"}, Kind.AUTO_REPLY),
         ({"Subject": "Out of Office: back on Monday"}, Kind.AUTO_REPLY),
         ({"Subject": "Abwesenheitsnotiz: Refund"}, Kind.AUTO_REPLY),
@@ -84,6 +84,49 @@ def test_a_person_is_not_taken_for_a_machine(fields: dict[str, str]) -> None:
     assert read(**fields) == (Kind.MESSAGE, True)
 
 
+def test_a_person_who_answers_a_machine_is_heard_but_sets_off_no_loop() -> None:
+    assert read(Subject="Re: 自动答复: 退款") == (Kind.MESSAGE, False)
+    assert read("我在休假，会尽快回复您。", Subject="Re: 自动答复: 退款") == (Kind.AUTO_REPLY, False)
+
+
+def test_people_are_heard_whatever_they_write_about_and_whatever_program_they_use() -> None:
+    taken = [name for name, raw in people() if parse_mail(raw, ours=OURS.__eq__).kind is not Kind.MESSAGE]
+    assert len(list(people())) >= 400
+    assert taken == []
+
+
+def test_machines_that_mark_nothing_are_known_by_what_they_say() -> None:
+    missed = [name for name, raw in machines() if parse_mail(raw).kind is not Kind.AUTO_REPLY]
+    assert len(list(machines())) >= 100
+    assert missed == []
+
+
+def test_a_header_that_says_so_outweighs_any_words() -> None:
+    assert Kind.MESSAGE not in {parse_mail(raw).kind for _, raw in marked()}
+
+
+def test_a_list_of_our_own_name_is_a_way_to_us() -> None:
+    fields = {"List_Id": "<support.example.com>", "List_Post": f"<mailto:{OURS}>", "Precedence": "list"}
+    assert kind(**fields) is Kind.LIST
+    head = PERSON | {name.replace("_", "-"): value for name, value in fields.items()}
+    raw = "".join(f"{name}: {value}\n" for name, value in head.items()).encode() + b"\nhello"
+    assert parse_mail(raw, ours=OURS.__eq__).kind is Kind.MESSAGE
+    assert parse_mail(raw.replace(b"Precedence: list", b"Precedence: bulk"), ours=OURS.__eq__).kind is Kind.LIST
+
+
+def test_our_own_automatic_answer_is_a_loop() -> None:
+    raw = f"From: {OURS}\nTo: {OURS}\nSubject: x\nAuto-Submitted: auto-replied\n\nx".encode()
+    assert parse_mail(raw, ours=OURS.__eq__).kind is Kind.LOOP
+    assert parse_mail(raw).kind is Kind.AUTO_REPLY
+
+
+@pytest.mark.parametrize("method", ["REQUEST", "CANCEL", "REPLY", "COUNTER"])
+def test_a_calendar_that_speaks_gets_no_answer(method: str) -> None:
+    said = f"text/calendar; charset=utf-8; method={method}"
+    assert read("BEGIN:VCALENDAR", Content_Type=said) == (Kind.INVITATION, False)
+    assert read("BEGIN:VCALENDAR", Content_Type="text/calendar") == (Kind.MESSAGE, True)
+
+
 def test_asking_for_no_automatic_answer_is_a_wish_not_a_machine() -> None:
     assert read(X_Auto_Response_Suppress="All") == (Kind.MESSAGE, False)
     assert read(X_Auto_Response_Suppress="DR, RN") == (Kind.MESSAGE, True)
@@ -100,7 +143,7 @@ def test_a_bounce_somebody_forwards_is_theirs_but_not_answered() -> None:
 
 
 SENDER = "jane@mail.customer.example"
-OURS = frozenset({"mx.example.com"})
+SERVER = frozenset({"mx.example.com"})
 
 
 @pytest.mark.parametrize(
@@ -121,7 +164,7 @@ OURS = frozenset({"mx.example.com"})
     ],
 )
 def test_a_sender_is_proven_by_our_own_server_only(results: list[bytes], is_proven: bool) -> None:
-    assert proven(results, SENDER, OURS) is is_proven
+    assert proven(results, SENDER, SERVER) is is_proven
 
 
 def test_nothing_is_proven_where_nobody_is_trusted() -> None:
