@@ -29,6 +29,7 @@ _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _MESSAGE_ID = re.compile(rb"^message-id:\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
 _LOOP = re.compile(rb"^%b:\s*(\S+)" % LOOP.encode(), re.IGNORECASE | re.MULTILINE)
 _ONE = re.compile(rb"\s*[^<>,;:()]*<([\w.+=-]+@[A-Za-z0-9.-]+)>\s*", re.ASCII)
+_REPLY_ID = re.compile(r"[0-9a-f]{32}@(.+)")
 _FROM = re.compile(rb"^from:((?:.*(?:\r?\n[ \t].*)*))", re.IGNORECASE | re.MULTILINE)
 
 
@@ -54,6 +55,7 @@ class MailAccount:
         self.sender = settings.sender or next((a for a in settings.addresses if not a.startswith("*")), "")
         self._named = self.addresses | frozenset(map(email_address, settings.aliases))
         self._own = self._named | {email_address(one) for one in (self.sender, settings.bounces) if one}
+        self._exact = frozenset(one for one in self._own if not one.startswith("*"))  # colleagues share the domain
         self._domains = {address.rpartition("@")[2] for address in (*self.addresses, email_address(self.sender))}
         self._trusted = frozenset(name.lower() for name in settings.trusted_authserv)
         self._postbox = self._opened(settings.relay)
@@ -69,6 +71,9 @@ class MailAccount:
     @property
     def sends(self) -> bool:
         return self._postbox is not None
+
+    def _is_own(self, address: str) -> bool:
+        return matches(self._exact, address)
 
     def owns(self, address: str) -> bool:
         return matches(self._own, address)
@@ -88,12 +93,13 @@ class MailAccount:
             envelope_id=envelope.id,
             channel="email",
             trusted=self._trusted,
+            ours=self._is_own,
         )
         return self._judged(mail, envelope, raw)
 
     def _judged(self, mail: Message, envelope: Envelope, raw: bytes) -> Message:
         """What only the account can tell: whether the way proves the sender, and whether it was written to us."""
-        if self._ours(raw):
+        if self._ours(raw) or self._named_by_us(mail.external_id):
             return replace(mail, kind=Kind.LOOP, answerable=False)
         # RFC 3834 2: no answer to mail that names us neither in To nor in Cc.
         named = any(matches(self._named, address.address) for address in (*mail.to, *mail.cc))
@@ -109,6 +115,11 @@ class MailAccount:
         """Whether this is a reply of this house that came back."""
         mark = _LOOP.search(head_of(raw))
         return mark is not None and mark[1].decode("ascii", "replace").lower() in self._domains
+
+    def _named_by_us(self, message_id: str) -> bool:
+        """The same where a server took our mark away: by a Message-ID as `compose` makes them."""
+        named = _REPLY_ID.fullmatch(message_id)
+        return named is not None and named[1].lower() in self._domains
 
     async def send(self, reply: Reply, now: datetime) -> Sent:
         if self._postbox is None:

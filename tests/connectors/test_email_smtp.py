@@ -508,3 +508,19 @@ def test_our_own_mail_coming_back_is_a_loop(account: Opener, now: Any) -> None:
     (message,) = box.parse(envelope_of(box, now, b"X-Ticketgate-Loop: example.com\r\n" + MAIL))
 
     assert (message.kind, message.answerable) == (Kind.LOOP, False)
+
+
+def test_our_own_mail_is_known_by_its_message_id_where_the_mark_was_taken_away(account: Opener, now: Any) -> None:
+    box = account()
+    ours, theirs = (MAIL.replace(b"m1@example.net", b"0" * 32 + b"@" + domain) for domain in (b"example.com", b"x.net"))
+
+    assert box.parse(envelope_of(box, now, ours))[0].kind is Kind.LOOP
+    assert box.parse(envelope_of(box, now, theirs))[0].kind is Kind.MESSAGE
+
+
+def test_a_group_that_bears_our_address_hands_us_a_persons_mail(account: Opener, now: Any) -> None:
+    box = account()
+    listed = b"List-Id: <support.example.com>\r\nPrecedence: list\r\n" + MAIL
+
+    assert box.parse(envelope_of(box, now, listed))[0].kind is Kind.MESSAGE
+    assert box.parse(envelope_of(box, now, listed.replace(b"<support.", b"<news.")))[0].kind is Kind.LIST
