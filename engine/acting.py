@@ -172,7 +172,7 @@ def _comment(action: Action, ticket: Ticket) -> tuple[Trigger, Ticket]:
         raise _invalid("a comment needs words")
     if not action.public:
         return "ticket.updated", ticket
-    answered = replace(ticket, first_response_at=ticket.first_response_at or action.at)
+    answered = replace(ticket, first_response_at=ticket.first_response_at or action.at, last_agent_at=action.at)
     return "agent.replied", _met(answered, "first_response", action.at)
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 HORIZON = 3 * 366  # days that `after` looks ahead; configuration with no open hour is refused at load
@@ -15,6 +16,9 @@ HORIZON = 3 * 366  # days that `after` looks ahead; configuration with no open h
 Hours = Sequence[tuple[int, int]]  # minutes of the local day, from and until; (540, 1080) is 09:00-18:00
 
 _PART = re.compile(r"(\d+)\s*(d|h|min|m|s)", re.I)
+_DATE = re.compile(
+    r"(\d{4})\s?[-/.年]\s?(\d{1,2})\s?[-/.月]\s?(\d{1,2})日?(?:[T\s]\s*(\d{1,2}):(\d{2})(?::\d{2}(?:\.\d+)?)?)?"
+)
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "min": 60, "s": 1}
 
 
@@ -89,3 +93,37 @@ def minutes(text: str) -> int | None:
         return None
     total = int(found[1]) * 60 + int(found[2])
     return total if total <= 1440 else None
+
+
+def length(minutes: float) -> str:
+    """Minutes as people write a duration: `2d`, `1h30m`, `-5m`."""
+    left, sign = round(abs(minutes)), "-" if minutes < 0 else ""
+    parts = []
+    for unit, size in (("d", 1440), ("h", 60), ("m", 1)):
+        if left >= size:
+            parts.append(f"{left // size}{unit}")
+            left %= size
+    return sign + ("".join(parts) or "0m")
+
+
+@lru_cache(4096)
+def local(text: str) -> tuple[float, float] | None:
+    """A day, or a day and time, of the local calendar as minutes, from and up to but not with: `2026-11-11`,
+    `2026-11-11 20:00`, `2026年11月11日`. None for anything else."""
+    found = _DATE.fullmatch(text.strip())
+    if not found:
+        return None
+    try:
+        start = date(int(found[1]), int(found[2]), int(found[3])).toordinal() * 1440.0
+    except ValueError:
+        return None
+    if found[4] is None:
+        return start, start + 1440
+    if (at := minutes(f"{found[4]}:{found[5]}")) is None:
+        return None
+    return start + at, start + at + 1
+
+
+def instant(at: float, zone: ZoneInfo) -> datetime:
+    """The moment of a minute that `local` gave."""
+    return _instant(date.fromordinal(int(at // 1440)), int(at % 1440), zone)

@@ -1,9 +1,10 @@
 """The company as its configuration tells it: people, calendars, ticket types and word lists.
 
-    people.yaml      groups, agents with their skills, tiers and who has them
-    calendars.yaml   opening hours and holidays
+    people.yaml      groups, agents with their skills and shifts, tiers and who has them
+    calendars.yaml   opening hours, holidays and campaigns
     types.yaml       ticket types with their fields, SLA policies
     lists.yaml       word lists that rules name
+    outside.yaml     look-ups elsewhere that rules may ask for (see outside.py)
 
 What people write is checked here, at its place; the rest of the house sees the frozen `Company`.
 """
@@ -12,21 +13,23 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from engine.calendar import Calendar, Hours, duration, minutes
+from engine import outside
+from engine.calendar import Calendar, Hours, duration, instant, local, minutes
+from engine.outside import Lookup
 from engine.vocabulary import PRIORITIES, WEEKDAYS, Labels
 from normalizer.canon import Contact
 from normalizer.errors import ConfigError
 from normalizer.identity import email_address, phone
 from normalizer.marked import Document, Path, model, read
 
-FILES = ("people.yaml", "calendars.yaml", "types.yaml", "lists.yaml")
+FILES = ("people.yaml", "calendars.yaml", "types.yaml", "lists.yaml", "outside.yaml")
 
 _DAYS = list(WEEKDAYS)
 
@@ -48,19 +51,13 @@ class Agent(_Strict):
     label: Label = Label()
     groups: tuple[str, ...]
     skills: tuple[str, ...] = ()
+    shift: str = ""  # none: at work whenever the house is
     email: str = ""
 
 
 class Tier(_Strict):
     label: Label = Label()
     identities: tuple[dict[Literal["email", "phone", "handle", "openid", "user", "domain"], str], ...] = ()
-
-
-class People(_Strict):
-    groups: dict[str, Group] = {}
-    skills: dict[str, Label] = {}
-    agents: dict[str, Agent] = {}
-    tiers: dict[str, Tier] = {"normal": Tier()}
 
 
 class OpenHours(_Strict):
@@ -70,9 +67,26 @@ class OpenHours(_Strict):
     workdays: tuple[str, ...] = ()
 
 
+class People(_Strict):
+    groups: dict[str, Group] = {}
+    skills: dict[str, Label] = {}
+    shifts: dict[str, OpenHours] = {}
+    agents: dict[str, Agent] = {}
+    tiers: dict[str, Tier] = {"normal": Tier()}
+
+
+class Span(_Strict):
+    """A campaign in local time; a day as `until` is its last."""
+
+    label: Label = Label()
+    from_: str = Field(alias="from")
+    until: str
+
+
 class Calendars(_Strict):
     calendars: dict[str, OpenHours] = {"always": OpenHours()}
     business: str = "always"
+    campaigns: dict[str, Span] = {}
 
 
 class Policy(_Strict):
@@ -94,7 +108,7 @@ class Policy(_Strict):
 
 class TypeField(_Strict):
     label: Label = Label()
-    kind: Literal["text", "phone", "email", "number", "date", "choice"] = "text"
+    kind: Literal["text", "phone", "email", "number", "date", "amount", "choice"] = "text"
     required: bool = False
     choices: tuple[str, ...] = ()
 
@@ -114,6 +128,15 @@ class Lists(_Strict):
     lists: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
 
 
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """When it runs: from this moment, up to but not with that one."""
+
+    label: Labels
+    start: datetime
+    end: datetime
+
+
 @dataclass(frozen=True, repr=False)
 class Company:
     """Who works here, when, and what is promised. `zone` is the one deployment time zone."""
@@ -125,6 +148,9 @@ class Company:
     types: Mapping[str, TicketType]
     policies: Mapping[str, Policy]
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    campaigns: Mapping[str, Campaign] = field(default_factory=dict)
+    shifts: Mapping[str, Calendar] = field(default_factory=dict)
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)
     name: str = ""
     sha: str = ""  # of the configuration's content: part of what made a decision
 
@@ -169,6 +195,18 @@ class Company:
             for group in self.people.groups
         }
 
+    def running(self, now: datetime) -> tuple[str, ...]:
+        """Campaigns that run at this moment, by name."""
+        return tuple(sorted(name for name, campaign in self.campaigns.items() if campaign.start <= now < campaign.end))
+
+    def on_shift(self, group: str, now: datetime) -> tuple[str, ...]:
+        """Agents of a group who are at work at this moment, by name; without a shift that is in business hours."""
+        return tuple(agent for agent in self.members.get(group, ()) if self._at_work(agent, now))
+
+    def _at_work(self, agent: str, now: datetime) -> bool:
+        shift = self.people.agents[agent].shift
+        return (self.shifts[shift] if shift else self.calendars[self.business]).is_open(now)
+
     @cached_property
     def skills(self) -> Mapping[str, Labels]:
         named = {skill: _labels(label) for skill, label in self.people.skills.items()}
@@ -186,6 +224,27 @@ class Company:
             "types": {name: _labels(kind.label) for name, kind in self.types.items()},
             "fields": fields,
             "policies": {name: _labels(policy.label) for name, policy in self.policies.items()},
+            "campaigns": {name: campaign.label for name, campaign in self.campaigns.items()},
+        }
+
+    @cached_property
+    def kinds(self) -> Mapping[str, Any]:
+        """The rest of what the vocabulary needs of us: kinds and choices of custom fields, milestones, look-ups."""
+        fields = {name: f for kind in self.types.values() for name, f in kind.fields.items()}
+        known = {
+            name: {kind.fields[name].kind for kind in self.types.values() if name in kind.fields} for name in fields
+        }
+        choices: dict[str, tuple[str, ...]] = {}
+        for kind in self.types.values():
+            for name, f in kind.fields.items():
+                choices[name] = tuple(dict.fromkeys((*choices.get(name, ()), *f.choices)))
+        return {
+            "field_kinds": {name: kinds.pop() for name, kinds in known.items() if len(kinds) == 1},
+            "field_choices": {
+                name: codes for name, codes in choices.items() if codes and fields[name].kind == "choice"
+            },
+            "milestones": frozenset(milestone for policy in self.policies.values() for milestone in policy.milestones),
+            "outside": {name: lookup.kind for name, lookup in self.lookups.items()},
         }
 
 
@@ -196,12 +255,10 @@ def company(texts: Mapping[str, str], zone: str = "Asia/Shanghai", name: str = "
     calendars = model(Calendars, documents["calendars.yaml"])
     types = model(Types, documents["types.yaml"])
     lists = model(Lists, documents["lists.yaml"])
+    lookups = model(outside.Outside, documents["outside.yaml"])
     _check_people(people, documents["people.yaml"])
     _check_types(types, calendars, documents["types.yaml"])
-    made = {
-        key: _calendar(key, hours, ZoneInfo(zone), documents["calendars.yaml"])
-        for key, hours in calendars.calendars.items()
-    }
+    made = _calendars("calendars", calendars.calendars, zone, documents["calendars.yaml"])
     _one_of(calendars.business, made, documents["calendars.yaml"], ("business",), "calendar")
     content = json.dumps([zone, name, *(d.value for d in documents.values())], sort_keys=True, ensure_ascii=False)
     return Company(
@@ -212,15 +269,43 @@ def company(texts: Mapping[str, str], zone: str = "Asia/Shanghai", name: str = "
         types=types.types,
         policies=types.policies,
         lists=lists.lists,
+        campaigns=_campaigns(calendars.campaigns, ZoneInfo(zone), documents["calendars.yaml"]),
+        shifts=_calendars("shifts", people.shifts, zone, documents["people.yaml"]),
+        lookups=lookups.outside,
         name=name,
         sha=hashlib.sha256(content.encode()).hexdigest(),
     )
+
+
+def _calendars(section: str, given: Mapping[str, OpenHours], zone: str, document: Document) -> dict[str, Calendar]:
+    return {name: _calendar((section, name), hours, ZoneInfo(zone), document) for name, hours in given.items()}
+
+
+def _campaigns(given: Mapping[str, Span], zone: ZoneInfo, document: Document) -> dict[str, Campaign]:
+    return {name: _campaign(span, zone, document, ("campaigns", name)) for name, span in given.items()}
+
+
+def _campaign(span: Span, zone: ZoneInfo, document: Document, path: Path) -> Campaign:
+    start, end = _moment(span.from_, document, (*path, "from")), _moment(span.until, document, (*path, "until"))
+    until = end[1] if len(span.until.strip()) <= len("2026-11-11") else end[0]
+    if until <= start[0]:
+        raise ConfigError(document.where(*path, "until"), f"ends before it begins: {span.until}", "from: 2026-11-01")
+    return Campaign(_labels(span.label), instant(start[0], zone), instant(until, zone))
+
+
+def _moment(text: str, document: Document, path: Path) -> tuple[float, float]:
+    found = local(text)
+    if found is None:
+        raise ConfigError(document.where(*path), f"{text!r} is no day or time", "2026-11-11 or 2026-11-11 20:00")
+    return found
 
 
 def _check_people(people: People, document: Document) -> None:
     for name, agent in people.agents.items():
         for i, group in enumerate(agent.groups):
             _one_of(group, people.groups, document, ("agents", name, "groups", i), "group")
+        if agent.shift:
+            _one_of(agent.shift, people.shifts, document, ("agents", name, "shift"), "shift")
         for i, skill in enumerate(agent.skills):
             if people.skills:
                 _one_of(skill, people.skills, document, ("agents", name, "skills", i), "skill")
@@ -238,8 +323,8 @@ def _one_of(word: str, known: Iterable[str], document: Document, path: Path, wha
         raise ConfigError(document.where(*path), f"unknown {what} {word!r}", f"known: {', '.join(known)}", "unknown")
 
 
-def _calendar(name: str, given: OpenHours, zone: ZoneInfo, document: Document) -> Calendar:
-    path: Path = ("calendars", name)
+def _calendar(path: Path, given: OpenHours, zone: ZoneInfo, document: Document) -> Calendar:
+    name = str(path[-1])
     weekly = None if given.hours == "24x7" else _week(given.hours, document, (*path, "hours"))
     if weekly is not None and not any(weekly):
         raise ConfigError(document.where(*path, "hours"), f"{name} is never open", "give it hours")

@@ -1,39 +1,45 @@
 """Conditions: what `when` may say, read from YAML into typed tests.
 
 A mapping or list means all; `any`, `all`, `none` nest. A bare value is `is` (a code or its label, letters of any
-case), a list is one of. Each operator fits some kinds of fields, and is checked when the rulebook is loaded.
+case), a list is one of, `{list: NAME}` one of a word list. Each operator fits some kinds of fields, and is checked
+when the rulebook is loaded.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any as Anything
 
 import re2  # type: ignore[import-untyped]
 
 from engine import facts
-from engine.calendar import duration, minutes
+from engine.calendar import duration, length, local, minutes
 from engine.decision import Fact
-from engine.facts import MENTIONS, WORDS, Field, Kind, Window
-from engine.reading import Place, Reading
+from engine.facts import FILTERS, MENTIONS, SAME, WORDS, Field, Kind, Window
+from engine.reading import Place, Reading, suggestion
 from engine.ruleset import All, Any, Check, Condition, Nothing, Test, Value
 from engine.vocabulary import PRIORITIES
 from engine.words import folded
 
 RANKS = {code: rank for rank, code in enumerate(PRIORITIES)}
 
-_EQUAL: tuple[Kind, ...] = ("choice", "rank", "text", "number", "flag", "language", "time", "set")
-_ORDERED: tuple[Kind, ...] = ("rank", "number", "time")
+_EQUAL: tuple[Kind, ...] = (
+    "choice", "rank", "text", "number", "flag", "language", "time", "date", "amount", "duration", "set",
+)  # fmt: skip
+_ORDERED: tuple[Kind, ...] = ("rank", "number", "time", "amount", "duration")
+_DATED: tuple[Kind, ...] = ("time", "date")
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """`takes` says what may stand behind it: one value, a list, a pair, true or false, or a pattern."""
+    """`takes` says what may stand behind it: one value, one or a list, a list, a pair, true or false, or a pattern."""
 
     name: str
     kinds: tuple[Kind, ...]
     takes: str
     zh: str
     en: str
+    example: str = ""
 
 
 OPERATORS: Mapping[str, Operator] = {
@@ -47,12 +53,15 @@ OPERATORS: Mapping[str, Operator] = {
         Operator("at_most", _ORDERED, "one", "不高于", "is at most"),
         Operator("more_than", _ORDERED, "one", "高于", "is more than"),
         Operator("less_than", _ORDERED, "one", "低于", "is less than"),
-        Operator("between", _ORDERED, "pair", "介于", "is between"),
+        Operator("between", (*_ORDERED, "date"), "pair", "介于", "is between"),
+        Operator("before", _DATED, "one", "早于", "is before"),
+        Operator("after", _DATED, "one", "晚于", "is after"),
+        Operator("within", ("date", "duration"), "length", "不超过", "is within"),
         Operator("has", ("set",), "one", "含有", "has"),
         Operator("has_any", ("set",), "list", "含有其中之一", "has any of"),
         Operator("has_all", ("set",), "list", "全部含有", "has all of"),
-        Operator("starts_with", ("text",), "one", "开头是", "starts with"),
-        Operator("ends_with", ("text",), "one", "结尾是", "ends with"),
+        Operator("starts_with", ("text", "date"), "some", "开头是", "starts with"),
+        Operator("ends_with", ("text", "date"), "some", "结尾是", "ends with"),
         Operator("matches", ("text",), "pattern", "匹配", "matches"),
         Operator("exists", (*_EQUAL, "words"), "flag", "有值", "is there"),
         Operator("says", ("words",), "words", "提到", "says"),
@@ -63,7 +72,7 @@ OPERATORS: Mapping[str, Operator] = {
 SAYS = ("says", "says_all", "says_none")
 NESTS: Mapping[str, Callable[[tuple[Condition, ...]], Condition]] = {"any": Any, "all": All, "none": Nothing}
 _SHOWN_WORDS, _SHOWN_CHARACTERS = 12, 160  # of one condition in a trace
-LATER = ("changed", "since", "during", "denied")
+SUGAR = ("history", "changed", "since", "during")  # keys of `when` that are no fields
 
 
 def condition(reading: Reading, at: Place) -> Condition:
@@ -91,14 +100,11 @@ def _entry(reading: Reading, at: Place, key: str) -> list[Condition]:
         return [NESTS[key](tuple(_parts(reading, at)))]
     if key in SAYS:
         return _says(reading, at, key)
-    if key == "history":
-        return _history(reading, at)
-    if key in LATER:
-        reading.fault_key(at, "not-yet", f"{key!r} is not available yet", "leave it out")
-        return []
+    if key in _SUGARS:
+        return _SUGARS[key](reading, at)
     found = facts.known(key, reading.vocabulary)
     if found is None:
-        known = [*facts.names(reading.vocabulary), *reading.marks, *NESTS, *SAYS, "history"]
+        known = [*facts.names(reading.vocabulary), *reading.marks, *NESTS, *SAYS, *SUGAR]
         reading.unknown_key(at, "unknown-field", "field", key, known)
         return []
     if found.name.startswith("mark."):
@@ -107,10 +113,16 @@ def _entry(reading: Reading, at: Place, key: str) -> list[Condition]:
 
 
 def _field(reading: Reading, at: Place, field: Field) -> list[Condition]:
-    if not isinstance(at.value, dict):
-        operator = ("has_any" if field.kind == "set" else "in") if isinstance(at.value, list) else _bare(field)
+    if not isinstance(at.value, dict) or _is_list(at):
+        several = isinstance(at.value, list | dict)
+        operator = ("has_any" if field.kind == "set" else "in") if several else _bare(field)
         return _operator(reading, at, field, operator)
     return [part for name in at.value for part in _operator(reading, at.down(name), field, name)]
+
+
+def _is_list(at: Place) -> bool:
+    """Whether a word list stands here: {list: NAME}."""
+    return isinstance(at.value, dict) and set(at.value) == {"list"}
 
 
 def _bare(field: Field) -> str:
@@ -128,6 +140,8 @@ def _operator(reading: Reading, at: Place, field: Field, name: str) -> list[Cond
     if field.kind not in operator.kinds:
         reading.fault_key(at, "type", f"{name} does not fit {field.name} ({field.kind})", f"use {', '.join(fitting)}")
         return []
+    if name == "within" and field.kind == "date":  # not longer ago than that, and not still to come
+        field = facts.known(f"age.{field.name}", reading.vocabulary) or field
     wanted = _wanted(reading, at, field, operator)
     return [] if wanted is None else [test(field, name, wanted)]
 
@@ -140,20 +154,38 @@ def _wanted(reading: Reading, at: Place, field: Field, operator: Operator) -> Fa
                 return None
             return _scalar(reading, at, field)
         case "list":
-            listed = at.items() if isinstance(at.value, list) else [at]
-            values = [_scalar(reading, item, field) for item in listed]
-            # one wrong item makes the whole condition wrong, but each is told
-            return None if not values or None in values else tuple(values)  # type: ignore[arg-type]
+            return _several_values(reading, at, field)
+        case "some":
+            several = isinstance(at.value, list | dict)
+            return _several_values(reading, at, field) if several else _text(reading, at, field)
         case "pair":
             if not isinstance(at.value, list) or len(at.value) != 2:
                 reading.fault(at, "type", "between takes two values", "between: [1, 5]")
                 return None
             low, high = (_scalar(reading, item, field) for item in at.items())
+            if field.kind == "amount" and low and high and str(low)[-3:] != str(high)[-3:]:
+                reading.fault(at, "type", "both sums are of one currency", "between: [100 CNY, 500 CNY]")
+                return None
             return None if low is None or high is None else (low, high)  # type: ignore[return-value]
         case "flag":
             return _flag(reading, at)
+        case "length":
+            return _duration(reading, at)
         case _:
             return _pattern(reading, at)
+
+
+def _several_values(reading: Reading, at: Place, field: Field) -> Fact:
+    """One or more values, those of word lists among them; one wrong makes the whole wrong, but each is told."""
+    if not at.value:
+        reading.fault(at, "type", "a list needs values", "[a, b]")
+        return None
+    values = [_scalar(reading, item, field) for place in at.items() for item in reading.expanded(place)]
+    return None if not values or None in values else tuple(values)  # type: ignore[arg-type]
+
+
+def _text(reading: Reading, at: Place, field: Field) -> Fact:
+    return str(at.value) if at.value is not None else _scalar(reading, at, field)
 
 
 def _scalar(reading: Reading, at: Place, field: Field) -> Fact:
@@ -171,12 +203,52 @@ def _scalar(reading: Reading, at: Place, field: Field) -> Fact:
             return value
         case "flag":
             return _flag(reading, at)
+        case "duration":
+            return _duration(reading, at)
+        case "amount":
+            return _amount(reading, at, field)
+        case "date":
+            return _date(reading, at)
         case "time":
             if (minute := minutes(str(value))) is None:
                 reading.fault(at, "type", f"{value!r} is no time of day", "09:30")
             return minute
         case _:
             return str(value)
+
+
+def _duration(reading: Reading, at: Place) -> float | None:
+    """Minutes: of a duration such as 2d, or written as a number."""
+    if isinstance(at.value, int | float) and not isinstance(at.value, bool):
+        return at.value
+    text = str(at.value)
+    if (found := duration(text.removeprefix("-"))) is None:
+        reading.fault(at, "type", f"{at.value!r} is no duration", "30m, 4h or 2d")
+        return None
+    return found.total_seconds() / (-60 if text.startswith("-") else 60)
+
+
+def _amount(reading: Reading, at: Place, field: Field) -> str | None:
+    found = facts.amount(str(at.value))
+    if found is None or not found[1]:
+        reading.fault(at, "type", f"{field.name} is a sum with its currency, not {at.value!r}", "1000 CNY")
+        return None
+    return f"{found[0]:.12g} {found[1]}"
+
+
+def _date(reading: Reading, at: Place) -> str | None:
+    """A day or a moment, in the form in which it is compared."""
+    found = local(str(at.value))
+    if found is None:
+        reading.fault(at, "type", f"{at.value!r} is no day", "2026-11-11 or 2026-11-11 20:00")
+        return None
+    return moment(found)
+
+
+def moment(found: tuple[float, float]) -> str:
+    day = date.fromordinal(int(found[0] // 1440)).isoformat()
+    minute = int(found[0] % 1440)
+    return day if found[1] - found[0] >= 1440 else f"{day} {minute // 60:02}:{minute % 60:02}"
 
 
 def _flag(reading: Reading, at: Place) -> bool | None:
@@ -216,12 +288,11 @@ def _says(reading: Reading, at: Place, operator: str) -> list[Condition]:
 
 
 def _history(reading: Reading, at: Place) -> list[Condition]:
-    allowed = ("same", "category", "subcategory", "within", "count")
-    if not reading.mapping(at, allowed, "history"):
+    if not reading.mapping(at, ("same", *FILTERS, "within", "count"), "history"):
         return []
-    if at.value.get("same", "contact") != "contact":
-        reading.fault(at.down("same"), "unknown-value", "same can only be contact", "same: contact")
-    window = Window(_within(reading, at), _codes(reading, at, "category"), _codes(reading, at, "subcategory"))
+    same = _same(reading, at.down("same"))
+    category, subcategory, status, priority = (_codes(reading, at, what) for what in FILTERS)
+    window = Window(_within(reading, at), category, subcategory, status, priority, same)
     counted = Field(window.name, "number", "", "", lambda _c, _h: None)
     counts = at.down("count")
     if not isinstance(counts.value, dict):
@@ -229,6 +300,69 @@ def _history(reading: Reading, at: Place) -> list[Condition]:
         return []
     parts = [part for name in counts.value for part in _operator(reading, counts.down(name), counted, name)]
     return [_windowed(part, window) for part in parts if isinstance(part, Test)]
+
+
+def _same(reading: Reading, at: Place) -> tuple[str, ...]:
+    """What counted tickets have in common with the present one, besides the contact."""
+    if at.value is None:
+        return ()
+    for item in at.items():
+        if item.value not in ("contact", *SAME):
+            hint = suggestion(str(item.value), ("contact", *SAME))
+            reading.fault(item, "unknown-value", f"same has no {item.value!r}", hint)
+    return tuple(sorted({str(item.value) for item in at.items()} & set(SAME)))
+
+
+def _changed(reading: Reading, at: Place) -> list[Condition]:
+    """`changed: status`, `changed: {status: solved}`, `changed: {status: {from: open, to: solved}}`."""
+    if not isinstance(at.value, dict):
+        made = [_is_changed(reading, item, str(item.value)) for item in at.items()]
+        return made if len(made) == 1 else [Any(tuple(made))] if made else []
+    return [part for key in at.value for part in _changed_field(reading, at.down(key), key)]
+
+
+def _is_changed(reading: Reading, at: Place, name: str) -> Condition:
+    field = facts.known(f"changed.{name}", reading.vocabulary)
+    if field is None:
+        reading.fault(at, "unknown-field", f"nobody can change {name!r}", suggestion(name, facts.CHANGES))
+        return All()
+    return test(field, "is", True)
+
+
+def _changed_field(reading: Reading, at: Place, name: str) -> list[Condition]:
+    before, after = (facts.known(f"changed.{name}.{side}", reading.vocabulary) for side in ("from", "to"))
+    if before is None or after is None:
+        reading.unknown_key(at, "unknown-field", "field that people change", name, facts.CHANGES)
+        return []
+    if not isinstance(at.value, dict) or not set(at.value) & {"from", "to"}:
+        return [_is_changed(reading, at, name), *_field(reading, at, after)]
+    if not reading.mapping(at, ("from", "to"), "changed"):
+        return []
+    sides = [
+        part
+        for side, field in (("from", before), ("to", after))
+        if side in at.value
+        for part in _field(reading, at.down(side), field)
+    ]
+    return [_is_changed(reading, at, name), *sides]
+
+
+def _since(reading: Reading, at: Place) -> list[Condition]:
+    """`since: {last_customer_message: {more_than: 2d}}`."""
+    if not reading.mapping(at, tuple(facts.EVENTS), "since"):
+        return []
+    fields = [(at.down(key), facts.known(f"since.{key}", reading.vocabulary)) for key in at.value]
+    return [part for place, field in fields if field for part in _field(reading, place, field)]
+
+
+def during(reading: Reading, at: Place) -> list[Condition]:
+    """While a campaign runs, or one of several."""
+    return _field(reading, at, facts.FIELDS["clock.campaigns"])
+
+
+_SUGARS: Mapping[str, Callable[[Reading, Place], list[Condition]]] = {
+    "history": _history, "changed": _changed, "since": _since, "during": during,
+}  # fmt: skip
 
 
 def _windowed(part: Test, window: Window) -> Test:
@@ -276,6 +410,8 @@ def shown(kind: Kind, value: Fact) -> Fact:
         return value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "…"
     if kind == "time" and isinstance(value, int):
         return f"{value // 60:02}:{value % 60:02}"
+    if kind == "duration" and isinstance(value, int | float):
+        return length(value)
     return value
 
 
@@ -302,16 +438,54 @@ def check(kind: Kind, operator: str, wanted: Fact) -> Check:
         case "exists":
             return lambda found: (found not in (None, "", (), frozenset())) is wanted
         case "starts_with":
-            start = folded(str(wanted))
-            return lambda found: isinstance(found, str) and folded(found).startswith(start)
+            starts = _folded(wanted)
+            return lambda found: isinstance(found, str) and folded(found).startswith(starts)
         case "ends_with":
-            end = folded(str(wanted))
-            return lambda found: isinstance(found, str) and folded(found).endswith(end)
+            ends = _folded(wanted)
+            return lambda found: isinstance(found, str) and folded(found).endswith(ends)
         case "matches":
             pattern = re2.compile(str(wanted), _quiet())
             return lambda found: isinstance(found, str) and pattern.search(found) is not None
+        case "before" | "after" | "between" if kind == "date":
+            return _dated(operator, wanted)
         case _:
-            return _compares(kind, operator, wanted)
+            return (
+                _in_currency(wanted, _compares(kind, operator, wanted))
+                if kind == "amount"
+                else _compares(kind, operator, wanted)
+            )
+
+
+def _folded(wanted: Fact) -> tuple[str, ...]:
+    return tuple(folded(str(word)) for word in (wanted if isinstance(wanted, tuple) else (wanted,)))
+
+
+def _dated(operator: str, wanted: Fact) -> Check:
+    """A day is before what its first minute is before, and after what its last is after."""
+    spans = [local(str(word)) or (0.0, 0.0) for word in (wanted if isinstance(wanted, tuple) else (wanted,))]
+    start, end = spans[0][0], spans[-1][1]
+    match operator:
+        case "before":
+            return lambda found: (at := _local(found)) is not None and at < start
+        case "after":
+            return lambda found: (at := _local(found)) is not None and at >= end
+        case _:
+            return lambda found: (at := _local(found)) is not None and start <= at < end
+
+
+def _local(found: Value) -> float | None:
+    span = local(found) if isinstance(found, str) else None
+    return span[0] if span else None
+
+
+def _in_currency(wanted: Fact, check: Check) -> Check:
+    """Only sums of one currency can be compared."""
+    bound = facts.amount(str(wanted[0] if isinstance(wanted, tuple) else wanted))
+    assert bound is not None
+    currency = bound[1]
+    return lambda found: (
+        isinstance(found, str) and (at := facts.amount(found)) is not None and at[1] == currency and check(found)
+    )
 
 
 def _wished(kind: Kind, wanted: Fact) -> frozenset[Anything]:
@@ -323,7 +497,7 @@ def _wished(kind: Kind, wanted: Fact) -> frozenset[Anything]:
 
 def _overlaps(kind: Kind, wished: frozenset[Anything]) -> Check:
     match kind:
-        case "choice" | "rank" | "number" | "flag" | "time":
+        case "choice" | "rank" | "number" | "flag" | "time" | "duration":
             return lambda found: found is not None and found in wished
         case "words":
             return lambda found: bool(found) and not wished.isdisjoint(found)  # type: ignore[arg-type]
@@ -335,6 +509,8 @@ def order(kind: Kind, value: Value) -> float | None:
     """A value as the number it is compared by."""
     if kind == "rank":
         return RANKS.get(value) if isinstance(value, str) else None
+    if kind == "amount":
+        return found[0] if isinstance(value, str) and (found := facts.amount(value)) else None
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
@@ -351,9 +527,11 @@ def _compares(kind: Kind, operator: str, wanted: Fact) -> Check:
     match operator:
         case "at_least":
             return lambda found: (at := order(kind, found)) is not None and at >= bound
+        case "within":  # of a length of time
+            return lambda found: (at := order(kind, found)) is not None and 0 <= at <= bound
         case "at_most":
             return lambda found: (at := order(kind, found)) is not None and at <= bound
-        case "more_than":
+        case "more_than" | "after":
             return lambda found: (at := order(kind, found)) is not None and at > bound
         case _:
             return lambda found: (at := order(kind, found)) is not None and at < bound

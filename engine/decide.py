@@ -57,7 +57,7 @@ _FOLLOWING = {
 
 def decide(ruleset: RuleSet, company: Company, case: Case) -> Decision:
     """What these rules make of this case. Pure; equal arguments give a decision with an equal hash."""
-    board = _Board(ruleset, case, ruleset.facts(case, company))
+    board = _Board(ruleset, company, case, ruleset.facts(case, company))
     for number, stage in enumerate(ruleset.stages, 1):
         _run(board, stage, number, ruleset.kernel)
     return sealed(_outcome(board, company))
@@ -68,6 +68,7 @@ class _Board:
     """What has been written so far; the facts follow it."""
 
     ruleset: RuleSet
+    company: Company
     case: Case
     values: dict[str, Value]
     writes: defaultdict[str, list[Write]] = field(default_factory=lambda: defaultdict(list))
@@ -96,7 +97,7 @@ class _Board:
                 elif slot in self.contested:
                     merged = replace(merged, contested=True)
                 self.merged[slot] = merged
-                if slot in self.values or slot in _FOLLOWING or slot == "group":
+                if slot in self.values or slot in _FOLLOWING or slot == "group" or slot in self.ruleset.following:
                     self._follow(slot, merged)
         if tagged and "tags" in self.values:
             self.values["tags"] = self.tags()
@@ -114,12 +115,8 @@ class _Board:
             values[slot] = merged.value
         if slot in _FOLLOWING:
             values[_FOLLOWING[slot]] = True if slot == "review" else 1.0
-            self._recount(slot)
-
-    def _recount(self, slot: str) -> None:
-        for window in self.ruleset.windows:
-            if slot in window.slots:
-                self.values[window.name] = window.count(self.case, self.value("category"), self.value("subcategory"))
+        for name, follow in self.ruleset.following.get(slot, ()):
+            values[name] = follow(self.case, self.company, self.value)
 
     def value(self, slot: str) -> Fact:
         return self.merged[slot].value if slot in self.merged else before(slot, self.case.ticket)

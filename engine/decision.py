@@ -32,6 +32,26 @@ class Past:
     priority: str = "normal"
     status: str = "new"
     acknowledged: bool = False  # sent or owed; looked up for tickets of the last hour only
+    order: str = ""  # number of the order it is about; looked up only if some rule asks for `same: order`
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A task of the ticket, as far as rules look at it."""
+
+    type: str = ""
+    status: str = "open"  # open, doing, done, cancelled
+    group: str = ""
+    assignee: str = ""
+    result: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What the customer said of how he was served: 1 to 5, and in words."""
+
+    score: int
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +69,11 @@ class Case:
     previous: str = ""  # hash of the ticket's decision before this one
     by: str = ""  # who acted, if a person or program did: person:li, key:ab12
     changed: Mapping[str, tuple[Fact, Fact]] = field(default_factory=dict)  # what they changed: field, before, after
+    milestone: str = ""  # the promise that is near or was missed: first_response, solved, ...
+    tasks: tuple[Work, ...] = ()  # of this ticket
+    task: Work | None = None  # that changed
+    feedback: Feedback | None = None
+    outside: Mapping[str, Fact] = field(default_factory=dict)  # what was looked up elsewhere before deciding, by name
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -192,6 +217,7 @@ class Fired:
     because: str
     seen: tuple[Seen, ...]
     effects: tuple[Annotated[Effect, Field(discriminator="verb")], ...]
+    mode: Literal["live", "shadow"] = "live"  # shadow: it would have done this, and did nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ _ZH: Words = {
     "route": "分派到 {group}", "to agent": "交给 {agent}", "least": "（选待处理最少者）", "skills": "（需要技能 {skills}）",
     "acknowledge": "用模板 {value} 回复客户", "review": "请 {group} 预审", "anyone": "人工", "hold": "，暂停 {value}",
     "hand_over": "转交 {value}", "all": "全部工单系统", "sla": "改用 SLA {value}", "escalate": "升 {by} 级", "suppress": "不做 {value}",
-    "rule": "规则 {rule}{reason}：{seen} → {effects}", "reason": "（{because}）", "always": "无条件", "join": "，", "list": "、",
+    "rule": "规则 {rule}{reason}：{seen} → {effects}", "shadow": "试运行（未执行）：", "reason": "（{because}）", "always": "无条件", "join": "，", "list": "、",
     "written": "{field}：{before} → {after}，由规则 {rule} 决定{over}{contested}", "over": "，胜过 {value}",
     "contested": "（并列，仅按名称取先，请核对）", "withheld": "未执行：{value}", "promise": "首次响应承诺：{text}",
     "by": "首次响应承诺：{text}（最晚 {due}）", "nothing": "无", "none fired": "没有规则触发", "not": "不成立：", "found": "（实为 {value}）",
@@ -56,7 +56,7 @@ _EN: Words = {
     "least": " (least loaded)", "skills": " (needs {skills})", "acknowledge": "acknowledge with template {value}",
     "review": "ask {group} to review", "anyone": "a person", "hold": ", holding {value}", "hand_over": "hand over to {value}",
     "all": "every helpdesk", "sla": "use SLA {value}", "escalate": "escalate by {by}", "suppress": "suppress {value}",
-    "rule": "rule {rule}{reason}: {seen} -> {effects}", "reason": " ({because})", "always": "always", "join": ", ", "list": ", ",
+    "rule": "rule {rule}{reason}: {seen} -> {effects}", "shadow": "in shadow, not done: ", "reason": " ({because})", "always": "always", "join": ", ", "list": ", ",
     "written": "{field}: {before} -> {after}, decided by rule {rule}{over}{contested}", "over": " over {value}",
     "contested": " (contested: only its name came first, please check)", "withheld": "withheld: {value}",
     "promise": "promised first response: {text}", "by": "promised first response: {text} ({due} at the latest)",
@@ -103,7 +103,8 @@ class _Teller:
         self.words = _ZH if language == "zh" else _EN
 
     def fired(self, fired: Fired) -> str:
-        return self.words["rule"].format(
+        shadow = self.words["shadow"] if fired.mode == "shadow" else ""
+        return shadow + self.words["rule"].format(
             rule=fired.rule,
             reason=self.words["reason"].format(because=fired.because) if fired.because else "",
             seen=self.words["join"].join(map(self.seen, fired.seen)) or self.words["always"],

@@ -75,9 +75,14 @@ class Reading:
     lexicon: set[str] = field(default_factory=set)
     marks: set[str] = field(default_factory=set)  # that some rule writes, as `mark.NAME`
     marks_read: list[tuple[Place, str]] = field(default_factory=list)
+    sheets: dict[str, str] = field(default_factory=dict)  # tables that stand beside the rulebooks, by file
 
     def fault(self, at: Place, code: str, what: str, hint: str = "") -> None:
         self.findings.append(Finding(at.where, code, what, hint))
+
+    def tell(self, where: Where, code: str, what: str, hint: str = "") -> None:
+        """The same, at a place that is in no YAML."""
+        self.findings.append(Finding(where, code, what, hint))
 
     def fault_key(self, at: Place, code: str, what: str, hint: str = "") -> None:
         """The same, at the key that the value stands under."""
@@ -126,6 +131,13 @@ class Reading:
         if not words and at.down("list").value is None:
             self.fault(at, "type", f"{what} needs words", "{list: NAME} or {words: [...]}")
         return words
+
+    def expanded(self, at: Place) -> list[Place]:
+        """This value, or each word of the word list that it names: {list: NAME}."""
+        if not isinstance(at.value, dict) or set(at.value) != {"list"}:
+            return [at]
+        named = [word for item in at.down("list").items() for word in self._list(item)]
+        return [Place(at.document, at.path, word) for word in named]
 
     def _list(self, at: Place) -> tuple[str, ...]:
         lists = self.vocabulary.lists

@@ -10,17 +10,23 @@ rules:
     then: {tag: logistics}
   - first: who-handles-it            of its rows, the first that holds
     rules: [{when: ..., then: ...}, {then: ...}]
+  - table: customs-delay             the same as a table, see table.py
+    columns: [contact.country, route]
+    rows: [[US, english], [any, logistics]]
 tests: [...]                         examples, see trial.py
 """
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any as Anything
+from typing import Literal
 
-from engine import conditions, effects, facts
-from engine.decision import Effect, Tag, Untag
+from engine import conditions, effects, facts, table
+from engine.calendar import local
+from engine.decision import Effect, Tag, Trigger, Untag
 from engine.kernels.native import Native
 from engine.merge import alone, value_of
 from engine.reading import Finding, Place, Reading, suggestion
@@ -32,10 +38,12 @@ from normalizer.errors import ConfigError
 from normalizer.marked import Document, read
 
 BOOK_KEYS = ("rulebook", "about", "layer", "rules", "tests")
-RULE_KEYS = ("rule", "because", "when", "then", "on", "layer", "override")
-FIRST_KEYS = ("first", "because", "when", "rules", "on", "layer", "override")
+_UNIT_KEYS = ("because", "when", "on", "layer", "override", "during", "valid", "mode", "share")
+RULE_KEYS = ("rule", "then", *_UNIT_KEYS)
+FIRST_KEYS = ("first", "rules", *_UNIT_KEYS)
+TABLE_KEYS = ("table", "columns", "rows", "file", "sheet", *_UNIT_KEYS)
 ROW_KEYS = ("rule", "because", "when", "then")
-LATER = ("mode", "share", "during", "valid", "table", "columns", "rows")
+MODES = ("live", "shadow", "canary")
 _RECURRING: frozenset[facts.Kind] = frozenset(
     ("choice", "rank", "flag", "language", "words")
 )  # few values, none private
@@ -60,6 +68,9 @@ def examine(texts: Mapping[str, str], vocabulary: Vocabulary) -> tuple[RuleSet, 
     units: list[Unit] = []
     books: dict[str, Place] = {}
     for file in sorted(texts):
+        if table.is_sheet(file):
+            reading.sheets[file] = texts[file]
+    for file in sorted(texts.keys() - reading.sheets.keys()):
         if document := _document(texts[file], file, reading):
             units.extend(_book(reading, document, books))
     _unwritten_marks(reading)
@@ -77,6 +88,7 @@ def assemble(
     every = [test for rule in rules for test in tests(rule.when)]
     read_fields = sorted({test.field for test in every} & _readable(every, vocabulary))
     known = [(name, facts.known(name, vocabulary)) for name in read_fields]
+    windows = tuple(sorted({test.window for test in every if test.window}))
     return RuleSet(
         sha=_sha(ordered, vocabulary),
         rules=rules,
@@ -84,11 +96,37 @@ def assemble(
         vocabulary=vocabulary,
         lexicon=Lexicon(lexicon),
         readers=tuple((name, field.read) for name, field in known if field),
-        windows=tuple(sorted({test.window for test in every if test.window})),
+        windows=windows,
+        following=_following(windows, [field for _, field in known if field]),
+        asks=_asks(rules),
         reads=frozenset(slot for test in every for slot in test.reads),
         kernel=Native(ordered),
         texts=dict(texts or {}),
     )
+
+
+def _following(
+    windows: Iterable[facts.Window], fields: Iterable[facts.Field]
+) -> dict[str, tuple[tuple[str, facts.Follower], ...]]:
+    """What must be told anew when a slot was written, by slot."""
+    found: dict[str, list[tuple[str, facts.Follower]]] = defaultdict(list)
+    for window in windows:
+        for slot in window.slots:
+            found[slot].append((window.name, window.count))
+    for field in fields:
+        if field.follow and field.slot:
+            found[field.slot].append((field.name, field.follow))
+    return {slot: tuple(followers) for slot, followers in found.items()}
+
+
+def _asks(rules: Iterable[Rule]) -> dict[Trigger, tuple[str, ...]]:
+    """The look-ups that rules of each trigger read."""
+    found: dict[Trigger, set[str]] = defaultdict(set)
+    for rule in rules:
+        read = {t.field.removeprefix(facts.OUTSIDE) for t in tests(rule.when) if t.field.startswith(facts.OUTSIDE)}
+        for trigger in rule.on if read else ():
+            found[trigger] |= read
+    return {trigger: tuple(sorted(names)) for trigger, names in found.items()}
 
 
 def _readable(every: Iterable[Test], vocabulary: Vocabulary) -> set[str]:
@@ -110,7 +148,17 @@ def _dumped(value: Anything) -> bytes:
 
 def _plain(rule: Rule) -> list[Anything]:
     written = [asdict(effect) for effect in rule.effects]
-    return [rule.name, rule.rulebook, rule.layer, rule.because, _shape(rule.when), written, rule.on, rule.override]
+    return [
+        rule.name,
+        rule.rulebook,
+        rule.layer,
+        rule.because,
+        _shape(rule.when),
+        written,
+        rule.on,
+        rule.override,
+        rule.mode,
+    ]
 
 
 def _shape(condition: Condition) -> list[Anything]:
@@ -137,6 +185,8 @@ class _Head:
     on: tuple[str, ...] = ("ticket.created",)
     override: bool = False
     because: str = ""
+    mode: Literal["live", "shadow"] = "live"
+    only: tuple[Condition, ...] = ()  # when it is valid, and for whom: no conditions of its own
 
 
 def _book(reading: Reading, document: Document, books: dict[str, Place]) -> Iterator[Unit]:
@@ -175,8 +225,7 @@ def _unit(reading: Reading, at: Place, head: _Head) -> Unit | None:
         reading.fault(at, "type", "a rule is written as `key: value`", "- rule: NAME")
         return None
     if "table" in at.value:
-        reading.fault_key(at.down("table"), "not-yet", "'table' is not available yet", "write rules or a `first`")
-        return None
+        return _table(reading, at, head)
     return _first(reading, at, head) if "first" in at.value else _single(reading, at, head)
 
 
@@ -199,6 +248,16 @@ def _first(reading: Reading, at: Place, head: _Head) -> Unit | None:
     return make_unit(name, made) if name and made else None
 
 
+def _table(reading: Reading, at: Place, head: _Head) -> Unit | None:
+    _keys(reading, at, TABLE_KEYS, "a table")
+    name = reading.word(at.down("table"), "table")
+    head = _headed(reading, at, head)
+    guard = conditions.condition(reading, at.down("when")) if "when" in at.value else All()
+    rows = table.rows(reading, at)
+    made = [_rule(reading, row, f"{name}/{number}", head, guard) for number, row in rows]
+    return make_unit(name, made) if name and made else None
+
+
 def _row(reading: Reading, at: Place, name: str, head: _Head, guard: Condition) -> Rule | None:
     if not isinstance(at.value, dict):
         reading.fault(at, "type", "a row is written as `key: value`", "- {when: ..., then: ...}")
@@ -211,9 +270,7 @@ def _row(reading: Reading, at: Place, name: str, head: _Head, guard: Condition) 
 
 def _keys(reading: Reading, at: Place, allowed: tuple[str, ...], what: str) -> None:
     for key in at.value:
-        if key in LATER:
-            reading.fault_key(at.down(key), "not-yet", f"{key!r} is not available yet", "leave it out")
-        elif key not in allowed:
+        if key not in allowed:
             reading.unknown_key(at.down(key), "unknown-key", f"key in {what}", key, allowed)
 
 
@@ -226,7 +283,50 @@ def _headed(reading: Reading, at: Place, head: _Head) -> _Head:
         on=_triggers(reading, at.down("on")),
         override=_override(reading, at.down("override")),
         because=_because(reading, at),
+        mode="shadow" if at.value.get("mode") == "shadow" else "live",
+        only=(*_during(reading, at), *_valid(reading, at.down("valid")), *_canary(reading, at)),
     )
+
+
+def _during(reading: Reading, at: Place) -> list[Condition]:
+    return conditions.during(reading, at.down("during")) if "during" in at.value else []
+
+
+def _valid(reading: Reading, at: Place) -> list[Condition]:
+    """`valid: {from: 2026-11-01, until: 2026-11-11}`: from the first minute of the one to the last of the other."""
+    if at.value is None or not reading.mapping(at, ("from", "until"), "valid"):
+        return []
+    spans = {key: _day(reading, at.down(key)) for key in ("from", "until") if key in at.value}
+    if not spans:
+        reading.fault(at, "type", "valid needs a day", "valid: {from: 2026-11-01, until: 2026-11-11}")
+    start, end = spans.get("from"), spans.get("until")
+    if start and end and end[1] <= start[0]:
+        reading.fault(at.down("until"), "impossible", "it ends before it begins", "until is the last day")
+    span = (conditions.moment(start) if start else "0001-01-01", conditions.moment(end) if end else "9999-12-31")
+    return [conditions.test(facts.FIELDS["clock.now"], "between", span)]
+
+
+def _day(reading: Reading, at: Place) -> tuple[float, float] | None:
+    found = local(str(at.value))
+    if found is None:
+        reading.fault(at, "type", f"{at.value!r} is no day", "2026-11-11 or 2026-11-11 20:00")
+    return found
+
+
+def _canary(reading: Reading, at: Place) -> list[Condition]:
+    """For a share of the contacts, the same ones in every rule and for ever."""
+    mode, share = at.down("mode"), at.down("share")
+    if mode.value is not None and mode.value not in MODES:
+        reading.fault(mode, "unknown-value", f"there is no mode {mode.value!r}", suggestion(str(mode.value), MODES))
+    if mode.value != "canary":
+        if share.value is not None:
+            reading.fault(share, "type", "share belongs to a canary", "mode: canary")
+        return []
+    text = str(share.value).removesuffix("%").strip()
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 99):
+        reading.fault(share, "type", "a canary needs a share of the contacts, 1% to 99%", "share: 10%")
+        return []
+    return [conditions.test(facts.FIELDS["contact.bucket"], "less_than", int(text))]
 
 
 def _triggers(reading: Reading, at: Place) -> tuple[str, ...]:
@@ -257,7 +357,7 @@ def _rule(reading: Reading, at: Place, name: str, head: _Head, guard: Condition)
     made = effects.effects(reading, at.down("then"), because or name)
     return make_rule(
         name, condition, made, head.layer, head.rank, rulebook=head.rulebook, because=because, on=head.on,
-        override=head.override, at=at,
+        override=head.override, at=at, mode=head.mode, only=head.only,
     )  # fmt: skip
 
 
@@ -277,19 +377,26 @@ def make_rule(
     on: tuple[str, ...],
     override: bool,
     at: Place,
+    mode: Literal["live", "shadow"] = "live",
+    only: tuple[Condition, ...] = (),
 ) -> Rule:
-    """A rule with its writes: what each effect wants of which slot, and with what weight."""
+    """A rule with its writes: what each effect wants of which slot, and with what weight. In shadow it has none."""
     count = sum(1 for _ in tests(when))
     writes = tuple(
         Write(slot, name, rank, count, override, effect, value_of(effect), alone(effect, name))
         for effect in made
         for slot in effects.slots(effect)
     )
+    when = All((*only, *_inner(when))) if only else when
+    if mode == "shadow":
+        return Rule(
+            name, rulebook, layer, rank, because, when, made, (), on, override, at.where, mode=mode, looks=_looks(when)
+        )
     tags = tuple(tag for effect in made if isinstance(effect, Tag) for tag in effect.tags)
     untags = tuple(tag for effect in made if isinstance(effect, Untag) for tag in effect.tags)
     return Rule(
         name, rulebook, layer, rank, because, when, made, writes, on, override, at.where,
-        tags, untags, _looks(when),
+        tags, untags, looks=_looks(when),
     )  # fmt: skip
 
 

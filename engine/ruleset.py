@@ -1,18 +1,19 @@
 """Rules as typed values, checked and put in order: what the loader makes and the kernels run.
 
-RuleSet > Stage > Unit > Rule      a unit is one rule, or the rows of one `first`, of which one fires
+RuleSet > Stage > Unit > Rule      a unit is one rule, or the rows of one `first` or `table`, of which one fires
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
-from typing import Protocol
+from typing import Literal, Protocol
 
 from engine.company import Company
 from engine.decision import Case, Effect, Fact, Trigger
-from engine.facts import MENTIONS, WORDS, Kind, Reader, Window, spoken
+from engine.facts import MENTIONS, WORDS, Follower, Kind, Reader, Standing, Window, spoken
 from engine.vocabulary import Vocabulary
 from engine.words import Lexicon
+from normalizer.canon import Derived, Ticket
 from normalizer.errors import Where
 
 Value = Fact | frozenset[str]
@@ -110,7 +111,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule, or one row of a `first` (then named `first/row`)."""
+    """A rule, or one row of a `first` or `table` (then named `first/row`). In shadow it has effects, but no writes."""
 
     name: str
     rulebook: str
@@ -125,6 +126,7 @@ class Rule:
     where: Where = attribute(compare=False)
     tags: tuple[str, ...] = ()
     untags: tuple[str, ...] = ()
+    mode: Literal["live", "shadow"] = "live"
     # the fields it looks at, of a text with the words; None if what stands there hardly comes again
     looks: tuple[tuple[str, frozenset[str] | None], ...] | None = attribute(default=None, compare=False, repr=False)
 
@@ -148,6 +150,18 @@ class Stage:
 
     units: tuple[Unit, ...]
     circular: bool
+
+
+def _standing(ticket: Ticket) -> Standing:
+    """What stood before any rule in the slots that windows look at."""
+
+    def value(slot: str) -> Fact:
+        if slot.startswith("custom."):
+            return ticket.custom.get(slot.removeprefix("custom."))
+        derived: Derived | None = getattr(ticket, slot)
+        return derived.value if derived else None
+
+    return value
 
 
 class Kernel(Protocol):
@@ -177,6 +191,8 @@ class RuleSet:
     lexicon: Lexicon = attribute(repr=False)
     readers: tuple[tuple[str, Reader], ...] = attribute(repr=False)  # only the fields that some rule reads
     windows: tuple[Window, ...]
+    following: Mapping[str, tuple[tuple[str, Follower], ...]]  # slot -> facts to tell anew when it was written
+    asks: Mapping[Trigger, tuple[str, ...]]  # trigger -> look-ups elsewhere that some rule reads
     reads: frozenset[str]  # slots that some rule reads
     kernel: Kernel = attribute(repr=False)
     texts: Mapping[str, str] = attribute(default_factory=dict, repr=False)  # the files it was read from
@@ -186,8 +202,6 @@ class RuleSet:
         values: dict[str, Value] = {name: read(case, company) for name, read in self.readers}
         if case.message and self.lexicon.words:
             values[WORDS], values[MENTIONS] = self.lexicon.said(spoken(case.message))
-        category = case.ticket.category.value if case.ticket.category else None
-        subcategory = case.ticket.subcategory.value if case.ticket.subcategory else None
         for window in self.windows:
-            values[window.name] = window.count(case, category, subcategory)
+            values[window.name] = window.count(case, company, _standing(case.ticket))
         return values

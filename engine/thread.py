@@ -191,6 +191,7 @@ def _opened(message: Message, contact: Contact, now: datetime, follows: Ticket |
         urge_count=int("urge" in said.intents),
         last_urged_at=message.received_at if "urge" in said.intents else None,
         related=(Related("follow_up_of", follows.id),) if follows else (),
+        last_customer_at=message.received_at if _is_customer(message) else None,
     )
 
 
@@ -207,7 +208,7 @@ def _custom(message: Message) -> dict[str, str]:
 
 def _continued(ticket: Ticket, message: Message, now: datetime) -> Ticket:
     """The ticket after one more message: nothing the customer said before is lost or overwritten."""
-    if message.kind not in SPEAKING or message.direction != "in" or message.author != "customer":
+    if not _is_customer(message):
         return ticket
     said = message.understanding
     ticket = replace(
@@ -217,8 +218,13 @@ def _continued(ticket: Ticket, message: Message, now: datetime) -> Ticket:
         language=ticket.language or said.language,
         extracted={**said.extracted, **ticket.extracted},
         custom={**_custom(message), **ticket.custom},
+        last_customer_at=max(ticket.last_customer_at or message.received_at, message.received_at),
     )
     return _urged(_woken(_better_understood(ticket, said), said), said, max(now, message.received_at))
+
+
+def _is_customer(message: Message) -> bool:
+    return message.kind in SPEAKING and message.direction == "in" and message.author == "customer"
 
 
 def _better_understood(ticket: Ticket, said: Understanding) -> Ticket:

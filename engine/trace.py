@@ -51,7 +51,7 @@ def _fired_again(rule: Rule, stage: int, turn: int, found: tuple[Value, ...]) ->
 
 def _fired(rule: Rule, stage: int, turn: int, values: Mapping[str, Value]) -> Fired:
     seen = tuple(_seen(rule.when, values))
-    return Fired(rule.name, rule.rulebook, rule.layer, stage, turn, rule.because, seen, rule.effects)
+    return Fired(rule.name, rule.rulebook, rule.layer, stage, turn, rule.because, seen, rule.effects, rule.mode)
 
 
 def _seen(condition: Condition, values: Mapping[str, Value]) -> list[Seen]:

@@ -11,16 +11,19 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from itertools import count
+from typing import Any, Literal, get_args
 
 from engine.acknowledgement import language as answer_language
 from engine.calendar import duration
 from engine.company import Company
 from engine.decide import decide
-from engine.decision import Acknowledge, Case, Decision, HandOver, Past
+from engine.decision import Acknowledge, Case, Decision, Fact, Feedback, HandOver, Past, Work
+from engine.facts import BUCKETS, EVENTS, bucket
 from engine.reading import Place, Reading, suggestion
 from engine.ruleset import RuleSet
 from engine.sla import promise
+from engine.table import is_sheet
 from engine.vocabulary import TRIGGERS, Vocabulary
 from normalizer.canon import (
     Address,
@@ -32,6 +35,9 @@ from normalizer.canon import (
     Identity,
     Kind,
     Message,
+    Milestone,
+    Review,
+    Sla,
     Source,
     Ticket,
     Understanding,
@@ -47,12 +53,13 @@ GIVEN = (
     "trigger", "now", "channel", "connector", "account", "text", "subject", "language", "category", "subcategory",
     "confidence", "tags", "marks", "priority", "status", "type", "sentiment", "intents", "extracted", "custom",
     "group", "assignee", "kind", "answerable", "attachments", "from", "to", "contact", "history", "load", "urge_count",
-    "acknowledged_before",
+    "acknowledged_before", "by", "changed", "since", "sla", "milestone", "tasks", "task", "feedback", "outside", "cc",
+    "escalation_level", "reopen_count", "tier", "review",
 )  # fmt: skip
 EXPECT = (
     "category", "subcategory", "priority", "status", "type", "group", "assignee", "tags", "no_tags", "acknowledged",
     "handed_over", "review", "fired", "fired_exactly", "not_fired", "first_response", "promise", "policy",
-    "escalation_level", "subject", "contested",
+    "escalation_level", "subject", "contested", "shadow",
 )  # fmt: skip
 
 
@@ -101,7 +108,7 @@ def trials(texts: Mapping[str, str], vocabulary: Vocabulary) -> list[Trial]:
     """The examples of these rulebooks."""
     reading = Reading(vocabulary)
     made = []
-    for file in sorted(texts):
+    for file in sorted(file for file in texts if not is_sheet(file)):
         document = read(texts[file], file)
         listed = Place(document, (), document.value).down("tests")
         made += [_trial(reading, item) for item in listed.items() if listed.value is not None]
@@ -162,20 +169,62 @@ def _case(given: Mapping[str, Any], vocabulary: Vocabulary) -> Case:
         proven=proven,
         history=tuple(_past(entry, i, now, vocabulary) for i, entry in enumerate(given.get("history") or ())),
         load={str(key): int(value) for key, value in (given.get("load") or {}).items()},
+        by=str(given.get("by", "")),
+        changed={str(key): _change(value) for key, value in (given.get("changed") or {}).items()},
+        milestone=str(given.get("milestone", "")),
+        tasks=tuple(_work(entry, vocabulary) for entry in given.get("tasks") or ()),
+        task=_work(given["task"], vocabulary) if given.get("task") else None,
+        feedback=_feedback(given.get("feedback")),
+        outside={str(key): value for key, value in (given.get("outside") or {}).items()},
     )
+
+
+def _change(value: Any) -> tuple[Fact, Fact]:
+    """`[open, solved]` or `{from: open, to: solved}`."""
+    if isinstance(value, dict):
+        return value.get("from"), value.get("to")
+    before, after = value
+    return before, after
+
+
+def _work(entry: Mapping[str, Any], vocabulary: Vocabulary) -> Work:
+    known = ("type", "status", "group", "assignee", "result")
+    if unknown := [key for key in entry if key not in known]:
+        raise ValueError(f"a task has no {unknown[0]!r}: {suggestion(str(unknown[0]), known)}")
+    return Work(
+        str(entry.get("type", "")),
+        _code(vocabulary, "task_status", entry.get("status", "open")),
+        _code(vocabulary, "group", entry["group"]) if entry.get("group") else "",
+        _code(vocabulary, "agent", entry["assignee"]) if entry.get("assignee") else "",
+        {str(key): str(value) for key, value in (entry.get("result") or {}).items()},
+    )
+
+
+def _feedback(given: Any) -> Feedback | None:
+    if given is None:
+        return None
+    said = given if isinstance(given, dict) else {"score": given}
+    return Feedback(int(said["score"]), str(said.get("comment", "")))
 
 
 def _contact(who: Mapping[str, Any], address: str) -> Contact:
     identities = (Identity("email", address),)
     attributes = {str(k): str(v) for k, v in (who.get("attributes") or {}).items()}
     return Contact(
-        "contact",
+        _in_bucket(who["bucket"]) if "bucket" in who else "contact",
         identities,
         str(who.get("name", "")),
         str(who.get("tier", "normal")),
         str(who.get("locale", "")),
         attributes,
     )
+
+
+def _in_bucket(wanted: Any) -> str:
+    """The name of some contact that is in this hundredth."""
+    if wanted not in range(BUCKETS):
+        raise ValueError(f"contact.bucket is 0 to {BUCKETS - 1}, not {wanted!r}")
+    return next(name for n in count() if bucket(name := f"contact-{n}") == wanted)
 
 
 def _code(vocabulary: Vocabulary, choice: str, word: object) -> str:
@@ -211,6 +260,7 @@ def _message(
         sender=Address("email", contact.identities[0].value, contact.name),
         received_at=now,
         to=tuple(Address("email", address) for address in _list(given.get("to"))),
+        cc=tuple(Address("email", address) for address in _list(given.get("cc"))),
         kind=Kind(given.get("kind", "message")),
         subject=str(given.get("subject", "")),
         text=str(given.get("text", "")),
@@ -237,14 +287,18 @@ def _ticket(
 ) -> Ticket:
     said = message.understanding
     before = given.get("acknowledged_before", False)
+    events = given.get("since") or {}
+    if unknown := [name for name in events if name not in EVENTS]:
+        raise ValueError(f"since has no {unknown[0]!r}: {suggestion(str(unknown[0]), EVENTS)}")
+    at = {name: now - _length(f"since.{name}", ago) for name, ago in events.items()}
     return Ticket(
         id="example",
         source=Source(message.channel, message.connector, message.account, ""),
         contact=contact.id,
         subject=message.subject or message.text[:40],
         description=message.text,
-        created_at=now,
-        captured_at=now,
+        created_at=at.get("created", now),
+        captured_at=at.get("received", at.get("created", now)),
         type=str(given.get("type", "request")),
         language=said.language,
         category=said.category,
@@ -259,18 +313,68 @@ def _ticket(
         extracted=dict(said.extracted),
         custom={str(k): str(v) for k, v in (given.get("custom") or {}).items()},
         urge_count=int(given.get("urge_count", 0)),
-        acked_at=now if before else None,
+        acked_at=at.get("acknowledged", now if before else None),
+        last_customer_at=at.get("last_customer_message"),
+        last_agent_at=at.get("last_agent_reply"),
+        first_response_at=at.get("first_response"),
+        last_urged_at=at.get("last_urged"),
+        solved_at=at.get("solved"),
+        closed_at=at.get("closed"),
+        escalation_level=int(given.get("escalation_level", 0)),
+        reopen_count=int(given.get("reopen_count", 0)),
+        tier=_code(vocabulary, "tier", given["tier"]) if given.get("tier") else "normal",
+        sla=_sla(given.get("sla"), now),
+        review=_review(given.get("review"), vocabulary),
     )
 
 
+def _length(name: str, text: object) -> timedelta:
+    length = duration(str(text).removeprefix("-"))
+    if length is None:
+        raise ValueError(f"{name}: {text!r} is no duration; write 2h or 3d")
+    return -length if str(text).startswith("-") else length
+
+
+def _sla(given: Mapping[str, Any] | None, now: datetime) -> Sla | None:
+    """`sla: {policy: standard, first_response: {left: 30m, met: false, missed: false}}`."""
+    if given is None:
+        return None
+    milestones = {
+        str(name): Milestone(
+            now + _length(f"sla.{name}.left", one.get("left", "1h")),
+            now if one.get("met") else None,
+            bool(one.get("missed")),
+        )
+        for name, one in given.items()
+        if name not in ("policy", "calendar")
+    }
+    return Sla(str(given.get("policy", "standard")), str(given.get("calendar", "always")), milestones)
+
+
+def _review(given: Any, vocabulary: Vocabulary) -> Review | None:
+    """`review: true`, or `{verdict: approved, group: risk, reasons: [...]}`."""
+    if given in (None, False):
+        return None
+    said = given if isinstance(given, dict) else {}
+    verdict = _code(vocabulary, "verdict", said["verdict"]) if said.get("verdict") else ""
+    group = _code(vocabulary, "group", said["group"]) if said.get("group") else ""
+    judged: Literal["", "approved", "rejected"] = "approved" if verdict == "approved" else "rejected" if verdict else ""
+    return Review(not verdict, _list(said.get("reasons")), group, verdict=judged)
+
+
 def _past(entry: Mapping[str, Any], number: int, now: datetime, vocabulary: Vocabulary) -> Past:
-    ago = duration(str(entry.get("ago", "1h")))
-    if ago is None:
-        raise ValueError(f"history: {entry.get('ago')!r} is no duration; write 2h or 3d")
-    category = _code(vocabulary, "category", entry["category"]) if entry.get("category") else ""
-    subcategory = _code(vocabulary, "subcategory", entry["subcategory"]) if entry.get("subcategory") else ""
-    at, acknowledged = now - max(ago, timedelta()), bool(entry.get("acknowledged"))
-    return Past(f"past-{number}", at, category, subcategory, acknowledged=acknowledged)
+    known = ("ago", "category", "subcategory", "status", "priority", "order", "acknowledged")
+    if unknown := [key for key in entry if key not in known]:
+        raise ValueError(f"history has no {unknown[0]!r}: {suggestion(str(unknown[0]), known)}")
+    codes = {
+        what: _code(vocabulary, what, entry[what])
+        for what in ("category", "subcategory", "status", "priority")
+        if entry.get(what)
+    }
+    at = now - max(_length("history", entry.get("ago", "1h")), timedelta())
+    return Past(
+        f"past-{number}", at, acknowledged=bool(entry.get("acknowledged")), order=str(entry.get("order", "")), **codes
+    )
 
 
 def _failures(trial: Trial, decision: Decision, company: Company, vocabulary: Vocabulary) -> Iterator[Failure]:
@@ -287,7 +391,7 @@ def _failures(trial: Trial, decision: Decision, company: Company, vocabulary: Vo
 def _compare(name: str, expected: Any, decision: Decision, company: Company) -> tuple[Any, bool]:
     found = outcome(decision, company, name)
     match name:
-        case "tags" | "fired":
+        case "tags" | "fired" | "shadow":
             return found, set(_list(expected)) <= set(found)
         case "no_tags" | "not_fired":
             return found, set(_list(expected)).isdisjoint(found)
@@ -362,6 +466,7 @@ _OUTCOMES: Mapping[str, Callable[[Decision, Company, Ticket], Any]] = {
     "tags": lambda _d, _c, t: t.tags,
     "no_tags": lambda _d, _c, t: t.tags,
     "fired": lambda d, _c, _t: _names(d),
+    "shadow": lambda d, _c, _t: _names(d, mode="shadow"),
     "not_fired": lambda d, _c, _t: _names(d),
     "fired_exactly": lambda d, _c, _t: _names(d, rows=False),
     "acknowledged": _template,
@@ -374,7 +479,7 @@ _OUTCOMES: Mapping[str, Callable[[Decision, Company, Ticket], Any]] = {
 }
 
 
-def _names(decision: Decision, rows: bool = True) -> list[str]:
-    """Rules that fired; a row of a `first` also by the name of the whole."""
-    fired = [f.rule for f in decision.fired]
+def _names(decision: Decision, rows: bool = True, mode: str = "live") -> list[str]:
+    """Rules that fired, or would have in shadow; a row of a `first` or `table` also by the name of the whole."""
+    fired = [f.rule for f in decision.fired if f.mode == mode]
     return [*fired, *(name.rpartition("/")[0] for name in fired if "/" in name)] if rows else fired

@@ -107,7 +107,7 @@ def _check(reading: Reading, at: Place) -> None:
 
 def _check_fact(reading: Reading, at: Place, key: str) -> None:
     field = facts.known(key, reading.vocabulary)
-    elsewhere = key in (*conditions.SAYS, "history") or (field is not None and not _is_kept(field.name))
+    elsewhere = key in (*conditions.SAYS, *conditions.SUGAR) or (field is not None and not _is_kept(field.name))
     if elsewhere:
         hint = "known: " + ", ".join(kept(reading.vocabulary))
         reading.fault_key(at, "not-kept", f"a view cannot look at {key!r}: it is not kept with a ticket", hint)

@@ -46,6 +46,8 @@ CHANNELS = (
     "email", "form", "chat", "app", "api", "import", "telegram", "sms", "whatsapp", "messenger", "instagram",
     "wechat", "wecom", "feishu", "dingtalk", "line", "slack", "discord", "voice",
 )  # fmt: skip
+TASK_STATUSES = ("open", "doing", "done", "cancelled")
+VERDICTS = ("approved", "rejected")
 INTENTS = ("urge", "human", "thanks", "cancel")
 TRIGGERS = (
     "ticket.created", "message.received", "message.completed", "ticket.updated", "task.updated", "agent.replied",
@@ -65,7 +67,12 @@ class Vocabulary:
     tiers: Mapping[str, Labels] = field(default_factory=lambda: {"normal": {"zh": "普通", "en": "Normal"}})
     types: Mapping[str, Labels] = field(default_factory=dict)
     fields: Mapping[str, Labels] = field(default_factory=dict)  # custom fields of all ticket types
+    field_kinds: Mapping[str, str] = field(default_factory=dict)  # of custom fields that are no mere text
+    field_choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of custom fields with a closed set
     policies: Mapping[str, Labels] = field(default_factory=dict)
+    milestones: frozenset[str] = frozenset()  # of all policies
+    campaigns: Mapping[str, Labels] = field(default_factory=dict)
+    outside: Mapping[str, str] = field(default_factory=dict)  # look-ups there are, and the kind of their answer
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     templates: Mapping[str, frozenset[str]] = field(default_factory=dict)  # name -> languages it exists in
     targets: frozenset[str] | None = None
@@ -84,6 +91,10 @@ class Vocabulary:
             "tier": self.tiers,
             "type": self.types,
             "policy": self.policies,
+            "campaign": self.campaigns,
+            "milestone": _unlabelled(sorted(self.milestones)),
+            "task_status": _unlabelled(TASK_STATUSES),
+            "verdict": _unlabelled(VERDICTS),
             "priority": PRIORITIES,
             "status": STATUSES,
             "sentiment": SENTIMENTS,
@@ -93,7 +104,7 @@ class Vocabulary:
             "intent": _unlabelled(INTENTS),
             "direction": _unlabelled(("in", "out")),
             "author": _unlabelled(("customer", "agent", "system", "bot")),
-        }
+        } | {f"custom.{name}": _unlabelled(codes) for name, codes in self.field_choices.items()}
 
     @cached_property
     def all_subcategories(self) -> Mapping[str, Labels]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from engine import company, views
+from engine import company, table, views
 from gateway.settings import Configured
 from normalizer.errors import ConfigError, Where
 
@@ -61,6 +61,11 @@ class Bundle:
     def texts(self, folder: str, ending: str) -> dict[str, str]:
         """Texts right in a folder, by the place of each."""
         return {self.place(name): self.text(name) for name in self.within(folder, ending)}
+
+    def rulebooks(self) -> dict[str, str]:
+        """The rulebooks, and the tables that stand beside them, by the place of each. Raises ConfigError."""
+        sheets = {self.place(name): self.files[name] for name in self.within(RULES, table.ENDING)}
+        return self.texts(RULES, ".yaml") | {place: table.text(raw, place) for place, raw in sheets.items()}
 
     def within(self, folder: str, ending: str) -> Iterator[str]:
         for name in sorted(self.files):

@@ -121,7 +121,7 @@ def stood_on(configured: Configured, bundle: Bundle) -> Ground:
     """What the rulebooks of a bundle are checked against. Raises ConfigError."""
     settings = configured.settings
     cues = taxonomy.of(marked.read(*_config(bundle, "taxonomy.yaml")))
-    texts = {name: _config(bundle, name)[0] for name in companies.FILES}
+    texts = {name: _config(bundle, name)[0] for name in companies.FILES if bundles.CONFIG + name in bundle.files}
     known = companies.company(texts, settings.time_zone, settings.company)
     templates = read_templates(bundle.texts(bundles.TEMPLATES, ".liquid"))
     helpdesks = frozenset(str(raw.get("name", "")) for raw in settings.helpdesks)
@@ -139,7 +139,7 @@ def _made(configured: Configured, bundle: Bundle, known: Mapping[Account, Connec
     base = stood_on(configured, bundle)
     accounts = connectors(configured) if known is None else known
     shown = views.load(*_config(bundle, views.FILE), base.vocabulary, tuple(ROLES))
-    ruleset = rulebook.load(bundle.texts(bundles.RULES, ".yaml"), base.vocabulary)
+    ruleset = rulebook.load(bundle.rulebooks(), base.vocabulary)
     return Mind(
         configured=configured,
         bundle=bundle,
@@ -160,8 +160,8 @@ def _config(bundle: Bundle, name: str) -> tuple[str, str]:
 
 
 def rulebooks(folder: Path) -> dict[str, str]:
-    """Every rulebook of a folder by its path. Raises ConfigError if there is none."""
-    return bundles.of_rules(folder).texts(bundles.RULES, ".yaml")
+    """Every rulebook of a folder, and the tables beside them, by path. Raises ConfigError if there is none."""
+    return bundles.of_rules(folder).rulebooks()
 
 
 def connectors(configured: Configured) -> Mapping[Account, Connector]:
@@ -198,6 +198,8 @@ def _vocabulary(cues: taxonomy.Taxonomy, company: Company, templates: Templates,
         types=known["types"],
         fields=known["fields"],
         policies=known["policies"],
+        campaigns=known["campaigns"],
+        **company.kinds,
     )
 
 

@@ -62,7 +62,7 @@ def everything_wrong(present: Mind, bundle: Bundle) -> tuple[Finding, ...]:
     """All findings in the rulebooks, where what they stand on is well."""
     try:
         base = stood_on(present.configured, bundle)
-        return tuple(rulebook.findings(bundle.texts(bundles.RULES, ".yaml"), base.vocabulary))
+        return tuple(rulebook.findings(bundle.rulebooks(), base.vocabulary))
     except ConfigError:
         return ()
 

@@ -362,6 +362,8 @@ class Ticket:
     solution: str = ""
     urge_count: int = 0
     last_urged_at: datetime | None = None
+    last_customer_at: datetime | None = None  # when the customer last said something
+    last_agent_at: datetime | None = None  # when we last answered in words of our own
     reopen_count: int = 0
     review: Review | None = None
     related: tuple[Related, ...] = ()

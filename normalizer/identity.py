@@ -64,6 +64,18 @@ def _phone(raw: str, region: str) -> str | None:
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
+@lru_cache(maxsize=4096)
+def country(number: str) -> str | None:
+    """The country of a phone number in its international form (+86...): CN, US, ...; None if that cannot be told."""
+    import phonenumbers  # 120 ms to load
+
+    try:
+        code = phonenumbers.region_code_for_number(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException:
+        return None
+    return str(code) if code else None
+
+
 def identity(address: Address, proven_by: str = "") -> Identity:
     """What a contact is known by: the address in its form for comparing."""
     match address.kind:

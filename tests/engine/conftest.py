@@ -40,6 +40,7 @@ def vocabulary(house: Company) -> Vocabulary:
         templates=templates(path.name for path in (ROOT / "rules" / "templates").iterdir()),
         targets=frozenset(["crm"]),
         **dict(house.labels),  # type: ignore[arg-type]
+        **dict(house.kinds),
     )  # fmt: skip
 
 

@@ -24,7 +24,10 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def fields() -> str:
     rows = [(f"`{f.name}`", f.choice or f.kind, "yes" if f.slot else "", f.en, f.zh) for f in FIELDS.values()]
-    rows += [(f"`{name}NAME`", "number" if name.startswith("load") else "text", "yes" if name in ("mark.", "custom.") else "", en, zh) for name, (zh, en) in OPEN_FIELDS.items()]  # fmt: skip
+    rows += [
+        (f"`{of.prefix}NAME`", of.kind, "yes" if prefix in ("mark.", "custom.") else "", of.en, of.zh)
+        for prefix, of in OPEN_FIELDS.items()
+    ]
     return table(("field", "kind or codes", "rules can change it", "what it is", "含义"), rows)
 
 
