@@ -506,32 +506,36 @@ def _overlaps(kind: Kind, wished: frozenset[Anything]) -> Check:
 
 
 def order(kind: Kind, value: Value) -> float | None:
-    """A value as the number it is compared by."""
+    """A value as the number it is compared by; None where comparing takes more, as with sums and days."""
     if kind == "rank":
         return RANKS.get(value) if isinstance(value, str) else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _compared(kind: Kind, value: Value) -> float | None:
     if kind == "amount":
         return found[0] if isinstance(value, str) and (found := facts.amount(value)) else None
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return order(kind, value)
 
 
 def _compares(kind: Kind, operator: str, wanted: Fact) -> Check:
     if operator == "between":
-        low, high = (order(kind, w) for w in wanted)  # type: ignore[union-attr]
+        low, high = (_compared(kind, w) for w in wanted)  # type: ignore[union-attr]
         assert low is not None
         assert high is not None
         if kind == "time" and low > high:  # 22:00 to 06:00 runs over midnight
-            return lambda found: (at := order(kind, found)) is not None and (at >= low or at <= high)
-        return lambda found: (at := order(kind, found)) is not None and low <= at <= high
-    bound = order(kind, wanted)
+            return lambda found: (at := _compared(kind, found)) is not None and (at >= low or at <= high)
+        return lambda found: (at := _compared(kind, found)) is not None and low <= at <= high
+    bound = _compared(kind, wanted)
     assert bound is not None
     match operator:
         case "at_least":
-            return lambda found: (at := order(kind, found)) is not None and at >= bound
+            return lambda found: (at := _compared(kind, found)) is not None and at >= bound
         case "within":  # of a length of time
-            return lambda found: (at := order(kind, found)) is not None and 0 <= at <= bound
+            return lambda found: (at := _compared(kind, found)) is not None and 0 <= at <= bound
         case "at_most":
-            return lambda found: (at := order(kind, found)) is not None and at <= bound
+            return lambda found: (at := _compared(kind, found)) is not None and at <= bound
         case "more_than" | "after":
-            return lambda found: (at := order(kind, found)) is not None and at > bound
+            return lambda found: (at := _compared(kind, found)) is not None and at > bound
         case _:
-            return lambda found: (at := order(kind, found)) is not None and at < bound
+            return lambda found: (at := _compared(kind, found)) is not None and at < bound

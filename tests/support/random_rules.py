@@ -34,6 +34,9 @@ TEXTS = ("", "RE: x", "Re: x", "parcel", "退款", "a@example.org", "example.org
 PATTERNS = ("^re", "(?i)re", "退+", "[0-9]{2}", "x$", "a|b|", "(a*)*b", ".")
 NUMBERS = (0, 1, 2, 3, 5, 20, 0.2, 0.5, 0.9, 1.0, -1, 100_000, 1e-7, 12345678901)
 TIMES = ("00:00", "09:30", "12:00", "18:00", "23:59")
+DATES = ("2026-03-04", "2026-03-05 00:30", "2026-10-02", "2026-11-11", "2025-12-31 23:59")
+AMOUNTS = ("100 CNY", "1000 CNY", "100 USD", "99.50 CNY")
+LENGTHS = ("0m", "30m", "2h", "2d", -5, 90)
 LANGUAGES = ("zh", "en", "zh-Hant", "EN-us", "fr")
 TRIGGERS = ("ticket.created", "message.received", "ticket.updated")
 LAYERS = ("base", "base", "campaign", "customer", "risk")
@@ -42,7 +45,20 @@ WRITTEN = (
     "category", "subcategory", "tags", "priority", "status", "type", "group", "assignee", "escalation_level",
     "review.needed", "category.confidence", *(f"mark.{name}" for name in MARKS), "custom.model",
 )  # fmt: skip
-OPEN = ("extracted.order_number", "extracted.phone", "contact.attributes.product", "load.group.senior")
+OPEN = (
+    "extracted.order_number",
+    "extracted.phone",
+    "extracted.amount",
+    "custom.purchased_on",
+    "age.custom.purchased_on",
+    "since.created",
+    "changed.status",
+    "changed.priority.to",
+    "sla.first_response.left",
+    "load.on_shift.senior",
+    "contact.attributes.product",
+    "load.group.senior",
+)
 
 
 def rulebook(dice: Dice, vocabulary: Vocabulary, size: int = 9) -> Rules:
@@ -132,6 +148,12 @@ def _value(dice: Dice, field: Field, vocabulary: Vocabulary) -> Any:
             return dice.random() < 0.5
         case "time":
             return dice.choice(TIMES)
+        case "date":
+            return dice.choice(DATES)
+        case "amount":
+            return dice.choice(AMOUNTS)
+        case "duration":
+            return dice.choice(LENGTHS)
         case "language":
             return dice.choice(LANGUAGES)
         case "set":
@@ -154,6 +176,8 @@ _TAKES: Mapping[str, Callable[[Dice, Field, Vocabulary], Any]] = {
     "list": _listed,
     "flag": lambda dice, _f, _v: dice.random() < 0.5,
     "pattern": lambda dice, _f, _v: dice.choice(PATTERNS),
+    "some": lambda dice, _f, _v: dice.choice((dice.choice(TEXTS[1:]), list(dice.sample(TEXTS[1:], 2)))),
+    "length": lambda dice, _f, _v: dice.choice(LENGTHS[:4]),
 }
 
 
@@ -201,10 +225,13 @@ def ticket(dice: Dice, vocabulary: Vocabulary) -> dict[str, Any]:
         "priority": lambda: dice.choice(("low", "high", "urgent")),
         "status": lambda: dice.choice(("open", "solved")),
         "type": lambda: dice.choice(("repair", "request")),
-        "custom": lambda: {"model": dice.choice(MARKED)},
+        "custom": lambda: {"model": dice.choice(MARKED), "purchased_on": dice.choice((*DATES, "unknown"))},
+        "since": lambda: {"created": dice.choice(LENGTHS[:4])},
+        "changed": lambda: {"status": ["open", "solved"], "priority": ["low", "high"]},
+        "sla": lambda: {"first_response": {"left": dice.choice(("30m", "-5m", "2h"))}},
         "sentiment": lambda: dice.choice(list(vocabulary.choices["sentiment"])),
         "intents": lambda: _some(dice, list(vocabulary.choices["intent"])),
-        "extracted": lambda: {"order_number": dice.choice(TEXTS[1:])},
+        "extracted": lambda: {"order_number": dice.choice(TEXTS[1:]), "amount": dice.choice(AMOUNTS)},
         "group": lambda: "senior",
         "subject": lambda: dice.choice(TEXTS),
         "kind": lambda: dice.choice(list(vocabulary.choices["kind"])),
