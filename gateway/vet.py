@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from engine import rulebook
 from engine.reading import Finding
 from engine.trial import Failure, run_tests, trials
-from gateway import bundle as bundles
 from gateway.bundle import Bundle
 from gateway.mind import Mind, stood_on
 from normalizer.errors import ConfigError, TicketgateError
