@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from gateway import cli_rulesets  # noqa: F401 - its commands are rules_app's
 from gateway.cli_people import audit_app, users_app
 from gateway.cli_rules import rules_app
 from gateway.command import Config, Json, Lang, Limit, configured, now, whose, with_store

@@ -59,9 +59,10 @@ class LiveRules:
         return self.mind.configured.settings.rules.source == "files"
 
     async def begin(self) -> None:
-        """Note what this process starts with: it is live."""
-        live = await self.sets.put_live(self.mind.bundle, FILES, "start") if self.by_files else await self.sets.live()
-        self._seq = live.seq if live else 0
+        """Note what this process starts with, if that is to be live: the folder's set, or the first one of a store."""
+        live = None if self.by_files else await self.sets.live()
+        live = live or await self.sets.put_live(self.mind.bundle, FILES, "start")
+        self._seq = live.seq
 
     async def follow(self) -> None:
         """Look for a changed set, until cancelled."""

@@ -14,7 +14,7 @@ from gateway.crypto import KeyRing, new_key, write_key
 from gateway.house import House
 from gateway.log import log
 from gateway.mind import Mind
-from gateway.rulesets import FILES, RuleSets
+from gateway.rulesets import RuleSets
 from gateway.settings import Configured
 from gateway.store.store import Store
 from gateway.store.work import Limits
@@ -47,9 +47,7 @@ async def live_mind(configured: Configured, store: Store, clock: Clock) -> Mind:
     sets = RuleSets(store, clock)
     if live := await sets.live():
         return mind.read(configured, await sets.bundle(live.sha, Bundle({})))
-    made = mind.read(configured)
-    await sets.put_live(made.bundle, FILES, "first start")
-    return made
+    return mind.read(configured)
 
 
 async def open_store(configured: Configured) -> Store:

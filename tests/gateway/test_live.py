@@ -156,7 +156,7 @@ async def test_what_is_put_live_every_process_follows_and_it_can_be_taken_back(b
         assert told == [
             ("person:wang", "it flooded the night shift", first.sha),
             ("person:li", "zeppelins matter", changed.sha),
-            ("files", "first start", first.sha),
+            ("files", "start", first.sha),
         ]
         assert ("person:li", "rules.live") in await audited(house)
         with pytest.raises(Rejected, match="meanwhile"):
