@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import Field
 
 from connectors.base import AccountSettings, where
+from connectors.mail_keys import SEPARATOR, bare, keyed, keys
 from connectors.mail_out import LOOP, Postbox, Relay, compose
 from normalizer.addresses import address_list
 from normalizer.canon import Envelope, Kind, Message, Reply, Sent, digest
@@ -25,6 +26,7 @@ from normalizer.errors import ConfigError, Refused
 from normalizer.identity import email_address
 from normalizer.mime import message
 
+_KEY_PLACE = re.compile(r"[+=_.-]*\{key\}")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _MESSAGE_ID = re.compile(rb"^message-id:\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
 _LOOP = re.compile(rb"^%b:\s*(\S+)" % LOOP.encode(), re.IGNORECASE | re.MULTILINE)
@@ -41,7 +43,12 @@ class MailSettings(AccountSettings):
     relay: Relay | None = None  # none: this account only receives
     sender: str = ""  # replies come from here; the first address if empty
     sender_name: str = ""
-    bounces: str = ""  # MAIL FROM of replies; empty: <>, so that nobody answers them (RFC 3834 3.3)
+    # MAIL FROM of replies; empty: <> of acknowledgements, so that nobody answers them (RFC 3834 3.3), and the sender of
+    # what people write. With {key} in it, what comes back finds its ticket: bounces+{key}@example.com
+    bounces: str = ""
+    # Between our address and the ticket's key in Reply-To; empty: no keys. Without a word of it: + where mail comes in
+    # by a door of ours, none elsewhere, since not every server takes support+anything@ for support@.
+    reply_key: str | None = Field(default=None, pattern=f"^{SEPARATOR}$")
 
 
 class MailAccount:
@@ -54,8 +61,9 @@ class MailAccount:
         self.addresses = frozenset(map(email_address, settings.addresses))
         self.sender = settings.sender or next((a for a in settings.addresses if not a.startswith("*")), "")
         self._named = self.addresses | frozenset(map(email_address, settings.aliases))
-        self._own = self._named | {email_address(one) for one in (self.sender, settings.bounces) if one}
+        self._own = self._named | {email_address(one) for one in (self.sender, self._bounces("")) if one}
         self._exact = frozenset(one for one in self._own if not one.startswith("*"))  # colleagues share the domain
+        self.separator = self._separator()
         self._domains = {address.rpartition("@")[2] for address in (*self.addresses, email_address(self.sender))}
         self._trusted = frozenset(name.lower() for name in settings.trusted_authserv)
         self._postbox = self._opened(settings.relay)
@@ -66,7 +74,23 @@ class MailAccount:
         return Postbox(relay, where(self.settings, "relay")) if relay else None
 
     def knows(self, recipient: str) -> bool:
-        return matches(self.addresses, recipient)
+        return matches(self.addresses, recipient) or matches(self.addresses, bare(recipient, self.separator))
+
+    def _separator(self) -> str:
+        """Between an address and its key; `door` is how mail comes in by SMTP."""
+        usual = "+" if getattr(self.settings, "door", None) else ""
+        return usual if self.settings.reply_key is None else str(self.settings.reply_key)
+
+    def _bounces(self, key: str) -> str:
+        """MAIL FROM of what is about the ticket with this key."""
+        bounces = str(self.settings.bounces)
+        return bounces.replace("{key}", key) if key else _KEY_PLACE.sub("", bounces)
+
+    @property
+    def _answered_at(self) -> str:
+        """Where answers come in: at the sender's address, if that is one of ours; else at the first there is."""
+        named = (one for one in self.settings.addresses if not one.startswith("*"))
+        return self.sender if matches(self.addresses, self.sender) else next(named, self.sender)
 
     @property
     def sends(self) -> bool:
@@ -76,7 +100,7 @@ class MailAccount:
         return matches(self._exact, address)
 
     def owns(self, address: str) -> bool:
-        return matches(self._own, address)
+        return matches(self._own, address) or matches(self._own, bare(address, self.separator))
 
     def parse(self, envelope: Envelope) -> Sequence[Message]:
         return [self.read(envelope, envelope.body)]
@@ -102,9 +126,13 @@ class MailAccount:
         if self._ours(raw) or self._named_by_us(mail.external_id):
             return replace(mail, kind=Kind.LOOP, answerable=False)
         # RFC 3834 2: no answer to mail that names us neither in To nor in Cc.
-        named = any(matches(self._named, address.address) for address in (*mail.to, *mail.cc))
+        to = [address.address for address in (*mail.to, *mail.cc)]
+        named = any(matches(self._named, one) or matches(self._named, bare(one, self.separator)) for one in to)
         proven = mail.proven or self._relayed(envelope.transport.get("remote", ""))
-        return replace(mail, proven=proven, answerable=mail.answerable and named)
+        ours = [one for one in (*envelope.transport.get("rcpt_to", "").split(), *to) if self.owns(one)]
+        return replace(
+            mail, proven=proven, answerable=mail.answerable and named, reply_keys=keys(ours, self.separator or "+")
+        )
 
     def _relayed(self, remote: str) -> bool:
         with suppress(ValueError):
@@ -124,8 +152,10 @@ class MailAccount:
     async def send(self, reply: Reply, now: datetime) -> Sent:
         if self._postbox is None:
             raise Refused(f"account {self.settings.account} has no relay to send by")
-        mail = compose(reply, self.sender, self.settings.sender_name, now)
-        await self._postbox.deliver(mail, self.settings.bounces)
+        answers = keyed(self._answered_at, reply.key, self.separator)
+        mail = compose(reply, self.sender, self.settings.sender_name, now, answers)
+        bounces = self._bounces(reply.key) or ("" if reply.automatic else self.sender)
+        await self._postbox.deliver(mail, bounces)
         return Sent(external_id=str(mail["Message-ID"]).strip("<>"))
 
     async def close(self) -> None:

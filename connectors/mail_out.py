@@ -57,13 +57,15 @@ class ReplyPolicy(EmailPolicy):
 POLICY = ReplyPolicy(linesep="\r\n", cte_type="7bit")
 
 
-def compose(reply: Reply, sender: str, sender_name: str, now: datetime) -> EmailMessage:
+def compose(reply: Reply, sender: str, sender_name: str, now: datetime, answers: str = "") -> EmailMessage:
     """The mail of a reply. The same on every attempt but for its date. Raises Refused if nobody can be written to."""
     try:
         origin, recipient = _address(sender, sender_name), _address(reply.to.address, reply.to.name)
         international = not (origin.addr_spec + recipient.addr_spec).isascii()
         mail = EmailMessage(policy=POLICY.clone(utf8=True) if international else POLICY)
         mail["From"], mail["To"] = origin, recipient
+        if answers and answers != sender:
+            mail["Reply-To"] = _address(answers, sender_name)
     except (ValueError, IndexError, MessageError) as error:
         raise Refused(f"not an address to write to: {type(error).__name__}") from None
     mail["Subject"] = " ".join(reply.subject.split())

@@ -74,6 +74,8 @@ class Case:
     task: Work | None = None  # that changed
     feedback: Feedback | None = None
     outside: Mapping[str, Fact] = field(default_factory=dict)  # what was looked up elsewhere before deciding, by name
+    placed_by: str = ""  # what led the message to its ticket: one of thread.BY
+    throttled: str = ""  # which limit an acknowledgement would overstep: one of acknowledgement.THROTTLES
 
     @computed_field  # type: ignore[prop-decorator]
     @property

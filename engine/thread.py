@@ -4,9 +4,9 @@
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from engine.decision import Past, Trigger
 from normalizer.canon import (
@@ -27,6 +27,9 @@ from normalizer.identity import identity
 SPEAKING = frozenset((Kind.MESSAGE, Kind.EDIT, Kind.POSTBACK, Kind.CALL, Kind.RECORDING))  # a customer says something
 ENDED = frozenset((Status.CLOSED, Status.MERGED))  # nothing is added to these; a new ticket follows them up
 SUBJECT = 40  # characters of the words a subject is made of
+REOPENS = timedelta(days=7)  # how long after it was closed a ticket takes what answers it
+BOUNCED = "bounced"  # the tag of a ticket whose customer our mail does not reach
+LINKED = 3  # at most so many tickets that a message names and may not join
 
 _NUMBER = re.compile(r"(?<!\d)20\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3,12}(?!\d)")
 _BREAK = re.compile(r"[\n。！？!?；;]")
@@ -44,13 +47,16 @@ class Wanted:
     ticket: str = ""  # news about this very ticket; then Found.contact is the ticket's
     own: str = ""  # what the channel calls the message itself
     scope: tuple[str, str] = ("email", "")  # channel, and within it what external ids are unique in
+    keys: tuple[str, ...] = ()  # NUMBER-MAC, of the addresses it was written to
+    returned: tuple[str, ...] = ()  # Message-IDs that stand in a bounce
+    bounced: tuple[Identity, ...] = ()  # whom the bounce says our mail did not reach
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """What was there. `by_*` map what was asked to the ticket's id; `tickets` holds each of them once.
 
-    An id that messages of several tickets bear (broken senders repeat theirs) names only a ticket in which the sender
+    An id that messages of several tickets bear (broken senders repeat theirs) names the latest in which the sender
     takes part; so does a thread that is named by an id which another message bore before this one.
     """
 
@@ -60,7 +66,10 @@ class Found:
     by_message_id: Mapping[str, str] = field(default_factory=dict)
     by_number: Mapping[str, str] = field(default_factory=dict)
     by_thread: str = ""
-    participants: Mapping[str, tuple[Identity, ...]] = field(default_factory=dict)  # of tickets found by number
+    by_key: str = ""  # of an address with a key that is right
+    takes_part: frozenset[str] = frozenset()  # tickets found in which the sender wrote before, or was written to
+    by_bounce: str = ""  # whose mail of ours came back, if it went to whom the bounce names
+    owners: Mapping[str, Contact] = field(default_factory=dict)  # of the ticket by_bounce
     history: tuple[Past, ...] = ()  # the contact's tickets of the last 90 days, oldest first
     load: Mapping[str, int] = field(default_factory=dict)  # open tickets by "group:NAME" and "agent:NAME"
     previous: Mapping[str, str] = field(default_factory=dict)  # ticket id to the hash of its latest decision
@@ -85,15 +94,21 @@ def merged_into(ticket: Ticket) -> str:
 class Placed:
     """A message in its place: the ticket as it stands before any rule, its contact, and what this triggers."""
 
-    trigger: Trigger  # ticket.created or message.received
+    trigger: Trigger  # ticket.created, message.received or contact.bounced
     ticket: Ticket
     contact: Contact
     is_new: bool
+    by: str = ""  # what it was placed by, one of BY
+
+
+# What a message was placed by, surest first; the last two made a new ticket.
+BY = ("key", "in_reply_to", "references", "conversation", "number", "bounce", "ended", "stranger")
 
 
 def lookups(message: Message) -> Wanted:
     """What to look for before this message can be placed."""
     answers = (message.in_reply_to, *reversed(message.references))
+    returned = message.returned if message.kind is Kind.BOUNCE else None
     return Wanted(
         message=message.id,
         identities=identities(message),
@@ -102,6 +117,9 @@ def lookups(message: Message) -> Wanted:
         thread=_thread(message),
         own=message.external_id,
         scope=(message.channel, message.scope),
+        keys=message.reply_keys,
+        returned=returned.of if returned else (),
+        bounced=tuple(map(identity, returned.recipients)) if returned else (),
     )
 
 
@@ -118,34 +136,88 @@ def _thread(message: Message) -> tuple[str, str, str, str] | None:
     return (message.channel, message.connector, message.account, message.thread_key)
 
 
-def place(message: Message, found: Found, now: datetime) -> Placed:
+def place(message: Message, found: Found, now: datetime, reopens: timedelta = REOPENS) -> Placed:
     """The message in its place. `now` is the moment of a new ticket; whatever else is there comes from what was found.
 
-    An open ticket that the message answers takes it; of closed ones a new ticket becomes the follow-up.
+    An open ticket that the message answers takes it, and one that was closed no longer than `reopens` ago is opened
+    again; of others a new ticket becomes the follow-up. Mail joins a ticket only by the key of its address or from
+    somebody who takes part: Message-IDs leak and numbers can be guessed. From a stranger it is a new ticket that is
+    linked to those it names.
     """
+    if message.kind is Kind.BOUNCE and (ticket := found.tickets.get(found.by_bounce)):
+        return _bounced(message, found.standing(ticket), found)
     contact = _contact(message, found.contact)
-    answered = [found.standing(ticket) for ticket in _answered(message, found)]
-    current = next((ticket for ticket in answered if ticket.status.value not in ENDED), None)
+    named = list(_named(message, found))
+    joined = [(found.standing(ticket), by) for ticket, by, joins in named if joins]
+    current = next((one for one in joined if _takes(one[0], now, reopens)), None)
     if current is not None:
-        return Placed("message.received", _continued(current, message, now), contact, False)
-    return Placed("ticket.created", _opened(message, contact, now, answered[0] if answered else None), contact, True)
+        ticket, by = current
+        return Placed("message.received", _continued(ticket, message, now), contact, False, by)
+    links = _links(
+        [ticket for ticket, _ in joined], [found.standing(ticket) for ticket, _, joins in named if not joins]
+    )
+    by = "ended" if joined else "stranger" if named else ""
+    return Placed("ticket.created", _opened(message, contact, now, links), contact, True, by)
 
 
-def _answered(message: Message, found: Found) -> Iterator[Ticket]:
-    """The tickets this may belong to, surest first: In-Reply-To, References from the end, conversation, number."""
+def _takes(ticket: Ticket, now: datetime, reopens: timedelta) -> bool:
+    """Whether something can be added: it is open, or was closed a short while ago."""
+    if ticket.status.value not in ENDED:
+        return True
+    return ticket.status.value == Status.CLOSED and ticket.closed_at is not None and now - ticket.closed_at < reopens
+
+
+def _links(ended: list[Ticket], strange: list[Ticket]) -> tuple[Related, ...]:
+    """A new ticket follows the ticket its sender took part in; others it names have to do with it, no more is known."""
+    follows = [Related("follow_up_of", ticket.id) for ticket in ended[:1]]
+    others = dict.fromkeys(ticket.id for ticket in strange if ticket.id not in {one.id for one in follows})
+    return (*follows, *(Related("related", id) for id in list(others)[:LINKED]))
+
+
+def _named(message: Message, found: Found) -> Iterator[tuple[Ticket, str, bool]]:
+    """The tickets this names, surest first, each once: by what, and whether it may join it."""
     wanted = lookups(message)
-    ids = [found.by_message_id.get(answer, "") for answer in wanted.message_ids]
-    ids.append(found.by_thread)
-    ids.extend(id for number in wanted.numbers if _takes_part(id := found.by_number.get(number, ""), wanted, found))
-    for id in dict.fromkeys(ids):
-        if id in found.tickets:
-            yield found.tickets[id]
+    ids = [(found.by_message_id.get(answer, ""), answer) for answer in wanted.message_ids]
+    told = [(found.by_key, "key")]
+    told += [(ticket, "in_reply_to" if answer == message.in_reply_to else "references") for ticket, answer in ids]
+    told.append((found.by_thread, "conversation"))
+    told += [(found.by_number.get(number, ""), "number") for number in wanted.numbers]
+    named: dict[str, str] = {}
+    for ticket, by in told:
+        if ticket in found.tickets:
+            named.setdefault(ticket, by)
+    for ticket, by in named.items():
+        yield found.tickets[ticket], by, _joins(message, ticket, by, found)
 
 
-def _takes_part(ticket: str, wanted: Wanted, found: Found) -> bool:
-    """A number can be guessed, so it counts only from somebody who takes part in that ticket."""
-    known = {(i.kind, i.value) for i in found.participants.get(ticket, ())}
-    return any((i.kind, i.value) in known for i in wanted.identities)
+def _joins(message: Message, ticket: str, by: str, found: Found) -> bool:
+    """Whether what names the ticket is enough. Chat services vouch for their conversations, mail for nothing."""
+    vouched = message.channel != "email" and by != "number"
+    return by == "key" or vouched or ticket in found.takes_part
+
+
+def _bounced(message: Message, ticket: Ticket, found: Found) -> Placed:
+    """News that mail of ours did not arrive: the address is marked, and the ticket, unless it may still arrive."""
+    told, contact = message.returned, found.owners[found.by_bounce]
+    if told is None or not told.final:
+        return Placed("message.received", ticket, contact, False, "bounce")
+    gone = {(one.kind, one.value) for one in map(identity, told.recipients)}
+    return Placed("contact.bounced", marked_bounced(ticket), unreachable(contact, gone, told.status), False, "bounce")
+
+
+def marked_bounced(ticket: Ticket) -> Ticket:
+    return replace(ticket, tags=tuple(sorted({*ticket.tags, BOUNCED})))
+
+
+def unreachable(contact: Contact, at: Collection[tuple[str, str]], status: str) -> Contact:
+    """The contact with these of its addresses marked; all mail addresses if none is named."""
+    marked = tuple(
+        replace(one, bouncing=status or "5.0.0")
+        if ((one.kind, one.value) in at if at else one.kind == "email")
+        else one
+        for one in contact.identities
+    )
+    return replace(contact, identities=marked)
 
 
 def _contact(message: Message, known: Contact | None) -> Contact:
@@ -154,23 +226,23 @@ def _contact(message: Message, known: Contact | None) -> Contact:
         known = Contact(id=digest("contact", said[0].kind, said[0].value))
     return replace(
         known,
-        identities=_together(known.identities, said),
+        identities=_together(known.identities, said, heard=message.channel == "email" and message.kind in SPEAKING),
         name=known.name or message.claims.get("name", "") or message.sender.name,
         locale=known.locale or message.understanding.language,
     )
 
 
-def _together(known: tuple[Identity, ...], said: tuple[Identity, ...]) -> tuple[Identity, ...]:
-    """Each identity once; what was proven once stays so."""
+def _together(known: tuple[Identity, ...], said: tuple[Identity, ...], *, heard: bool) -> tuple[Identity, ...]:
+    """Each identity once; what was proven once stays so, and who is heard from an address is there again."""
     merged = {(i.kind, i.value): i for i in known}
     for i in said:
-        old = merged.get((i.kind, i.value))
-        if old is None or (i.proven_by and not old.proven_by):
-            merged[i.kind, i.value] = i
+        old = merged.get((i.kind, i.value), i)
+        bouncing = "" if heard else old.bouncing
+        merged[i.kind, i.value] = replace(old, proven_by=old.proven_by or i.proven_by, bouncing=bouncing)
     return tuple(merged.values())
 
 
-def _opened(message: Message, contact: Contact, now: datetime, follows: Ticket | None) -> Ticket:
+def _opened(message: Message, contact: Contact, now: datetime, related: tuple[Related, ...]) -> Ticket:
     said: Understanding = message.understanding
     return Ticket(
         id=digest("ticket", message.id),
@@ -190,7 +262,7 @@ def _opened(message: Message, contact: Contact, now: datetime, follows: Ticket |
         custom=_custom(message),
         urge_count=int("urge" in said.intents),
         last_urged_at=message.received_at if "urge" in said.intents else None,
-        related=(Related("follow_up_of", follows.id),) if follows else (),
+        related=related,
         last_customer_at=message.received_at if _is_customer(message) else None,
     )
 
@@ -241,13 +313,13 @@ def _persons(derived: Derived | None) -> bool:
 
 
 def _woken(ticket: Ticket, said: Understanding) -> Ticket:
-    """A customer who writes again reopens what was solved (unless he only says thanks) and ends our waiting for him."""
+    """A customer who writes again reopens what was ended (unless he only says thanks) and ends our waiting for him."""
     if ticket.status.value == Status.WAITING_CUSTOMER:
         return replace(ticket, status=Derived(Status.OPEN, "channel"))
-    if ticket.status.value != Status.SOLVED or set(said.intents) == {"thanks"}:
+    if ticket.status.value not in (Status.SOLVED, Status.CLOSED) or set(said.intents) == {"thanks"}:
         return ticket
     reopened = Derived(Status.OPEN, "channel")
-    return replace(ticket, status=reopened, solved_at=None, reopen_count=ticket.reopen_count + 1)
+    return replace(ticket, status=reopened, solved_at=None, closed_at=None, reopen_count=ticket.reopen_count + 1)
 
 
 def _urged(ticket: Ticket, said: Understanding, at: datetime) -> Ticket:

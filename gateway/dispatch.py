@@ -6,6 +6,7 @@ Dispatch never decides. Its outcomes enter by the journal, like everything that 
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from connectors.base import Known
@@ -87,7 +88,7 @@ async def _send(house: House, owed: Owed, now: datetime) -> Sent:
             connector = house.mind.connectors.get((reply.connector, reply.account))
             if connector is None:
                 raise Refused(f"no account {reply.connector}/{reply.account} is configured any more")
-            return await connector.send(reply, now)
+            return await connector.send(replace(reply, key=house.store.reply_key(reply.ticket, reply.number)), now)
         case HandoverStep() as step:
             helpdesk = house.helpdesks.get(step.target)
             if helpdesk is None:

@@ -21,8 +21,8 @@ def masked(value: Any) -> Any:
             return {key: masked(part) for key, part in value.items()}
         case {"kind": str(kind), "address": str(address), **others}:
             return {**masked(others), "kind": kind, "address": mask(Address(kind, address))}
-        case {"kind": str(kind), "value": str(known), "proven_by": by}:
-            return {"kind": kind, "value": mask(Address(kind, known)), "proven_by": by}
+        case {"kind": str(kind), "value": str(known), "proven_by": by, **others}:
+            return {"kind": kind, "value": mask(Address(kind, known)), "proven_by": by, **others}
         case {"field": str(field), **others}:
             return {"field": field, **{key: _masked_fact(field, part) for key, part in others.items()}}
         case dict():

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from engine.decision import Acknowledge, Case, Decision, HandOver
-from engine.thread import Found, Placed, Wanted, lookups, place
+from engine.thread import REOPENS, Found, Placed, Wanted, lookups, place
 from gateway import acknowledge, metrics, notice
 from gateway.crypto import SealedError
 from gateway.faults import reach
@@ -54,6 +54,7 @@ class Reading:
     told: notice.Notice | None = None
     trouble: Exception | None = None  # once all messages are placed the envelope is put aside for this
     lost: int = 0
+    reopens: timedelta = REOPENS
 
     def wanted(self, share: int) -> list[Wanted]:
         return [self.told.wanted()] if self.told else [lookups(message) for message in self.messages[:share]]
@@ -210,7 +211,7 @@ def draft(reading: Reading, message: Message | None, found: Found, now: datetime
     last = len(reading.messages) == 1 and not reading.trouble
     if found.placed_before:
         return Draft(reading, message, found, None, last)
-    placed = place(message, found, now)
+    placed = place(message, found, now, reading.reopens)
     if placed.is_new and message.kind in NOT_A_REQUEST:
         return Draft(reading, message, found, None, last)
     return Draft(reading, message, found, placed, last)
@@ -284,6 +285,7 @@ def case(placed: Placed, message: Message | None, draft: Draft, now: datetime) -
         previous=found.previous.get(placed.ticket.id, ""),
         by=news.by if news else "",
         changed=news.changed if news else {},
+        placed_by=placed.by,
     )
 
 

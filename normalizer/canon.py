@@ -42,6 +42,7 @@ REASONS: Mapping[str, str] = {
     "unreadable": "No message can be made of these bytes.",
     "poison": "Processing failed repeatedly; set aside so that others go on.",
     # No failure: it was understood, nobody asks for anything in it, and it belongs to no ticket. Codes as in Kind.
+    "nothing": "It holds no message: an empty batch, or news of a kind that nobody says anything in.",
     "auto_reply": "An automatic reply, such as out of office.",
     "bounce": "Mail of ours, or in our name, came back.",
     "feedback_loop": "A provider reports that somebody marked mail as spam.",
@@ -225,6 +226,7 @@ class Message:
     in_reply_to: str = ""
     references: tuple[str, ...] = ()
     thread_key: str = ""
+    reply_keys: tuple[str, ...] = ()  # in an address of ours it was written to: NUMBER-MAC; only the store can check it
     returned: Returned | None = None  # of a bounce, a read receipt, a complaint
     subject: str = ""
     text: str = ""  # the visible words, what rules see
@@ -253,6 +255,7 @@ class Identity:
     kind: str
     value: str
     proven_by: str = ""
+    bouncing: str = ""  # the status mail to it came back with, until they write from there again
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +393,7 @@ class Reply:
     references: tuple[str, ...] = ()
     thread_key: str = ""
     automatic: bool = True
+    key: str = ""  # NUMBER-MAC: what a reply address of ours bears, so that an answer finds its ticket by any client
 
 
 @dataclass(frozen=True, slots=True)

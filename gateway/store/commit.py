@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from engine.facts import next_due
+from engine.thread import SPEAKING
 from gateway.crypto import Vault
 from gateway.store import claim as leases
 from gateway.store import feed, outbox, quarantine
@@ -26,6 +27,7 @@ from gateway.store.tables import (
     messages,
     numbers,
     participants,
+    parties,
     tallies,
     threads,
     tickets,
@@ -41,7 +43,10 @@ from gateway.store.words import (
     ticket_place,
 )
 from gateway.store.work import Limits, Outcome
-from normalizer.canon import Message, Ticket
+from normalizer import identity as known_by
+from normalizer.canon import Identity, Message, Ticket
+
+PARTIES = 100  # of one mail: a list of thousands is no conversation
 
 
 def commit(
@@ -183,9 +188,16 @@ class _Writing:
         took_part = {
             (self._seq(ticket), self.keys.seq_of[speaker])
             for _, message, ticket, speaker in self.said
-            if ticket and speaker and message.direction == "in"
+            if ticket and speaker and message.direction == "in" and message.kind in SPEAKING
         }
         _participants.run(self.connection, [{"ticket": t, "contact": c} for t, c in sorted(took_part)])
+        written_to = {
+            (self._seq(ticket), self.standing.digest(one))
+            for _, message, ticket, _ in self.said
+            if ticket and message.kind in SPEAKING
+            for one in parties_of(message)
+        }
+        _parties.run(self.connection, [{"ticket": t, "digest": d} for t, d in sorted(written_to)])
         followed = {
             thread(self.standing.vault, message): self._seq(ticket)
             for _, message, ticket, _ in self.said
@@ -267,6 +279,13 @@ class _Writing:
         _cancel.run(self.connection, cancelled)
 
 
+def parties_of(message: Message) -> Iterator[Identity]:
+    """Who takes part by this mail: who wrote it, and whom it was written to."""
+    if message.channel == "email":
+        people = (message.sender, *message.reply_to, *message.to, *message.cc)
+        yield from {known_by.identity(one): None for one in people[:PARTIES] if one.kind == "email" and one.address}
+
+
 def _follow(connection: Connection) -> Insert:
     statement = insert(connection, threads)
     return statement.on_conflict_do_update(index_elements=["digest"], set_={"ticket": statement.excluded.ticket})
@@ -293,6 +312,7 @@ def _shift(connection: Connection) -> Insert:
 _new_contacts, _new_tickets, _messages = Placed(contacts), Placed(tickets), Placed(messages)
 _decisions = Many(decisions.insert())
 _identities, _participants, _timers = insert_new(identities), insert_new(participants), insert_new(timers)
+_parties = insert_new(parties)
 _threads, _loads, _tallies = Many(_follow), Many(_shift), Many(_tally)
 # The columns to set are those of the rows given.
 _changed_contact = Many(update(contacts).where(contacts.c.seq == bindparam("of")))

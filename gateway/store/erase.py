@@ -29,6 +29,7 @@ from gateway.store.tables import (
     messages,
     outgoing,
     participants,
+    parties,
     quarantine,
     tickets,
     work,
@@ -47,6 +48,9 @@ def erase(connection: Connection, vault: Vault, contact: str, now: datetime) -> 
     search.forget(connection, vault, concerned)
     erasing.rewrite(row)
     search.remember(connection, vault, concerned)
+    known = connection.scalars(select(identities.c.digest).where(identities.c.contact == row.seq)).all()
+    for these in chunks(known):
+        connection.execute(delete(parties).where(one_of(parties.c.digest)), {"these": these})
     connection.execute(delete(identities).where(identities.c.contact == row.seq))
     return erasing.destroy_envelopes()
 

@@ -1,8 +1,9 @@
 """What must be known before messages can be placed, looked up for a whole batch at once."""
 
+import hmac
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +24,7 @@ from gateway.store.tables import (
     messages,
     outgoing,
     participants,
+    parties,
     threads,
     tickets,
 )  # fmt: skip
@@ -68,6 +70,11 @@ _took_part = (
     .where(one_of(tickets.c.id))
     .order_by(participants.c.contact)
 )
+_parties = (
+    select(parties.c.digest, tickets.c.id)
+    .join(tickets, tickets.c.seq == parties.c.ticket)
+    .where(one_of(parties.c.digest))
+)
 _loads = select(loads.c.whose, loads.c.open).where(loads.c.open > 0)
 
 _past = tickets.alias("past")
@@ -111,11 +118,12 @@ class _Search:
     def look(self, wanted: Sequence[Wanted], now: datetime) -> None:
         self.placed = {row.id for row in self._all(_placed, (one.message for one in wanted))}
         self.owners = self._pairs(_owners, (self._identity(i) for one in wanted for i in one.identities))
-        self.replied = self._replied({i for one in wanted for i in one.message_ids})
+        self.replied = self._replied({i for one in wanted for i in (*one.message_ids, *one.returned)})
         self.borne = self._borne(wanted)
-        self.numbered = self._pairs(_numbered, (number for one in wanted for number in one.numbers))
+        self.numbered = self._pairs(_numbered, (number for one in wanted for number in _numbers(one)))
         self.threads = self._pairs(_threads, (self._thread(one) for one in wanted if one.thread))
         self._tickets({one.ticket for one in wanted if one.ticket})
+        self._parties(wanted)
         self._contacts(wanted)
         self._history(wanted, now)
         self.loads = dict(self.connection.execute(_loads).all())
@@ -125,7 +133,8 @@ class _Search:
         by_message_id = {i: ticket for i in one.message_ids if (ticket := self._bearer(one, i, contact))}
         by_number = {number: self.numbered[number] for number in one.numbers if number in self.numbered}
         by_thread = self._by_thread(one, contact)
-        asked = {*by_message_id.values(), *by_number.values(), by_thread, one.ticket}
+        by_key, by_bounce = self._by_key(one), self._by_bounce(one)
+        asked = {*by_message_id.values(), *by_number.values(), by_thread, by_key, by_bounce, one.ticket}
         named = self._with_targets(asked & self.tickets.keys())
         return Found(
             placed_before=one.message in self.placed,
@@ -134,7 +143,10 @@ class _Search:
             by_message_id=by_message_id,
             by_number=by_number,
             by_thread=by_thread,
-            participants={ticket: self._identities(ticket) for ticket in by_number.values()},
+            by_key=by_key,
+            takes_part=frozenset(ticket for ticket in sorted(named) if self._takes_part(one, contact, ticket)),
+            by_bounce=by_bounce,
+            owners={by_bounce: self.contacts[self.tickets[by_bounce].contact]} if by_bounce else {},
             history=tuple(self.history.get(contact, ())) if contact else (),
             load=self.loads,
             previous={ticket: self.decided[ticket] for ticket in sorted(named) if self.decided[ticket]},
@@ -152,7 +164,7 @@ class _Search:
             return self.replied[external_id]
         tickets = self.borne.get(external(self.vault, one.scope, external_id), [])
         if len(tickets) > 1:
-            tickets = [ticket for ticket in tickets if contact in self.part[ticket]]
+            tickets = [ticket for ticket in tickets if self._takes_part(one, contact, ticket)]
         return tickets[-1] if tickets else ""
 
     def _by_thread(self, one: Wanted, contact: str | None) -> str:
@@ -162,8 +174,39 @@ class _Search:
         ticket, name = self.threads.get(self._thread(one), ""), one.thread[3]
         bearers = self.borne.get(external(self.vault, one.scope, name), [])
         if len(bearers) > 1 or (bearers and name == one.own):
-            return next((t for t in reversed([*bearers, ticket]) if contact in self.part[t]), "")
+            return next((t for t in reversed([*bearers, ticket]) if self._takes_part(one, contact, t)), "")
         return ticket
+
+    def _by_key(self, one: Wanted) -> str:
+        """The ticket whose key stands in an address: a stranger cannot make one, whoever holds one was given it."""
+        for key in one.keys:
+            number, _, mac = key.rpartition("-")
+            ticket = self.numbered.get(number, "")
+            if hmac.compare_digest(mac.encode(), reply_mac(self.vault, ticket).encode()) and ticket:
+                return ticket
+        return ""
+
+    def _by_bounce(self, one: Wanted) -> str:
+        """The ticket our mail was of that came back; to forge this one must know mail and address, and gains a mark."""
+        if not (one.returned or one.bounced):
+            return ""
+        if ticket := self._by_key(one):
+            return ticket
+        for ticket in (self.replied[i] for i in one.returned if i in self.replied):
+            if not one.bounced or any(ticket in self.party[self._identity(whom)] for whom in one.bounced):
+                return ticket
+        return ""
+
+    def _takes_part(self, one: Wanted, contact: str | None, ticket: str) -> bool:
+        """Whether the sender wrote in this ticket, or somebody who did wrote to them too."""
+        return contact in self.part[ticket] or any(ticket in self.party[self._identity(i)] for i in one.identities)
+
+    def _parties(self, wanted: Sequence[Wanted]) -> None:
+        """Of these senders, and whom bounces name: the tickets in which they are."""
+        asked = {self._identity(i) for one in wanted for i in (*one.identities, *one.bounced)}
+        self.party: dict[str, set[str]] = defaultdict(set)
+        for digest, ticket in self._all(_parties, asked):
+            self.party[digest].add(ticket)
 
     def _borne(self, wanted: Sequence[Wanted]) -> dict[str, list[str]]:
         """Tickets with a message of this id, by the id's digest, oldest message first."""
@@ -198,17 +241,11 @@ class _Search:
         return named
 
     def _contacts(self, wanted: Sequence[Wanted]) -> None:
-        for row in self._all(_took_part, self._questionable()):
+        for row in self._all(_took_part, self.tickets):
             self.part[row.ticket].append(row.contact)
-        guessed = {contact for ticket in self.numbered.values() for contact in self.part[ticket]}
-        rows = self._all(_contacts, {*self.owners.values(), *guessed, *(t.contact for t in self.tickets.values())})
+        rows = self._all(_contacts, {*self.owners.values(), *(t.contact for t in self.tickets.values())})
         self.keys.learn(rows)
         self.contacts: dict[str, Contact] = {row.id: self.keys.contact(row) for row in rows}
-
-    def _questionable(self) -> set[str]:
-        """Tickets that count only for who takes part: named by a number, or by an id that was used before."""
-        borne = (ticket for tickets in self.borne.values() for ticket in tickets)
-        return {*self.numbered.values(), *self.threads.values(), *borne}
 
     def _history(self, wanted: Sequence[Wanted], now: datetime) -> None:
         for these in chunks(contact for one in wanted if (contact := self._contact_of(one))):
@@ -227,9 +264,6 @@ class _Search:
                 for contact, pasts in self.history.items()
             }
 
-    def _identities(self, ticket: str) -> tuple[Identity, ...]:
-        return tuple(identity for contact in self.part[ticket] for identity in self.contacts[contact].identities)
-
     def _identity(self, identity: Identity) -> str:
         return self.vault.digest("identity", identity.kind, identity.value)
 
@@ -241,3 +275,13 @@ class _Search:
 
     def _pairs(self, statement: Any, these: Iterable[str]) -> dict[str, str]:
         return dict(tuple(row) for row in self._all(statement, these))
+
+
+def _numbers(one: Wanted) -> Iterator[str]:
+    yield from one.numbers
+    yield from (key.rpartition("-")[0] for key in one.keys)
+
+
+def reply_mac(vault: Vault, ticket: str) -> str:
+    """80 bits that only this installation can make of a ticket's id."""
+    return vault.digest("reply address", ticket)[:20]

@@ -52,7 +52,7 @@ from gateway.store.blobs import Blobs
 from gateway.store.commit import commit
 from gateway.store.database import Database
 from gateway.store.dialect import Record
-from gateway.store.find import find
+from gateway.store.find import find, reply_mac
 from gateway.store.journal import Arrival, journal
 from gateway.store.journal_page import journal_page, journalled
 from gateway.store.listing import Filters, Page
@@ -397,6 +397,10 @@ class Store:
     async def envelope(self, identity: str) -> Envelope | None:
         row = await self.database.read(partial(reads.envelope_row, identity=identity))
         return (await self.database.aside(lambda: self._opened(row)))[0] if row else None
+
+    def reply_key(self, ticket: str, number: str) -> str:
+        """What an address of ours bears so that mail to it finds this ticket: NUMBER-MAC."""
+        return f"{number}-{reply_mac(self.vault, ticket)}"
 
     async def status_of(self, envelope: str) -> Progress | None:
         """How far an envelope has come; None if there is no such."""

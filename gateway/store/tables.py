@@ -231,6 +231,26 @@ participants = _looked_up(
 )
 Index("participants_by_contact", participants.c.contact)
 
+# Keyed digests of the addresses that wrote in a ticket, or were written to by who did: they take part without being
+# contacts yet.
+parties = _looked_up("parties", _ref("ticket", "tickets", primary_key=True), Column("digest", Text, primary_key=True))
+Index("parties_by_digest", parties.c.digest)
+
+# Every acknowledgement that was owed, or would have been but for a limit: keyed digests of whom, where and in what.
+acknowledgements = Table(
+    "acknowledgements", metadata, _seq(),
+    Column("at", Instant, nullable=False),
+    Column("code", Text, nullable=False),  # the limit that kept it back; empty: it is owed
+    Column("address", Text, nullable=False),
+    Column("domain", Text, nullable=False),
+    Column("thread", Text, nullable=False),
+    Index("acknowledgements_by_at", "at", "code"),
+    Index("acknowledgements_by_address", "address", "at"),
+    Index("acknowledgements_by_domain", "domain", "at"),
+    Index("acknowledgements_by_thread", "thread", "at"),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
 decisions = Table(
     "decisions", metadata, _seq(),
     Column("hash", Text, nullable=False),

@@ -5,8 +5,24 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from engine.thread import Found, Placed, lookups, place
-from normalizer.canon import Address, Contact, Derived, Extracted, Identity, Kind, Message, Ticket, Understanding
+from normalizer.canon import (
+    Address,
+    Contact,
+    Derived,
+    Extracted,
+    Identity,
+    Kind,
+    Message,
+    Related,
+    Returned,
+    Ticket,
+    Understanding,
+)  # fmt: skip
 
 NOW = datetime(2026, 3, 4, 4, 0, tzinfo=UTC)
 NUMBER = "20260304001"
@@ -25,7 +41,14 @@ def opened(**changes: Any) -> Ticket:
 
 
 def found(ticket: Ticket, **changes: Any) -> Found:
-    return Found(tickets={ticket.id: ticket}, **changes)
+    return Found(tickets={ticket.id: ticket}, **{"takes_part": frozenset({ticket.id}), **changes})
+
+
+BOTH = frozenset({"t1", "t2"})
+
+
+def linked(placed: Placed) -> list[tuple[str, str]]:
+    return [(one.kind, one.id) for one in placed.ticket.related]
 
 
 def follow(ticket: Ticket, **said: Any) -> Placed:
@@ -92,18 +115,117 @@ def test_a_reference_further_up_and_the_conversation_find_it_too() -> None:
 
 def test_in_reply_to_is_surer_than_the_rest() -> None:
     near, far = opened(), replace(opened(), id="t2")
-    both = Found(tickets={"t1": near, "t2": far}, by_message_id={"<1@x>": "t2", "<2@x>": "t1"}, by_thread="t2")
+    both = Found(tickets={"t1": near, "t2": far}, by_message_id={"<1@x>": "t2", "<2@x>": "t1"}, by_thread="t2",
+                 takes_part=BOTH)  # fmt: skip
     assert place(message(in_reply_to="<2@x>", references=("<1@x>",)), both, NOW).ticket.id == "t1"
 
 
 def test_a_number_counts_only_from_somebody_who_takes_part() -> None:
     ticket, subject = opened(), f"Re: {NUMBER}"
     by_number: Mapping[str, str] = {NUMBER: "t1"}
-    mine = {"t1": (Identity("email", "li@example.org"),)}
-    others = {"t1": (Identity("email", "somebody@example.org"),)}
-    assert place(message(subject=subject), found(ticket, by_number=by_number, participants=mine), NOW).ticket.id == "t1"
-    assert place(message(subject=subject), found(ticket, by_number=by_number, participants=others), NOW).is_new
-    assert place(message(subject=subject), found(ticket, by_number=by_number), NOW).is_new
+    assert place(message(subject=subject), found(ticket, by_number=by_number), NOW).ticket.id == "t1"
+    stranger = place(message(subject=subject), found(ticket, by_number=by_number, takes_part=frozenset()), NOW)
+    assert (stranger.is_new, stranger.by, linked(stranger)) == (True, "stranger", [("related", "t1")])
+
+
+@pytest.mark.parametrize("channel", ["email", "telegram"])
+def test_message_ids_leak_so_they_count_in_mail_only_from_somebody_who_takes_part(channel: Any) -> None:
+    said = message(channel=channel, in_reply_to="<1@x>", references=("<0@x>", "<1@x>"), thread_key="<0@x>")
+    ids = {"<0@x>": "t1", "<1@x>": "t1"}
+    placed = place(said, found(opened(), by_message_id=ids, by_thread="t1", takes_part=frozenset()), NOW)
+    assert (placed.is_new, placed.by) == ((True, "stranger") if channel == "email" else (False, "in_reply_to"))
+
+
+def test_the_key_of_its_address_is_enough_from_anywhere() -> None:
+    placed = place(message(reply_keys=(f"{NUMBER}-aa",)), found(opened(), by_key="t1", takes_part=frozenset()), NOW)
+    assert (placed.is_new, placed.ticket.id, placed.by) == (False, "t1", "key")
+
+
+def test_of_two_tickets_the_one_its_sender_takes_part_in_is_joined_and_a_strangers_is_linked() -> None:
+    mine, other = opened(), replace(opened(), id="t2")
+    both = Found(
+        tickets={"t1": mine, "t2": other}, by_message_id={"<2@x>": "t2"}, by_number={NUMBER: "t1"},
+        takes_part=frozenset({"t1"}),
+    )  # fmt: skip
+    said = message(in_reply_to="<2@x>", subject=NUMBER)
+    assert place(said, both, NOW).ticket.id == "t1"
+    closed = replace(both, tickets={"t1": replace(mine, status=Derived("closed", "x")), "t2": other})
+    assert linked(place(said, closed, NOW)) == [("follow_up_of", "t1"), ("related", "t2")]
+
+
+def test_what_answers_a_merged_ticket_goes_to_the_one_it_was_merged_into() -> None:
+    merged = opened(status=Derived("merged", "person:li"), related=(Related("duplicate_of", "t2"),))
+    target = replace(opened(), id="t2")
+    both = Found(tickets={"t1": merged, "t2": target}, by_message_id={"<1@x>": "t1"}, takes_part=frozenset({"t1"}))
+    assert place(message(in_reply_to="<1@x>"), both, NOW).ticket.id == "t2"
+    strange = place(message(in_reply_to="<1@x>"), replace(both, takes_part=frozenset()), NOW)
+    assert (strange.is_new, linked(strange)) == (True, [("related", "t2")])
+
+
+@pytest.mark.parametrize(("days", "reopened"), [(6.9, True), (7.1, False)])
+def test_a_ticket_closed_lately_is_opened_again(days: float, reopened: bool) -> None:
+    closed = opened(status=Derived("closed", "person:li"), solved_at=NOW, closed_at=NOW - timedelta(days=days))
+    placed = follow(closed)
+    assert placed.is_new is not reopened
+    if reopened:
+        after = placed.ticket
+        assert (after.status.value, after.reopen_count, after.closed_at, after.solved_at) == ("open", 1, None, None)
+    assert follow(closed, intents=("thanks",)).ticket.status.value == ("closed" if reopened else "new")
+
+
+def bounce(**said: Any) -> Message:
+    return message(
+        kind=Kind.BOUNCE, external_id="<b@x>", sender=Address("email", "mailer-daemon@example.org"),
+        returned=Returned((Address("email", "Li@Example.org"),), "5.1.1", of=("1@x",), **said),
+    )  # fmt: skip
+
+
+def test_a_bounce_marks_the_address_and_the_ticket_until_its_owner_writes_again() -> None:
+    owner = Contact("c1", (Identity("email", "li@example.org"), Identity("email", "li@example.cn")))
+    placed = place(bounce(), found(opened(), by_bounce="t1", owners={"t1": owner}), NOW)
+    assert (placed.trigger, placed.is_new, placed.ticket.tags) == ("contact.bounced", False, ("bounced",))
+    assert [one.bouncing for one in placed.contact.identities] == ["5.1.1", ""]
+
+    form = replace(message(), channel="form")
+    assert place(form, Found(contact=placed.contact), NOW).contact.identities[0].bouncing == "5.1.1"
+    again = place(message(), Found(contact=placed.contact), NOW).contact
+    assert [one.bouncing for one in again.identities] == ["", ""]
+
+
+def test_news_of_a_delay_marks_nobody_and_a_bounce_of_nothing_we_know_is_no_ticket_of_ours() -> None:
+    owner = Contact("c1", (Identity("email", "li@example.org"),))
+    late = place(bounce(final=False), found(opened(), by_bounce="t1", owners={"t1": owner}), NOW)
+    assert (late.trigger, late.ticket.tags, late.contact) == ("message.received", (), owner)
+    assert place(bounce(), Found(), NOW).is_new
+
+
+_ids = st.sampled_from(["1@x", "2@x", "3@x", "9@x"])
+
+
+@given(
+    answers=_ids, references=st.lists(_ids, max_size=4), key=st.sampled_from(["", f"{NUMBER}-{'0' * 20}"]),
+    subject=st.sampled_from(["", NUMBER, f"Re: Re: [{NUMBER}] {NUMBER}"]),
+    status=st.sampled_from(["new", "open", "solved", "closed", "merged"]), thread=_ids,
+    known=st.dictionaries(_ids, st.sampled_from(["t1", "t2"])), kind=st.sampled_from(list(Kind)),
+)  # fmt: skip
+def test_a_stranger_never_gets_into_a_ticket(
+    answers: str, references: list[str], key: str, subject: str, status: str, thread: str, known: dict[str, str],
+    kind: Kind,
+) -> None:  # fmt: skip
+    """Whatever they know but a right key: it is never among what was found for them."""
+    one = opened(status=Derived(status, "x"), closed_at=NOW, related=(Related("duplicate_of", "t2"),))
+    there = Found(
+        tickets={"t1": one, "t2": replace(opened(), id="t2")}, by_message_id=known, by_number={NUMBER: "t1"},
+        by_thread=known.get(thread, ""), takes_part=frozenset(),
+    )  # fmt: skip
+    said = message(
+        external_id="evil@x", in_reply_to=answers, references=tuple(references), reply_keys=(key,) if key else (),
+        subject=subject, thread_key=thread, kind=kind,
+    )  # fmt: skip
+    placed = place(said, there, NOW)
+    assert placed.is_new
+    assert placed.ticket.id not in there.tickets
+    assert {one.kind for one in placed.ticket.related} <= {"related"}
 
 
 def test_a_closed_ticket_is_followed_up_by_a_new_one() -> None:
@@ -115,7 +237,7 @@ def test_a_closed_ticket_is_followed_up_by_a_new_one() -> None:
 
 def test_an_open_ticket_goes_before_a_closed_one() -> None:
     closed, other = opened(status=Derived("closed", "x")), replace(opened(), id="t2")
-    both = Found(tickets={"t1": closed, "t2": other}, by_message_id={"<1@x>": "t1"}, by_thread="t2")
+    both = Found(tickets={"t1": closed, "t2": other}, by_message_id={"<1@x>": "t1"}, by_thread="t2", takes_part=BOTH)
     assert place(message(in_reply_to="<1@x>"), both, NOW).ticket.id == "t2"
 
 

@@ -12,7 +12,7 @@ from stored import NOW, arrive, contact, followed, found, opened, outcome, store
 from engine.decision import sealed
 from engine.thread import Found
 from gateway.store.store import Store
-from normalizer.canon import Derived, Identity
+from normalizer.canon import Address, Derived, Identity
 
 
 async def test_numbers_are_the_day_and_a_serial(store: Store) -> None:
@@ -124,9 +124,9 @@ async def test_a_ticket_is_found_by_its_number_with_who_took_part(store: Store) 
     answer = await found(store, wanted(numbers=["20261123001"]))
     ticket = made.tickets[0].id
     assert answer.by_number == {"20261123001": ticket}
-    assert answer.participants == {
-        ticket: (Identity("email", "li@example.cn", "dkim"), Identity("email", "han@example.cn", "dkim"))
-    }
+    for sender in ("li@example.cn", "han@example.cn"):
+        assert (await found(store, wanted(sender, numbers=["20261123001"]))).takes_part == {ticket}
+    assert answer.takes_part == frozenset()
 
 
 async def test_a_thread_leads_to_its_latest_ticket(store: Store) -> None:
@@ -185,3 +185,43 @@ async def test_a_ticket_shows_what_was_said_and_decided(store: Store) -> None:
     assert progress is not None
     assert (progress.state, progress.tickets) == ("done", ("20261123001",))
     assert await store.ticket("nothing") is await store.status_of("nothing") is None
+
+
+async def test_who_writes_and_who_is_written_to_takes_part_and_nobody_else(store: Store) -> None:
+    await arrive(store, "a")
+    (claim,) = await store.claim(NOW, 1)
+    plain = outcome(claim, "20261123001")
+    (said, ticket) = plain.messages[0]
+    colleague = replace(said, cc=(Address("email", "Han@Example.CN"),))
+    assert await store.commit([replace(plain, messages=((colleague, ticket),))], NOW) == [True]
+
+    for sender, part in (("li@example.cn", True), ("han@example.cn", True), ("wu@example.cn", False)):
+        for asked in (wanted(sender, numbers=["20261123001"]), wanted(sender, answers=["<a@example.cn>"])):
+            answer = await found(store, asked)
+            assert (ticket in answer.tickets, ticket in answer.takes_part) == (True, part), sender
+
+
+async def test_a_right_key_names_its_ticket_and_a_wrong_one_nothing(store: Store) -> None:
+    one = (await stored(store, "a", "20261123001")).tickets[0]
+    other = (await stored(store, "b", "20261123002", sender="b@example.cn")).tickets[0]
+    right = store.reply_key(one.id, one.number)
+    wrong = [
+        store.reply_key(other.id, one.number), "20261123009-" + right[-20:], "20261123001-" + "0" * 20, "20261123001-",
+        right[:-1], "-" + right[-20:], "", "20261123001-ü",
+    ]  # fmt: skip
+    for key in wrong:
+        assert (await found(store, replace(wanted("x@x.cn"), keys=(key,)))).by_key == "", key
+    answer = await found(store, replace(wanted("x@x.cn"), keys=(*wrong, right)))
+    assert (answer.by_key, answer.takes_part) == (one.id, frozenset())
+
+
+async def test_a_bounce_names_the_ticket_of_our_mail_if_it_went_to_whom_it_says(store: Store) -> None:
+    made = await stored(store, "a", "20261123001")
+    ours, ticket = made.outgoing[0].id, made.tickets[0]
+    assert made.outgoing[0].kind == "reply"
+    for whom, known in (("li@example.cn", True), ("", True), ("wu@example.cn", False)):
+        asked = replace(wanted("mailer-daemon@example.cn"), returned=("<x@y>", f"<{ours}@example.com>"))
+        asked = replace(asked, bounced=(Identity("email", whom),) if whom else ())
+        answer = await found(store, asked)
+        assert answer.by_bounce == (ticket.id if known else "")
+        assert answer.owners == ({ticket.id: contact()} if known else {})
