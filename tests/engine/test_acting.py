@@ -110,7 +110,7 @@ def test_what_is_said_to_a_merged_ticket_goes_to_where_it_went() -> None:
     target = replace(ticket(), id="t2")
     gone = done("merge", other="t2").ticket
     answer = replace(SAID, external_id="2@x", in_reply_to="1@x")
-    found = Found(tickets={"t1": gone, "t2": target}, by_message_id={"1@x": "t1"})
+    found = Found(tickets={"t1": gone, "t2": target}, by_message_id={"1@x": "t1"}, takes_part=frozenset({"t1"}))
     assert place(answer, found, NOW).ticket.id == "t2"
     circle = replace(target, status=Derived(Status.MERGED, "x"), related=(Related("duplicate_of", "t1"),))
     assert place(answer, replace(found, tickets={"t1": gone, "t2": circle}), NOW).is_new

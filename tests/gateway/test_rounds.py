@@ -34,8 +34,10 @@ def mail(text: str, sender: str, identity: str, **headers: str) -> bytes:
 
 
 def test_a_conversation_of_several_people_that_waited_together_is_one_ticket(waiting: Gateway) -> None:
-    waiting.mail(mail("甲：合同丢了", "jia@example.cn", "a@x"))
-    waiting.mail(mail("乙：补充一下", "yi@example.cn", "b@x", In_Reply_To="a@x", References="a@x"))
+    waiting.mail(mail("甲：合同丢了", "jia@example.cn", "a@x", Cc="yi@example.cn"))
+    waiting.mail(
+        mail("乙：补充一下", "yi@example.cn", "b@x", In_Reply_To="a@x", References="a@x", Cc="bing@example.cn")
+    )
     waiting.mail(mail("丙：我也是", "bing@example.cn", "c@x", In_Reply_To="b@x"))
     waiting.mail(mail("丁：别的事", "ding@example.cn", "d@x"))
 
@@ -43,7 +45,7 @@ def test_a_conversation_of_several_people_that_waited_together_is_one_ticket(wai
 
 
 def test_an_answer_that_overtakes_its_question_is_in_one_ticket_with_it(waiting: Gateway) -> None:
-    waiting.mail(mail("乙：补充一下", "yi@example.cn", "b@x", In_Reply_To="a@x"))
+    waiting.mail(mail("乙：补充一下", "yi@example.cn", "b@x", In_Reply_To="a@x", Cc="jia@example.cn"))
     waiting.mail(mail("甲：合同丢了", "jia@example.cn", "a@x"))
 
     assert worked_on(waiting) == [["乙：补充一下", "甲：合同丢了"]]
