@@ -498,7 +498,7 @@ def _wished(kind: Kind, wanted: Fact) -> frozenset[Anything]:
 def _overlaps(kind: Kind, wished: frozenset[Anything]) -> Check:
     match kind:
         case "choice" | "rank" | "number" | "flag" | "time" | "duration":
-            return lambda found: found is not None and found in wished
+            return wished.__contains__  # a value that is not there is never wished
         case "words":
             return lambda found: bool(found) and not wished.isdisjoint(found)  # type: ignore[arg-type]
         case _:

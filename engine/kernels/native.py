@@ -8,13 +8,13 @@ evaluated. What no key is necessary for is always a candidate.
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any as Anything
 
 from engine.conditions import order
 from engine.decision import Trigger
 from engine.facts import Kind, keys
-from engine.ruleset import All, Any, Check, Condition, Nothing, Rule, Stage, Test, Unit, Value, Values
+from engine.ruleset import All, Any, Condition, Nothing, Rule, Stage, Test, Unit, Value, Values
 
 Key = tuple[str, Kind, Anything]  # field, kind, value
 Need = frozenset[Key]  # one of these must be there
@@ -47,14 +47,16 @@ class Native:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    """`sure` are the rows as they are to be looked at where a key led here: what the key has shown is left out."""
+
     unit: Unit
     rows: tuple[tuple["_Eval", Rule], ...]
+    sure: tuple[tuple["_Eval", Rule], ...]
 
 
 class _Index:
     def __init__(self, stage: Stage, trigger: Trigger) -> None:
-        compiled = _Compiler()
-        self.candidates = [c for unit in stage.units if (c := _candidate(unit, trigger, compiled)) is not None]
+        self.candidates = [c for unit in stage.units if (c := _candidate(unit, trigger)) is not None]
         self.always: list[int] = []
         self.tables: dict[tuple[str, Kind], dict[Anything, list[int]]] = defaultdict(lambda: defaultdict(list))
         self.bounds: dict[tuple[str, Kind, str], list[tuple[float, int]]] = defaultdict(list)
@@ -75,9 +77,9 @@ class _Index:
             if not offered:
                 self.always.append(i)
                 continue
-            for field, kind, value in min(
-                offered, key=lambda need: (sum(_cost(key, use) for key in need), sorted(map(repr, need)))
-            ):
+            chosen = _cheapest(offered, use)
+            self.candidates[i] = _surely(self.candidates[i], chosen)
+            for field, kind, value in chosen:
                 if isinstance(value, tuple):
                     self.bounds[field, kind, value[0]].append((value[1], i))
                 else:
@@ -99,15 +101,19 @@ class _Index:
         for field, kind, lower, limits, listed in self._bounds:
             if (at := order(kind, values.get(field))) is not None:
                 found.update(listed[: bisect_right(limits, at)] if lower else listed[bisect_left(limits, at) :])
-        return self._hits(found, values)
+        hits = []
+        for i in sorted(found) if len(found) > 1 else found:
+            candidate = self.candidates[i]
+            for evaluate, rule in candidate.sure:
+                if evaluate(values):
+                    hits.append((candidate.unit, rule))
+                    break
+        return hits
 
     def revisit(self, values: Values, changed: frozenset[str]) -> list[tuple[Unit, Rule]]:
         found = {i for slot in changed for i in self.readers.get(slot, ())}
         if any(slot.startswith("tag:") for slot in changed):
             found.update(self.readers.get("tags", ()))
-        return self._hits(found, values)
-
-    def _hits(self, found: Iterable[int], values: Values) -> list[tuple[Unit, Rule]]:
         hits = []
         for i in sorted(found):
             candidate = self.candidates[i]
@@ -122,9 +128,35 @@ def _cost(key: Key, use: Mapping[Key, int]) -> int:
     return 50 * use[key] if isinstance(key[2], tuple) else use[key]  # a bound is reached more often than a word is said
 
 
-def _candidate(unit: Unit, trigger: Trigger, compiled: "_Compiler") -> _Candidate | None:
-    rows = tuple((compiled.condition(row.when), row) for row in unit.rows if trigger in row.on)
-    return _Candidate(unit, rows) if rows else None
+def _cheapest(offered: Sequence[Need], use: Mapping[Key, int]) -> Need:
+    """What fewest others need; equals are told apart by their words, so that no order plays a part."""
+    if len(offered) == 1:
+        return offered[0]
+    costs = [sum(_cost(key, use) for key in need) for need in offered]
+    least = min(costs)
+    cheapest = [need for need, cost in zip(offered, costs, strict=True) if cost == least]
+    return cheapest[0] if len(cheapest) == 1 else min(cheapest, key=_words)
+
+
+def _words(need: Need) -> list[str]:
+    return sorted(map(repr, need))
+
+
+def _candidate(unit: Unit, trigger: Trigger) -> _Candidate | None:
+    rows = tuple((_compiled(row.when), row) for row in unit.rows if trigger in row.on)
+    return _Candidate(unit, rows, rows) if rows else None
+
+
+def _surely(candidate: _Candidate, key: Need) -> _Candidate:
+    """The candidate without the test that this key answers."""
+    if len(candidate.rows) > 1 or not isinstance(when := candidate.rows[0][1].when, All):
+        return candidate
+    left = tuple(part for part in when.parts if not _answered(part, key))
+    return replace(candidate, sure=((_compiled(All(left)), candidate.rows[0][1]),))
+
+
+def _answered(condition: Condition, key: Need) -> bool:
+    return isinstance(condition, Test) and condition.operator in _BY_VALUE and next(_test_needs(condition)) == key
 
 
 def _unit_needs(candidate: _Candidate) -> list[Need]:
@@ -134,7 +166,11 @@ def _unit_needs(candidate: _Candidate) -> list[Need]:
         return []
     if len(each) == 1:
         return each[0]
-    return [frozenset().union(*(min(offered, key=lambda n: (len(n), sorted(map(repr, n)))) for offered in each))]
+    return [frozenset().union(*map(_fewest, each))]
+
+
+def _fewest(offered: Sequence[Need]) -> Need:
+    return min(offered, key=lambda need: (len(need), _words(need)))
 
 
 def _needs(condition: Condition) -> Iterator[Need]:
@@ -148,7 +184,7 @@ def _needs(condition: Condition) -> Iterator[Need]:
         case Any(parts):
             each = [list(_needs(part)) for part in parts]
             if each and all(each):
-                yield frozenset().union(*(min(o, key=lambda n: (len(n), sorted(map(repr, n)))) for o in each))
+                yield frozenset().union(*map(_fewest, each))
         case Nothing():
             return
 
@@ -182,24 +218,29 @@ class _Eval:
         raise NotImplementedError
 
 
-class _One(_Eval):
-    __slots__ = ("field", "holds")
+class _Tests(_Eval):
+    """Tests of which all must hold."""
 
-    def __init__(self, field: str, holds: Check) -> None:
-        self.field, self.holds = field, holds
+    __slots__ = ("tests",)
+
+    def __init__(self, tests: Iterable[Test]) -> None:
+        self.tests = tuple((test.field, test.holds) for test in tests)
 
     def __call__(self, values: Values) -> bool:
-        return self.holds(values.get(self.field))
+        for field, holds in self.tests:  # noqa: SIM110, a generator costs more than the loop
+            if not holds(values.get(field)):
+                return False
+        return True
 
 
 class _Every(_Eval):
     __slots__ = ("parts",)
 
-    def __init__(self, parts: Sequence[_Eval]) -> None:
+    def __init__(self, parts: Iterable[_Eval]) -> None:
         self.parts = tuple(parts)
 
     def __call__(self, values: Values) -> bool:
-        for part in self.parts:  # noqa: SIM110, a generator costs more than the loop
+        for part in self.parts:  # noqa: SIM110
             if not part(values):
                 return False
         return True
@@ -208,7 +249,7 @@ class _Every(_Eval):
 class _Some(_Eval):
     __slots__ = ("parts", "wanted")
 
-    def __init__(self, parts: Sequence[_Eval], wanted: bool) -> None:
+    def __init__(self, parts: Iterable[_Eval], wanted: bool) -> None:
         self.parts, self.wanted = tuple(parts), wanted
 
     def __call__(self, values: Values) -> bool:
@@ -218,20 +259,15 @@ class _Some(_Eval):
         return not self.wanted
 
 
-class _Compiler:
-    """Equal tests of different rules are one object."""
-
-    def __init__(self) -> None:
-        self._tests: dict[Test, _One] = {}
-
-    def condition(self, condition: Condition) -> _Eval:
-        match condition:
-            case Test():
-                return self._tests.setdefault(condition, _One(condition.field, condition.holds))
-            case All(parts):
-                inner = [self.condition(part) for part in parts]
-                return inner[0] if len(inner) == 1 else _Every(inner)
-            case Any(parts):
-                return _Some([self.condition(part) for part in parts], True)
-            case Nothing(parts):
-                return _Some([self.condition(part) for part in parts], False)
+def _compiled(condition: Condition) -> _Eval:
+    match condition:
+        case Test():
+            return _Tests([condition])
+        case All(parts):
+            tests = _Tests(part for part in parts if isinstance(part, Test))
+            nested = [_compiled(part) for part in parts if not isinstance(part, Test)]
+            return _Every([tests, *nested]) if nested else tests
+        case Any(parts):
+            return _Some(map(_compiled, parts), True)
+        case Nothing(parts):
+            return _Some(map(_compiled, parts), False)
