@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import deciding
 import disk
 import normalizing
 import sides
@@ -88,6 +89,18 @@ BENCHES = {
                        "stdlib compat32 decoding", normalizing.stdlib, 0.40, 0.60, 200, stores=False),
     "understand": Bench("normalize and understand it", "mails/s", normalizing.understood,
                         "stdlib compat32 decoding", normalizing.stdlib, 0, 0, 200, stores=False),
+    "rules_zen": Bench("which of 1,000 rules are true", "tickets/s", deciding.true_rules(1000),
+                       "zen-engine 2.1.3", deciding.peer("zen", 1000), 10, 20, 200, stores=False),
+    "rules_rule_engine": Bench("which of 1,000 rules are true", "tickets/s", deciding.true_rules(1000),
+                               "rule-engine 5.1.0", deciding.peer("rule_engine", 1000), 20, 100, 20, stores=False),
+    "rules_durable": Bench("which of 1,000 rules are true", "tickets/s", deciding.true_rules(1000),
+                           "durable_rules 2.0.28, low level", deciding.peer("durable", 1000), 1, 2, 2000, stores=False),
+    "rules_growth": Bench("which of 10,000 rules are true", "tickets/s", deciding.true_rules(10_000),
+                          "the same of 100 rules", deciding.true_rules(100), 0.667, 0.8, 2000, stores=False),
+    "decide": Bench("a whole decision by 1,000 rules, recorded", "tickets/s", deciding.decisions(1000),
+                    "zen-engine 2.1.3, which are true", deciding.peer("zen", 1000), 0, 0, 200, stores=False),
+    "decide_growth": Bench("a whole decision by 10,000 rules", "tickets/s", deciding.decisions(10_000),
+                           "the same by 100 rules", deciding.decisions(100), 0.667, 0.8, 1000, stores=False),
 }  # fmt: skip
 
 

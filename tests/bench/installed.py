@@ -22,7 +22,16 @@ def cache() -> Path:
 
 def helpdesk_python() -> Path:
     """The python of a virtual environment with django-helpdesk."""
-    folder, wanted = cache() / "helpdesk", PEERS / "requirements-helpdesk.txt"
+    return _environment("helpdesk")
+
+
+def rules_python() -> Path:
+    """The python of a virtual environment with the other rule engines."""
+    return _environment("rules")
+
+
+def _environment(name: str) -> Path:
+    folder, wanted = cache() / name, PEERS / f"requirements-{name}.txt"
     python = folder / "venv" / "bin" / "python"
     if not _stands(folder, wanted):
         shutil.rmtree(folder, ignore_errors=True)
