@@ -29,7 +29,7 @@ MOST = 64  # conjunctions that one condition may come to
 LONGEST = 24  # comparisons in one conjunction
 ABSENT = -1  # the place of a number that is not there; a value that nobody wants, or none, is 0
 
-_SINGLE: frozenset[Kind] = frozenset(("choice", "rank", "number", "flag", "time"))
+_SINGLE: frozenset[Kind] = frozenset(("choice", "rank", "number", "flag", "time", "duration"))
 _ONE_OF = frozenset(("is", "in", "has", "has_any", "says"))
 _NONE_OF = frozenset(("is_not", "not_in", "says_none"))
 _BOUNDED = frozenset(("at_least", "at_most", "more_than", "less_than", "between"))

@@ -7,17 +7,18 @@ evaluated. What no key is necessary for is always a candidate.
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any as Anything
 
 from engine.conditions import order
 from engine.decision import Trigger
 from engine.facts import Kind, keys
-from engine.ruleset import All, Any, Condition, Nothing, Rule, Stage, Test, Unit, Value, Values
+from engine.ruleset import All, Any, Check, Condition, Nothing, Rule, Stage, Test, Unit, Value, Values
 
 Key = tuple[str, Kind, Anything]  # field, kind, value
 Need = frozenset[Key]  # one of these must be there
+_Known = dict[Hashable, tuple[str, Check]]
 
 _BY_VALUE = frozenset(("is", "in", "has", "has_any", "says"))
 _BY_ALL = frozenset(("has_all", "says_all"))
@@ -56,12 +57,14 @@ class _Candidate:
 
 class _Index:
     def __init__(self, stage: Stage, trigger: Trigger) -> None:
-        self.candidates = [c for unit in stage.units if (c := _candidate(unit, trigger)) is not None]
+        self._known: _Known = {}  # equal tests of different rules are one: they stay in the processor's cache
+        self.candidates = [c for unit in stage.units if (c := _candidate(unit, trigger, self._known)) is not None]
         self.always: list[int] = []
         self.tables: dict[tuple[str, Kind], dict[Anything, list[int]]] = defaultdict(lambda: defaultdict(list))
         self.bounds: dict[tuple[str, Kind, str], list[tuple[float, int]]] = defaultdict(list)
         self.readers: dict[str, list[int]] = defaultdict(list)
         self._file()
+        self._known = {}
         self._tables = [(field, kind, dict(table)) for (field, kind), table in self.tables.items()]
         self._bounds = [
             (field, kind, side == _FROM, [b for b, _ in listed], [i for _, i in listed])
@@ -78,7 +81,7 @@ class _Index:
                 self.always.append(i)
                 continue
             chosen = _cheapest(offered, use)
-            self.candidates[i] = _surely(self.candidates[i], chosen)
+            self.candidates[i] = _surely(self.candidates[i], chosen, self._known)
             for field, kind, value in chosen:
                 if isinstance(value, tuple):
                     self.bounds[field, kind, value[0]].append((value[1], i))
@@ -142,17 +145,17 @@ def _words(need: Need) -> list[str]:
     return sorted(map(repr, need))
 
 
-def _candidate(unit: Unit, trigger: Trigger) -> _Candidate | None:
-    rows = tuple((_compiled(row.when), row) for row in unit.rows if trigger in row.on)
+def _candidate(unit: Unit, trigger: Trigger, known: _Known) -> _Candidate | None:
+    rows = tuple((_compiled(row.when, known), row) for row in unit.rows if trigger in row.on)
     return _Candidate(unit, rows, rows) if rows else None
 
 
-def _surely(candidate: _Candidate, key: Need) -> _Candidate:
+def _surely(candidate: _Candidate, key: Need, known: _Known) -> _Candidate:
     """The candidate without the test that this key answers."""
     if len(candidate.rows) > 1 or not isinstance(when := candidate.rows[0][1].when, All):
         return candidate
     left = tuple(part for part in when.parts if not _answered(part, key))
-    return replace(candidate, sure=((_compiled(All(left)), candidate.rows[0][1]),))
+    return replace(candidate, sure=((_compiled(All(left), known), candidate.rows[0][1]),))
 
 
 def _answered(condition: Condition, key: Need) -> bool:
@@ -223,8 +226,8 @@ class _Tests(_Eval):
 
     __slots__ = ("tests",)
 
-    def __init__(self, tests: Iterable[Test]) -> None:
-        self.tests = tuple((test.field, test.holds) for test in tests)
+    def __init__(self, tests: Iterable[Test], known: _Known) -> None:
+        self.tests = tuple([known.setdefault(_meaning(test), (test.field, test.holds)) for test in tests])
 
     def __call__(self, values: Values) -> bool:
         for field, holds in self.tests:  # noqa: SIM110, a generator costs more than the loop
@@ -259,15 +262,19 @@ class _Some(_Eval):
         return not self.wanted
 
 
-def _compiled(condition: Condition) -> _Eval:
+def _meaning(test: Test) -> Hashable:
+    return test.field, test.kind, test.operator, test.wanted
+
+
+def _compiled(condition: Condition, known: _Known) -> _Eval:
     match condition:
         case Test():
-            return _Tests([condition])
+            return _Tests([condition], known)
         case All(parts):
-            tests = _Tests(part for part in parts if isinstance(part, Test))
-            nested = [_compiled(part) for part in parts if not isinstance(part, Test)]
+            tests = _Tests((part for part in parts if isinstance(part, Test)), known)
+            nested = [_compiled(part, known) for part in parts if not isinstance(part, Test)]
             return _Every([tests, *nested]) if nested else tests
         case Any(parts):
-            return _Some(map(_compiled, parts), True)
+            return _Some([_compiled(part, known) for part in parts], True)
         case Nothing(parts):
-            return _Some(map(_compiled, parts), False)
+            return _Some([_compiled(part, known) for part in parts], False)

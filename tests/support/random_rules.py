@@ -131,7 +131,7 @@ def _condition(dice: Dice, vocabulary: Vocabulary, depth: int) -> dict[str, Any]
 
 def _test(dice: Dice, vocabulary: Vocabulary, name: str) -> dict[str, Any]:
     field = known(name, vocabulary)
-    if field is None:  # this company has no such field
+    if field is None or (field.choice and not vocabulary.choices[field.choice]):  # this company has no such thing
         return {"tags": dice.choice(TAGS)}
     operators = [o for o in OPERATORS.values() if field.kind in o.kinds and o.takes in _TAKES]
     operator = dice.choice(operators)
