@@ -3,8 +3,10 @@
     Connector   parse what came in, send what goes out
     Webhook     the channel calls us: greet, verify, key, lane, answer
     Listener    we hold a port open, or go and ask
+    Resuming    ... and read on from where we stopped
     Fetcher     media is left behind at the vendor
     Mailbox     has mail addresses of ours
+    Examined    can be tried for real by `ticketgate doctor`
     Helpdesk    takes tickets
     Closable    holds connections open between sendings
 
@@ -74,6 +76,12 @@ class Accept(Protocol):
     """The gateway's door. Once it returns the envelopes are durably ours; if it raises Unavailable they are not."""
 
     async def __call__(self, envelopes: Sequence[Envelope], cursor: Cursor | None = None) -> None: ...
+
+
+class Recall(Protocol):
+    """What a cursor says, as `Accept` kept it last; empty if it never did."""
+
+    async def __call__(self, name: str) -> str: ...
 
 
 class Refuse(Protocol):
@@ -156,6 +164,36 @@ class Listener(Connector, Protocol):
     async def listen(self, accept: Accept, refuse: Refuse, clock: Clock) -> None:
         """Run until cancelled. When `accept` has returned the envelopes are ours: acknowledge upstream."""
         ...
+
+
+@runtime_checkable
+class Resuming(Listener, Protocol):
+    """A listener that reads on from where it stopped, by cursors of its own."""
+
+    def resume(self, recall: Recall) -> None:
+        """Called once, before `listen`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried, what came of it, and what to do about it."""
+
+    what: str
+    found: str
+    well: bool = True
+    hint: str = ""
+
+    @property
+    def sign(self) -> str:
+        return "ok" if self.well else "BAD"
+
+
+@runtime_checkable
+class Examined(Protocol):
+    """An account that can be tried for real. Nothing is changed or sent."""
+
+    async def examine(self, now: datetime) -> Sequence[Finding]: ...
 
 
 @runtime_checkable

@@ -7,7 +7,9 @@ EmailSmtp  one account (mail_account.py) and the door its mail comes in by
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -50,6 +52,7 @@ class Entrance(BaseModel):
 
 class EmailSmtpSettings(MailSettings):
     door: Entrance | str | None = None  # none: this account only sends
+    trusted_relays: tuple[IPv4Network | IPv6Network, ...] = ()  # servers that only pass on senders they have proven
 
 
 class EmailSmtp(MailAccount):
@@ -68,6 +71,12 @@ class EmailSmtp(MailAccount):
             body=arrival.content,
             transport=arrival.facts(),
         )
+
+    def vouched(self, envelope: Envelope) -> bool:
+        with suppress(ValueError):
+            remote = ip_address(envelope.transport.get("remote", ""))
+            return any(remote in network for network in self.settings.trusted_relays)
+        return False
 
     async def listen(self, accept: Accept, refuse: Refuse, clock: Clock) -> None:
         for mailroom in self.doors([self]):

@@ -9,10 +9,8 @@ The same mail by two of these is one message, since all read it alike.
 
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
 from pydantic import Field
@@ -39,7 +37,6 @@ class MailSettings(AccountSettings):
     addresses: tuple[str, ...] = Field(min_length=1)  # support@example.com, *@example.com
     aliases: tuple[str, ...] = ()  # other names customers write to, forwarded here: mail to them is mail to us
     trusted_authserv: tuple[str, ...] = ()  # whose Authentication-Results count
-    trusted_relays: tuple[IPv4Network | IPv6Network, ...] = ()  # servers that only pass on senders they have proven
     relay: Relay | None = None  # none: this account only receives
     sender: str = ""  # replies come from here; the first address if empty
     sender_name: str = ""
@@ -128,15 +125,14 @@ class MailAccount:
         # RFC 3834 2: no answer to mail that names us neither in To nor in Cc.
         to = [address.address for address in (*mail.to, *mail.cc)]
         named = any(matches(self._named, one) or matches(self._named, bare(one, self.separator)) for one in to)
-        proven = mail.proven or self._relayed(envelope.transport.get("remote", ""))
+        proven = mail.proven or self.vouched(envelope)
         ours = [one for one in (*envelope.transport.get("rcpt_to", "").split(), *to) if self.owns(one)]
         return replace(
             mail, proven=proven, answerable=mail.answerable and named, reply_keys=keys(ours, self.separator or "+")
         )
 
-    def _relayed(self, remote: str) -> bool:
-        with suppress(ValueError):
-            return any(ip_address(remote) in network for network in self.settings.trusted_relays)
+    def vouched(self, envelope: Envelope) -> bool:
+        """Whether the way it came by proves the sender, whatever the mail says."""
         return False
 
     def _ours(self, raw: bytes) -> bool:

@@ -12,6 +12,7 @@ from normalizer.errors import ConfigError, Where
 # Written as entry points are, and loaded as late: what nobody configured costs nothing.
 CONNECTORS = {
     "api": "connectors.api:Api",
+    "email_imap": "connectors.email_imap:EmailImap",
     "email_smtp": "connectors.email_smtp:EmailSmtp",
     "person": "connectors.person:Person",
     "webform": "connectors.webform:Webform",

@@ -18,7 +18,7 @@ from normalizer.errors import Rejected, Unavailable
 
 
 class Door:
-    """Where listeners and webhooks hand in what they got. Implements `Accept` and `Refuse` of connectors/base.py."""
+    """Where listeners and webhooks hand in what they got: `Accept`, `Recall` and `Refuse` of connectors/base.py."""
 
     def __init__(self, house: House) -> None:
         self.house = house
@@ -35,6 +35,10 @@ class Door:
         if envelopes:
             metrics.last_accepted.labels(envelopes[0].connector, envelopes[0].account).set_to_current_time()
         self.house.work.ring()
+
+    async def recall(self, name: str) -> str:
+        """What a cursor says; empty if there is none."""
+        return await self.house.store.cursor(name) or ""
 
     async def refuse(
         self, connector: str, account: str, code: str, reason: str, body: bytes, facts: Mapping[str, str]

@@ -7,13 +7,14 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from connectors.base import Examined, Finding
 from connectors.places import host_and_port
 from engine.trial import run_tests
 from gateway import mind, settings, wire
+from gateway.clock import SystemClock
 from gateway.mind import Mind
 from gateway.settings import Configured
 from normalizer.errors import ConfigError, TicketgateError
@@ -21,18 +22,6 @@ from normalizer.errors import ConfigError, TicketgateError
 ROOM_WANTED = 1024**3
 SLOW_SYNC = 0.05
 PATIENCE = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    what: str
-    found: str
-    well: bool = True
-    hint: str = ""
-
-    @property
-    def sign(self) -> str:
-        return "ok" if self.well else "BAD"
 
 
 async def examine(config: Path | None) -> list[Finding]:
@@ -60,6 +49,8 @@ async def examine(config: Path | None) -> list[Finding]:
         relay = getattr(connector.settings, "relay", None)
         if relay is not None:
             findings.append(await _reaches(f"{name}/{account} relay", relay.host, relay.port))
+        if isinstance(connector, Examined):
+            findings.extend(await connector.examine(SystemClock().now()))
     findings.extend(_port(what, listen) for what, listen in ports)
     for name, target in targets.items():
         url = urlsplit(str(getattr(target.settings, "url", "")))

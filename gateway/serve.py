@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import uvicorn
 
-from connectors.base import Closable
+from connectors.base import Closable, Resuming
 from connectors.registry import Listening
 from gateway import clock as clocks
 from gateway import kernel, wire
@@ -153,6 +153,8 @@ async def ring(house: House) -> None:
 
 async def _listen(listener: Listening, door: Door) -> None:
     """A port that cannot be had is a matter of configuration."""
+    if isinstance(listener, Resuming):
+        listener.resume(door.recall)
     try:
         await listener.listen(door.accept, door.refuse, door.house.clock.now)
     except OSError as e:

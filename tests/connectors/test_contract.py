@@ -56,7 +56,9 @@ def captured(path: Path, at: datetime = MOMENT) -> Request:
 
 def envelope_of(house: Any, path: Path, at: datetime = MOMENT) -> Envelope:
     made: Envelope
-    if path.suffix == ".eml":
+    if path.suffix == ".eml" and house.name == "email_imap":
+        made = house.envelope(path.read_bytes(), "INBOX", 7, at)
+    elif path.suffix == ".eml":
         route = ("zhang.san@example.net", ("support@example.com",), "mail.example.net", "192.0.2.25", "TLSv1.3", "")
         arrival = Arrival(path.read_bytes(), *route)
         made = house.envelope(arrival, at)
