@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,16 @@ def at_run_time(packages: dict[str, dict[str, Any]]) -> set[str]:
 
 
 def licence(name: str) -> str:
-    said = distribution(name).metadata
+    found = distribution(name)
+    said = found.metadata
     classified = [c for c in said.get_all("Classifier", []) if c.startswith("License")]
-    return " ".join([said.get("License-Expression") or "", *classified, (said.get("License") or "")[:60]])
+    told = " ".join([said.get("License-Expression") or "", *classified, (said.get("License") or "")[:60]])
+    return told if told.strip() else " ".join(text(found, file) for file in said.get_all("License-File", []))
+
+
+def text(found: Distribution, file: str) -> str:
+    """Of a licence that comes as a file only."""
+    return found.read_text(f"licenses/{file}") or found.read_text(file) or ""
 
 
 def binding(text: str) -> bool:
