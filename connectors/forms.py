@@ -41,6 +41,24 @@ def _read(content_type: str, body: bytes) -> Posted:
     raise _malformed("send multipart/form-data, application/x-www-form-urlencoded or application/json")
 
 
+def octets(content_type: str, body: bytes) -> Mapping[str, bytes]:
+    """The fields of a form as the octets they came as, files among them. Raises Unreadable (code `malformed`)."""
+    kind, options = parse_options_header(content_type)
+    match kind:
+        case b"multipart/form-data":
+            parts = _parsed(options.get(b"boundary", b""), body)
+            pairs = [(name.decode("utf-8", "replace"), value) for name, value in parts.octets]
+        case b"application/x-www-form-urlencoded":
+            try:
+                pairs = [(name.decode("utf-8", "replace"), value) for name, value in
+                         parse_qsl(body, keep_blank_values=True, max_num_fields=FIELDS)]  # fmt: skip
+            except ValueError:
+                raise _malformed("not a urlencoded form of at most 100 fields") from None
+        case _:
+            raise _malformed("send multipart/form-data or application/x-www-form-urlencoded")
+    return dict(reversed(pairs))
+
+
 _remembered = lru_cache(maxsize=16)(_read)  # the door asks for key, lane and answer one after the other
 
 
@@ -83,6 +101,7 @@ class _Parts:
     def __init__(self) -> None:
         self.pairs: list[tuple[str, str]] = []
         self.files: list[Attachment] = []
+        self.octets: list[tuple[bytes, bytes]] = []
         self.ended = False
         self._name = self._value = b""
         self._headers: dict[bytes, bytes] = {}
@@ -107,6 +126,7 @@ class _Parts:
     def on_part_end(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
         name = options.get(b"name", b"").decode("utf-8", "replace")
+        self.octets.append((options.get(b"name", b""), bytes(self._content)))
         if (filename := options.get(b"filename")) is None:
             self.pairs.append((name, self._content.decode("utf-8", "replace")))
         elif filename or self._content:  # an empty file field has neither
@@ -120,6 +140,11 @@ class _Parts:
 
 
 def _multipart(boundary: bytes, body: bytes) -> Posted:
+    parts = _parsed(boundary, body)
+    return Posted(_first(parts.pairs), tuple(parts.files))
+
+
+def _parsed(boundary: bytes, body: bytes) -> _Parts:
     parts = _Parts()
     names = ("part_begin", "part_data", "part_end", "header_field", "header_value", "header_end", "end")
     try:
@@ -130,4 +155,4 @@ def _multipart(boundary: bytes, body: bytes) -> Posted:
         raise _malformed(f"not a multipart form: {type(error).__name__}") from None
     if not parts.ended:
         raise _malformed("the multipart form breaks off")
-    return Posted(_first(parts.pairs), tuple(parts.files))
+    return parts
