@@ -25,7 +25,7 @@ from engine.stages import circles
 from engine.vocabulary import Vocabulary
 from engine.words import folded
 from normalizer.errors import ConfigError, Where
-from normalizer.marked import Document, Path, read
+from normalizer.marked import Document, Path
 
 _PROMISE = re.compile(
     r"(?:\d+(?:\.\d+)?|[一二两三四五六七八九十半]+)\s*个?(?:工作)?(?:分钟|小时|钟头|天|日|周)\s*之?以?内"
@@ -56,9 +56,10 @@ def check(
     `templates` are acknowledgements (file -> text), looked through for promises. `today` (2026-11-25) tells what is
     over. `hits` says how often each rule fired in the last while, which `since` names.
     """
-    ruleset, found = rulebook.examine(texts, vocabulary)
+    documents: dict[str, Document] = {}
+    ruleset, found = rulebook.examine(texts, vocabulary, documents)
     found = [*found, *_examples(texts, vocabulary, found)]
-    looking = _Look(texts, ruleset, company, _broken(texts, ruleset, found))
+    looking = _Look(documents, ruleset, company, _broken(texts, ruleset, found))
     for part in (_conditions, _firsts, _circles, _overlaps, _unproven):
         found.extend(part(looking))
     if hits is not None:
@@ -77,24 +78,22 @@ def errors(found: Iterable[Finding]) -> list[Finding]:
 
 @dataclass(slots=True)
 class _Places:
-    """Where rules and their parts stand; a file is read again only if something is told of it."""
+    """Where rules and their parts stand; a file is looked through only if something is told of it."""
 
-    texts: Mapping[str, str]
-    documents: dict[str, Document] = field(default_factory=dict)
+    documents: Mapping[str, Document]
     paths: dict[str, dict[Where, Path]] = field(default_factory=dict)
 
     def of(self, rule: Rule, part: str = "", name: str = "") -> Where:
         """The place of a rule; or of its `part` (when, then), there of the last key that is `name`."""
         file = rule.where.file
-        if file not in self.documents and file in self.texts:
-            self.documents[file] = document = read(self.texts[file], file)
-            self.paths[file] = {document.where(*path): path for path in _rule_paths(document.value)}
-        path = self.paths.get(file, {}).get(rule.where)
-        if path is None or not part:
+        document = self.documents.get(file)
+        if document is None or not part:
             return rule.where
-        document = self.documents[file]
-        value = _down(document.value, path)
-        if not isinstance(value, dict) or part not in value:
+        if file not in self.paths:
+            self.paths[file] = {document.where(*path): path for path in _rule_paths(document.value)}
+        path = self.paths[file].get(rule.where)
+        value = None if path is None else _down(document.value, path)
+        if path is None or not isinstance(value, dict) or part not in value:
             return rule.where
         inner = _last_key(value[part], (*path, part), name) if name else None
         return document.key(*(inner or (*path, part)))
@@ -133,9 +132,11 @@ def _last_key(value: Anything, path: Path, name: str) -> Path | None:
 class _Look:
     """One look over a rule set: its rows, circles and places."""
 
-    def __init__(self, texts: Mapping[str, str], ruleset: RuleSet, company: Company, broken: frozenset[str]) -> None:
+    def __init__(
+        self, documents: Mapping[str, Document], ruleset: RuleSet, company: Company, broken: frozenset[str]
+    ) -> None:
         self.ruleset, self.company = ruleset, company
-        self.places = _Places(texts)
+        self.places = _Places(documents)
         self.whole = not broken
         self.units = [
             unit

@@ -25,7 +25,7 @@ from normalizer.errors import ConfigError
 ABOVE = 30  # rows of a `first` that are taken into account for those below
 PAIRS = 40  # rules that are compared each with each
 NEAR = 6  # of more, with so many of the next
-TRIED = 200  # tickets made to show that two rules contest a field
+TRIED = 100  # tickets made to show that two rules contest a field
 
 Key = tuple[Hashable, ...]
 
@@ -193,16 +193,31 @@ def overruled(made: Mapping[str, Sequence[Wish]]) -> Iterator[Overruled]:
     for slot, listed in made.items():
         steady = sorted(((row, write) for row, write in listed if row.steady), key=_last_written)
         written = {row.name: write for row, write in steady}
-        covering = Covering(row for row, _ in steady)
+        covering = _by_weight(steady)
         told: set[frozenset[str]] = set()
         for row, write in steady:
-            for other in covering.candidates(row):
+            for other in _heavier(covering, row, write):
                 beaten = _beaten(write, written[other.name])
                 pair = frozenset((row.name, other.name))
                 if beaten and pair not in told and row.within(other):
                     told.add(pair)
                     yield Overruled(row, other, slot, write.layer == written[other.name].layer)
                     break
+
+
+def _by_weight(listed: Iterable[Wish]) -> dict[tuple[int, int], Covering]:
+    """The rows that write a slot, by layer and number of conditions: only the heavier can beat the lighter."""
+    by_weight: defaultdict[tuple[int, int], list[Row]] = defaultdict(list)
+    for row, write in listed:
+        weight = (0, 0) if isinstance(write.effect, Untag) else (write.layer + 1, write.conditions)
+        by_weight[weight].append(row)
+    return {weight: Covering(some) for weight, some in by_weight.items()}
+
+
+def _heavier(covering: Mapping[tuple[int, int], Covering], row: Row, write: Write) -> Iterator[Row]:
+    for weight, some in covering.items():
+        if weight >= (write.layer + 1, write.conditions) or weight == (0, 0):
+            yield from some.candidates(row)
 
 
 def _last_written(made: Wish) -> tuple[str, int, int]:

@@ -62,8 +62,10 @@ def findings(texts: Mapping[str, str], vocabulary: Vocabulary) -> list[Finding]:
     return examine(texts, vocabulary)[1]
 
 
-def examine(texts: Mapping[str, str], vocabulary: Vocabulary) -> tuple[RuleSet, list[Finding]]:
-    """The rules as far as they can be read, and what is wrong."""
+def examine(
+    texts: Mapping[str, str], vocabulary: Vocabulary, documents: dict[str, Document] | None = None
+) -> tuple[RuleSet, list[Finding]]:
+    """The rules as far as they can be read, and what is wrong. `documents` gets what each file was read as."""
     reading = Reading(vocabulary)
     units: list[Unit] = []
     books: dict[str, Place] = {}
@@ -72,6 +74,8 @@ def examine(texts: Mapping[str, str], vocabulary: Vocabulary) -> tuple[RuleSet, 
             reading.sheets[file] = texts[file]
     for file in sorted(texts.keys() - reading.sheets.keys()):
         if document := _document(texts[file], file, reading):
+            if documents is not None:
+                documents[file] = document
             units.extend(_book(reading, document, books))
     _unwritten_marks(reading)
     units = _unique(reading, units)
