@@ -21,6 +21,7 @@ from engine.overlaps import TRIED, Contests, Overruled, Row, overruled, rows, tr
 from engine.reading import Finding
 from engine.ruleset import All, Any, Condition, Nothing, Rule, RuleSet, Test, Unit, tests
 from engine.solve import Clause, World, clauses, covers, impossible, pinned, possible
+from engine.spelling import spelled
 from engine.stages import circles
 from engine.vocabulary import Vocabulary
 from engine.words import folded
@@ -255,24 +256,7 @@ def _key_of(test: Test) -> str:
 
 def _spelled(clause: Clause) -> str:
     """Tests as they are written in a rulebook."""
-    return ", ".join(dict.fromkeys(_spelled_one(test, wanted) for test, wanted in clause))
-
-
-def _spelled_one(test: Test, wanted: bool) -> str:
-    value = _flow(test.shown)
-    if test.kind == "words" and test.operator != "exists":
-        written = f"{test.operator}: {value}"
-    elif test.operator in ("is", "in", "has", "has_any"):
-        written = f"{test.field}: {value}"
-    else:
-        written = f"{test.field}: {{{test.operator}: {value}}}"
-    return written if wanted else f"none: {{{written}}}"
-
-
-def _flow(value: Anything) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(str, value))}]" if len(value) > 1 else ", ".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return ", ".join(dict.fromkeys(spelled(test, wanted) for test, wanted in clause))
 
 
 def _told(where: Where, code: str, what: str, hint: str, given: Mapping[str, Anything] | None = None) -> Finding:
@@ -358,7 +342,7 @@ def _in_circle(look: _Look, unit: Unit, row: Rule, writers: Mapping[str, Sequenc
                 continue
             place, other = look.at(row, "when", _key_of(test)), others[0]
             if slot not in _RISING and _denies(test) == wanted:
-                asked = _spelled_one(test, wanted)
+                asked = spelled(test, wanted)
                 what = f"{row.name!r} asks for {asked}, and {other.name!r} of its circle writes {_slot(slot)}"
                 yield Finding(place, "negation-in-circle", what, "ask for something that is there")
             elif (rising := _rising(slot, others)) and not (wanted and test.operator in _MONOTONE):

@@ -100,7 +100,7 @@ def run_tests(ruleset: RuleSet, company: Company) -> list[Failure]:
     return [
         failure
         for trial in trials(ruleset.texts, ruleset.vocabulary)
-        for failure in _failures(trial, decide(ruleset, company, trial.case), company, ruleset.vocabulary)
+        for failure in failures(trial, decide(ruleset, company, trial.case), company, ruleset.vocabulary)
     ]
 
 
@@ -111,23 +111,34 @@ def trials(texts: Mapping[str, str], vocabulary: Vocabulary) -> list[Trial]:
     for file in sorted(file for file in texts if not is_sheet(file)):
         document = read(texts[file], file)
         listed = Place(document, (), document.value).down("tests")
-        made += [_trial(reading, item) for item in listed.items() if listed.value is not None]
+        made += [_trial(reading, item) for item in listed.items() if listed.value is not None and not from_raw(item)]
     if reading.findings:
         raise reading.findings[0].error()
     return made
+
+
+def from_raw(at: Place) -> bool:
+    """Whether an example starts from a raw message (`end_to_end`) instead of what was understood."""
+    return isinstance(at.value, dict) and "end_to_end" in at.value
 
 
 def _trial(reading: Reading, at: Place) -> Trial:
     if not reading.mapping(at, ("name", "given", "expect"), "an example"):
         raise reading.findings[0].error()
     name = reading.word(at.down("name"), "name")
-    given, expect = at.down("given"), at.down("expect")
-    if reading.mapping(expect, _expectable(expect), "expect"):
-        _check_expect(reading, expect)
+    given, expect = at.down("given"), expected(reading, at)
     reading.mapping(given, GIVEN, "given")
     if reading.findings:
         raise reading.findings[0].error()
     return Trial(name, case(given.value or {}, reading.vocabulary, given), expect)
+
+
+def expected(reading: Reading, at: Place) -> Place:
+    """What an example expects; what there is not goes to the reading."""
+    expect = at.down("expect")
+    if reading.mapping(expect, _expectable(expect), "expect"):
+        _check_expect(reading, expect)
+    return expect
 
 
 def _expectable(at: Place) -> tuple[str, ...]:
@@ -377,7 +388,8 @@ def _past(entry: Mapping[str, Any], number: int, now: datetime, vocabulary: Voca
     )
 
 
-def _failures(trial: Trial, decision: Decision, company: Company, vocabulary: Vocabulary) -> Iterator[Failure]:
+def failures(trial: Trial, decision: Decision, company: Company, vocabulary: Vocabulary) -> Iterator[Failure]:
+    """What did not come out as the example expects."""
     for name in trial.expect.value:
         at = trial.expect.down(name)
         expected = at.value

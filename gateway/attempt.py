@@ -6,6 +6,7 @@ What is printed here is how people and programs measure the project, so its form
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +17,7 @@ from connectors.base import AccountSettings, Connector
 from engine.decision import Acknowledge, Case, Decision
 from engine.thread import Found, place
 from gateway import mind
-from gateway.clock import SystemClock
+from gateway.clock import Clock, SystemClock
 from gateway.mind import Mind
 from gateway.settings import Configured
 from normalizer import mime
@@ -61,9 +62,16 @@ def split(arguments: list[str]) -> tuple[str, list[Path]]:
 class Reader:
     """Reads what one channel's bytes say, by the settings of one of its accounts."""
 
-    def __init__(self, configured: Configured, channel: str, account: str = "") -> None:
-        self.mind = mind.read(configured)
-        self.clock = SystemClock()
+    def __init__(
+        self,
+        configured: Configured,
+        channel: str,
+        account: str = "",
+        known: Mind | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.mind = known or mind.read(configured)
+        self.clock = clock or SystemClock()
         # A mail says all there is to say about itself; whose address it was written to is asked only of an account.
         self.connector = None if channel == "email" and not account else self._connector(channel, account)
 
@@ -125,10 +133,7 @@ class Decider:
             yield Tried(decision, {"file": file, **public(decision), "acknowledgement": self.words(decision)})
 
     def decide(self, message: Message) -> Decision:
-        now = max(self.clock.now(), message.received_at)
-        placed = place(message, Found(), now)
-        case = Case(placed.trigger, now, placed.ticket, placed.contact, message, message.proven)
-        return self.mind.decide(case)[0]
+        return self.mind.decide(first(message, self.clock.now()))[0]
 
     def words(self, decision: Decision) -> dict[str, str] | None:
         """The acknowledgement as the customer would read it, with a sample number."""
@@ -144,6 +149,13 @@ class Decider:
         words = tried.printed["acknowledgement"]
         letter = f"\n\n  {words['subject']}\n\n  " + words["text"].replace("\n", "\n  ") if words else ""
         return f"{tried.printed['file']}\n" + "\n".join(f"  {line}" for line in lines) + letter + "\n"
+
+
+def first(message: Message, now: datetime) -> Case:
+    """The case of a message from somebody nobody has heard of before."""
+    now = max(now, message.received_at)
+    placed = place(message, Found(), now)
+    return Case(placed.trigger, now, placed.ticket, placed.contact, message, message.proven)
 
 
 def canonical(file: str, raw: bytes) -> Iterator[Message]:

@@ -14,6 +14,31 @@ rules_app = typer.Typer(no_args_is_help=True, help="Rulebooks: check, test, draw
 Folder = Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A folder of rulebooks; that in use without.")]
 
 
+@rules_app.command("test")
+def examples(
+    folder: Folder = None,
+    config: Config = None,
+    coverage: Annotated[bool, typer.Option("--coverage", help="What no example tries, rule by rule.")] = False,
+    lang: Lang = "",
+    json: Json = False,
+) -> None:
+    """Run every example of the rulebooks and of rules/tests. What fails exits 1. 测试规则"""
+    from gateway import rule_tests
+
+    known = configured(config)
+    tried = rule_tests.set_up(known, folder or known.rules)
+    report = rule_tests.report(tried, language(lang), coverage=coverage)
+    for line in report.lines:
+        if json:
+            emit(line.plain)
+        elif line.text:
+            typer.echo(line.text)
+    if not json:
+        typer.echo(report.summary, err=True)
+    if report.failed:
+        raise typer.Exit(1)
+
+
 @rules_app.command()
 def check(folder: Folder = None, config: Config = None, lang: Lang = "", json: Json = False) -> None:
     """What is wrong in the rulebooks, at its place, with what to write instead. Errors exit 1. 检查规则"""

@@ -1,0 +1,144 @@
+"""`ticketgate rules check | test | schema | graph | bench` on folders of rulebooks, as an operator calls them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from gateway.cli import app
+
+BOOK = """rulebook: shop
+rules:
+  - rule: complaints
+    when: {category: complaint}
+    then: {route: complaints, set: {priority: high}}
+  - rule: vip
+    layer: customer
+    when: {contact.tier: vip, any: [{channel: email}, {channel: sms}]}
+    then: {route: senior}
+tests:
+  - name: a complaint goes to the desk for it
+    given: {category: complaint}
+    expect: {group: complaints, fired: [complaints], fired_exactly: [complaints]}
+"""
+MAIL = "From: a@example.org\nTo: support@example.com\nSubject: Complaint\nMessage-ID: <1@example.org>\n\nI want to complain about you.\n"
+
+
+def rules(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["rules", *arguments], env={"LANG": "en"})
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    (tmp_path / "shop.yaml").write_text(BOOK)
+    return tmp_path
+
+
+def test_rulebooks_without_a_fault_exit_0(shop: Path) -> None:
+    done = rules("check", str(shop))
+    assert (done.exit_code, done.stdout) == (0, ""), done.output
+    assert "nothing is wrong" in done.stderr
+
+
+def test_an_error_is_one_line_at_its_place_and_exits_1(shop: Path) -> None:
+    (shop / "bad.yaml").write_text("rulebook: bad\nrules:\n  - rule: x\n    when: {categry: y}\n    then: {tag: z}\n")
+    done = rules("check", str(shop))
+    assert done.exit_code == 1
+    assert done.stdout == (f"{shop}/bad.yaml:4:12: unknown-field unknown field 'categry' (did you mean 'category'?)\n")
+    assert "1 error" in done.stderr
+    assert "没有字段 'categry' (是不是 'category'？)" in rules("check", str(shop), "--lang", "zh").stdout
+
+
+def test_a_warning_exits_0_and_is_told_to_programs_in_both_languages(shop: Path) -> None:
+    (shop / "more.yaml").write_text(
+        "rulebook: more\nrules:\n  - rule: sms\n    when: {channel: sms}\n    then: {route: english}\n"
+    )
+    done = rules("check", str(shop), "--json")
+    assert done.exit_code == 0
+    (told,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (told["code"], told["severity"], told["line"]) == ("contested", "warning", 5)
+    assert told["given"] == {"trigger": "ticket.created", "channel": "sms", "category": "complaint"}
+    assert "争" not in told["message"]["en"] and "名称" in told["message"]["zh"]
+
+
+def test_a_promise_in_a_template_is_an_error(shop: Path) -> None:
+    (shop / "templates").mkdir()
+    (shop / "templates" / "late.zh.liquid").write_text("subject: x\n\n我们会在 4 小时内回复\n")
+    (shop / "templates" / "late.en.liquid").write_text("subject: x\n\nWe answer {{ promise }}\n")
+    done = rules("check", str(shop))
+    assert done.exit_code == 1
+    assert "late.zh.liquid:3:6: fixed-promise" in done.stdout
+
+
+def test_a_template_with_an_unknown_variable_is_told_at_its_place(shop: Path) -> None:
+    (shop / "templates").mkdir()
+    (shop / "templates" / "odd.zh.liquid").write_text("subject: x\n\n{{ nummer }}\n")
+    done = rules("check", str(shop))
+    assert done.exit_code == 1
+    assert "odd.zh.liquid:3:" in done.stdout and "template unknown variable 'nummer'" in done.stdout
+
+
+def test_examples_that_hold_exit_0(shop: Path) -> None:
+    done = rules("test", str(shop))
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "1 examples, 0 failed" in done.stderr
+
+
+def test_what_fails_is_told_with_place_expected_found_and_who_wrote_it(shop: Path) -> None:
+    (shop / "tests").mkdir()
+    (shop / "tests" / "more.yaml").write_text(
+        "tests:\n  - name: wrong\n    given: {category: complaint, channel: sms, contact: {tier: vip}}\n"
+        "    expect: {group: complaints, priority: high, fired_exactly: [vip]}\n"
+    )
+    done = rules("test", str(shop))
+    assert done.exit_code == 1
+    place = f"{shop}/tests/more.yaml:4"
+    assert done.stdout.splitlines() == [
+        f"{place}:14: wrong: group is senior, not complaints (written by vip, over complaints)",
+        f"{place}:49: wrong: fired_exactly is [complaints, vip], not [vip]",
+    ]
+    assert "2 examples, 1 failed" in done.stderr
+    told = [json.loads(line) for line in rules("test", str(shop), "--json").stdout.splitlines()]
+    assert [(one["name"], one["well"], one.get("by")) for one in told] == [
+        ("a complaint goes to the desk for it", True, None), ("wrong", False, "vip"), ("wrong", False, ""),
+    ]  # fmt: skip
+
+
+def test_coverage_names_rules_and_conditions_that_no_example_tries(shop: Path) -> None:
+    done = rules("test", str(shop), "--coverage")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        f"{shop}/shop.yaml:3:5: complaints: never fails: category: complaint",
+        f"{shop}/shop.yaml:6:5: vip: never fires; never holds: contact.tier: vip; never holds: channel: sms; "
+        "never fails: channel: email",
+    ]
+    assert "1 of 2 rules fire, 4 of 8 sides of conditions are tried" in done.stderr
+
+
+def test_a_scenario_runs_from_the_raw_mail_to_the_decision(shop: Path) -> None:
+    (shop / "tests" / "mails").mkdir(parents=True)
+    (shop / "tests" / "mails" / "complaint.eml").write_text(MAIL)
+    raw = json.dumps(MAIL)
+    (shop / "tests" / "mails.yaml").write_text(
+        "tests:\n  - name: by file\n    end_to_end: {channel: email, file: mails/complaint.eml}\n"
+        "    expect: {category: complaint, group: complaints, fired: [complaints]}\n"
+        f"  - name: in place\n    end_to_end: {{raw: {raw}}}\n    expect: {{category: 投诉, priority: low}}\n"
+    )
+    done = rules("test", str(shop))
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [
+        f"{shop}/tests/mails.yaml:7:28: in place: priority is high, not low (written by complaints)"
+    ]
+    assert "3 examples, 1 failed" in done.stderr
+
+
+def test_a_scenario_without_its_file_says_where(shop: Path) -> None:
+    (shop / "tests").mkdir()
+    (shop / "tests" / "mails.yaml").write_text(
+        "tests:\n  - name: x\n    end_to_end: {file: no.eml}\n    expect: {category: complaint}\n"
+    )
+    done = rules("test", str(shop))
+    assert done.exit_code == 1
+    assert str(done.exception).startswith(f"{shop}/tests/mails.yaml:3:24: {shop}/tests/no.eml cannot be read")
