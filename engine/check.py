@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any as Anything
 
-from engine import rulebook, solve, trial
+from engine import conditions, rulebook, solve, trial
 from engine.company import Company
 from engine.decision import Escalate, Lower, Raise, Set
+from engine.facts import FIELDS
 from engine.overlaps import TRIED, Contests, Overruled, Row, overruled, rows, triggered, wishes
 from engine.reading import Finding
 from engine.ruleset import All, Any, Condition, Nothing, Rule, RuleSet, Test, Unit, tests
@@ -163,8 +164,8 @@ class _Look:
 
 
 def _live(rule: Rule) -> bool:
-    """Whether it writes, always and to everybody."""
-    return not any(getattr(rule, name, None) not in (None, "", "live", 100) for name in ("mode", "share"))
+    """Whether it writes anything: in shadow it does not."""
+    return rule.mode == "live"
 
 
 def _world(ruleset: RuleSet) -> World:
@@ -436,15 +437,26 @@ def _dead(look: _Look, hits: Mapping[str, int], since: str) -> Iterator[Finding]
 
 
 def _over(look: _Look, today: str) -> Iterator[Finding]:
+    """What can hold, but not from today on."""
+    past = tuple(
+        sorted(
+            n
+            for n, c in look.company.campaigns.items()
+            if c.end.astimezone(look.company.zone).date().isoformat() <= today
+        )
+    )
+    now = [solve.Literal(conditions.test(FIELDS["clock.now"], "before", today), False)]
+    now += [solve.Literal(conditions.test(FIELDS["clock.campaigns"], "has", name), False) for name in past]
     for unit in look.units:
         for rule in unit.rows:
-            if (until := _until(rule)) and until < today:
-                yield _told(look.at(rule), "expired", f"{rule.name!r} is over since {until}",
+            timed = any(one.field in ("clock.now", "clock.campaigns") for one in tests(rule.when))
+            whole = clauses(rule.when) if timed else None
+            if not whole or not any(possible(clause, look.world) for clause in whole):
+                continue
+            if not any(possible((*clause, *now), look.world) for clause in whole):
+                key = "during" if any(one.field == "clock.campaigns" for one in tests(rule.when)) else "valid"
+                yield _told(look.at(rule, key), "expired", f"the time of {rule.name!r} is over",
                             "take it away, or give it a later day")  # fmt: skip
-
-
-def _until(rule: Rule) -> str:
-    return ""
 
 
 def promises(file: str, text: str) -> Iterator[Finding]:

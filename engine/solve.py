@@ -16,6 +16,8 @@ from typing import Any as Anything
 from typing import NamedTuple
 
 from engine import facts
+from engine.calendar import local
+from engine.conditions import moment
 from engine.facts import MENTIONS, WORDS
 from engine.ruleset import All, Any, Condition, Nothing, Test, Value
 from engine.vocabulary import PRIORITIES, STATUSES, WEEKDAYS, Vocabulary
@@ -23,6 +25,7 @@ from engine.words import folded
 
 MOST = 64  # clauses of one condition; what has more is not reasoned about
 _CHOICES = 128  # ways to satisfy the sets of one clause
+_MINUTES = (1440.0, 1440.0 * 3_652_059)  # of the days there are, year 1 to 9999
 FRESH = "zq7x"  # a word that nobody wrote
 
 
@@ -65,7 +68,9 @@ _UNDERSTOOD: Mapping[str, frozenset[str]] = {
     "language": _EQUALS,
     "rank": _EQUALS | _BOUNDS,
     "number": _EQUALS | _BOUNDS,
-    "time": _EQUALS | _BOUNDS,
+    "time": _EQUALS | _BOUNDS | {"before", "after"},
+    "duration": _EQUALS | _BOUNDS | {"within"},
+    "date": frozenset(("before", "after", "between")),
     "text": _EQUALS | {"starts_with", "ends_with"},
     "set": _ANY | _NONE | _EVERY | {"exists"},
     "words": _ANY | _NONE | _EVERY | {"exists"},
@@ -194,8 +199,10 @@ def _representatives(literals: Clause) -> Iterator[Value]:
     match test.kind:
         case "flag":
             yield from (True, False, None)
-        case "number" | "time":
+        case "number" | "time" | "duration":
             yield from _numbers(test, named)
+        case "date":
+            yield from _dates(named)
         case "text":
             yield from _texts(literals, named)
         case "rank":
@@ -225,6 +232,8 @@ def _domain(test: Test) -> tuple[float, float, bool, bool]:
     """Lowest and highest value of a number, whether it is a whole one, and whether it is always there."""
     if test.kind == "time":
         return 0, 1439, True, True
+    if test.field == "contact.bucket":
+        return 0, 99, True, True
     if test.window or test.field in _COUNTS or test.field.startswith("load."):
         return 0, inf, True, bool(test.window)
     return (0, 1, False, False) if test.field.endswith(".confidence") else (-inf, inf, False, False)
@@ -241,9 +250,18 @@ def _between(at: Sequence[float], low: float, high: float) -> set[float]:
     return {*points, *((a + b) / 2 for a, b in pairwise(points))}
 
 
+def _dates(named: Sequence[Anything]) -> Iterator[Value]:
+    """The first and last minute of each day named, and those beside them."""
+    spans = [span for value in named if (span := local(str(value)))]
+    for at in sorted({edge + step for span in spans for edge in span for step in (-1, 0, 1)}):
+        if _MINUTES[0] <= at < _MINUTES[1]:
+            yield moment((at, at + 1))
+    yield None
+
+
 def _texts(literals: Clause, named: Sequence[Anything]) -> Iterator[Value]:
-    starts = [str(one.test.wanted) for one in literals if one.test.operator == "starts_with"]
-    ends = [str(one.test.wanted) for one in literals if one.test.operator == "ends_with"]
+    starts = [str(w) for one in literals if one.test.operator == "starts_with" for w in _named(one.test)]
+    ends = [str(w) for one in literals if one.test.operator == "ends_with" for w in _named(one.test)]
     yield from (one for literal in literals if literal.test.operator in _EQUALS for one in _named(literal.test))
     for start in ("", *starts):
         for end in ("", *ends):
