@@ -221,6 +221,7 @@ class _Growing:
         self.kept: list[Conjunction] = []
         self.present: set[int] = set()
         self.hashes = {_hash(name): name for name in _TAKEN}
+        self.raised = RAISED  # flags that a fact may have
 
     def take(self, conjunction: Conjunction, path: Sequence[Atom]) -> bool:
         """Whether it still fits; if not, this one is full."""
@@ -233,6 +234,7 @@ class _Growing:
             return False
         self.kept.append(conjunction)
         self.present = present
+        self.raised = min(RAISED, (WAITING - self.root.worst) // max(1, self.root.flags + self.root.flagged))
         self.hashes.update({_hash(name): name for name in names.values()})
         return True
 
@@ -308,7 +310,7 @@ class _Part:
         self._present = [(column, f',"{_name(column)}":') for column in sorted(growing.present)]
         wanted = {atom[0] for c in growing.kept for atom in c if _raised(atom, on)} - growing.present
         self._flags = [(column, f',"{_name(column)}":1') for column in sorted(wanted)]
-        self._raised = min(RAISED, (WAITING - growing.root.worst) // max(1, growing.root.flags + growing.root.flagged))
+        self._raised = growing.raised
         self._text = json.dumps({f"r{i}": _rule(paths[c]) for i, c in enumerate(growing.kept)})
         self._idle.append(self._made())
 

@@ -1,13 +1,17 @@
+import sys
 from pathlib import Path
 
 import pytest
 
 from engine.company import FILES, Company, company
+from engine.kernels.choice import Name, run_on
 from engine.rulebook import load
 from engine.ruleset import RuleSet
 from engine.vocabulary import Vocabulary, templates
 
 ROOT = Path(__file__).parents[2]
+# durable_rules cannot be imported on Python 3.13; everywhere else it must be there
+KERNELS = ("native",) if sys.version_info >= (3, 13) else ("native", "durable")
 
 CATEGORIES = {
     "inquiry": {"zh": "咨询", "en": "Inquiry"},
@@ -49,6 +53,13 @@ def rulebooks() -> dict[str, str]:
     return {path.name: path.read_text() for path in sorted((ROOT / "rules").glob("*.yaml"))}
 
 
+@pytest.fixture(scope="session", params=KERNELS)
+def kernel(request: pytest.FixtureRequest) -> Name:
+    """What a scenario is decided by; each must come out alike."""
+    name: Name = request.param
+    return name
+
+
 @pytest.fixture(scope="session")
-def rules(rulebooks: dict[str, str], vocabulary: Vocabulary) -> RuleSet:
-    return load(rulebooks, vocabulary)
+def rules(rulebooks: dict[str, str], vocabulary: Vocabulary, kernel: Name) -> RuleSet:
+    return run_on(load(rulebooks, vocabulary), kernel)

@@ -13,6 +13,7 @@ from engine.company import Company
 from engine.decide import decide
 from engine.decision import AskReview, Case, Decision, HandOver, Route, sealed
 from engine.explain import explain
+from engine.kernels.choice import Name, run_on
 from engine.routing import choose
 from engine.rulebook import load
 from engine.ruleset import RuleSet
@@ -27,11 +28,11 @@ def rules_of(vocabulary: Vocabulary, *rules: dict[str, Any]) -> RuleSet:
 
 
 @pytest.fixture
-def run(vocabulary: Vocabulary, house: Company) -> Any:
+def run(vocabulary: Vocabulary, house: Company, kernel: Name) -> Any:
     def decided(*rules: dict[str, Any], ticket: dict[str, Any] | None = None, **given_: Any) -> Decision:
         at = case(given_, vocabulary)
         at = replace(at, ticket=replace(at.ticket, **(ticket or {})))
-        return decide(rules_of(vocabulary, *rules), house, at)
+        return decide(run_on(rules_of(vocabulary, *rules), kernel), house, at)
 
     return decided
 

@@ -6,6 +6,7 @@ Short here; `make fuzz` takes 2,000 rule sets and 200,000 tickets (FUZZ_SETS, FU
 import os
 import random
 import sys
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from random_rules import Rules, rulebook, ticket, written
 
 from engine.company import Company
 from engine.decide import decide
+from engine.kernels import durable, flat, native
 from engine.kernels.choice import run_on
 from engine.rulebook import examine
 from engine.ruleset import RuleSet
@@ -85,3 +87,31 @@ def test_every_kernel_decides_what_a_plain_evaluator_decides(
     assert told.rounds > 1
     assert told.fallbacks["failed"] == 0
     assert told.fallbacks.total() <= told.tickets / 20  # what durable is tried on, it decides itself
+
+
+@pytest.mark.parametrize(
+    ("kernel", "place", "fault"),
+    [
+        ("native", (native, "bisect_right"), bisect_left),  # what reaches a bound exactly is missed
+        ("native", (native._Index, "revisit"), lambda *_: []),  # a circle ends after one round
+        ("durable", (flat, "ABSENT"), 0),  # a number that is not there counts as a low one
+        ("durable", (flat, "place"), lambda bounds, at: -1 if at is None else 2 * bisect_left(bounds, at)),
+        ("durable", (durable._Part, "_started"), lambda self, handle, fact: _first_only(self, handle, fact)),
+    ],
+)
+def test_it_would_find_a_fault(
+    kernel: str, place: tuple[object, str], fault: object, vocabulary: Vocabulary, house: Company,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    if kernel == "durable" and NO_DURABLE:
+        pytest.skip("durable_rules cannot be imported on Python 3.13")
+    monkeypatch.setattr(*place, fault)
+    told = run(0, 60, 20, vocabulary, house)
+    assert {name for name, _, _ in told.different} == {kernel}
+
+
+_started = durable._Part._started
+
+
+def _first_only(part: durable._Part, handle: int, fact: str) -> list[int]:
+    return _started(part, handle, fact)[:1]
