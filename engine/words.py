@@ -2,8 +2,8 @@
 
 Case, width, apostrophes, spaces and simplified/traditional are folded away. Chinese is not segmented; a word of
 Latin script must stand alone ("fund" is not in "refund"). A mention is denied only by the customer not wanting or not
-meaning it (不是退款, 不需要退款, "not a refund", "don't want a refund"). 没, 未, 不给, 拒绝, 无法 are the complaint
-itself, and a question (是不是退款, 不是退款了吗) denies nothing.
+meaning it (不是退款, 不需要退款, 退款不用了, "not a refund", "don't want a refund"). 没, 未, 不给, 拒绝, 无法 are the
+complaint itself; a question (是不是退款, 不是退款了吗) and a denial that is denied (不是不想退款) deny nothing.
 """
 
 import re
@@ -27,10 +27,16 @@ _MANY = 5_000  # words; a table for more would be quick, but large
 # Between the denial and the word only these may stand: "不是 要申请 退款".
 _FILLERS = (
     "为了|因为|想要|需要|要求|申请|办理|咨询|反馈|投诉|关于|什么|任何|这个|那个|这种|单纯|普通|再次|你们|我们|"
-    "要|想|来|去|再|给|您|你|我|做|办|个|是|开|转|补"
+    "开具|上门|安排|提供|要|想|来|去|再|给|帮|您|你|我|做|办|个|是|开|转|补|寄"
 )
-_DENIED = re.compile(rf"(?P<deny>不是|并非|不需要|不需|不用|不想|不要|无需|无须|不必)(?:{_FILLERS}){{0,6}}$")
-_RHETORIC = re.compile(r"(难道|岂|莫非)[^,。!?;\n]{0,8}$")  # 难道不是退款
+_DENIED = re.compile(rf"(?P<deny>不是|并非|不需要|不需|不用|不想|不打算|不要|无需|无须|不必)(?:{_FILLERS}){{0,6}}$")
+_RHETORIC = re.compile(r"(难道|岂|莫非|为什么|为何|怎么|凭什么|是否)[^,。!?;\n]{0,8}$")  # 难道不是退款, 为什么不是退款
+# 不是不想退款, 我没说不要退款, 谁说不用退款: who denies a denial means it.
+_TWICE = re.compile(r"(?:(?:不是|并非|没有?|不)(?:说|讲|提|表示)?过?|谁(?:说|讲)过?)(?:我|我们|真的?|就|要)?$")
+_QUOTES = str.maketrans("", "", " \"'“”‘’「」『』《》〈〉【】[]()*~_")  # what may stand between a denial and the word
+_NO_LONGER = re.compile(
+    r"^(?:我|就|都|也|现在|已经|暂时|先){0,2}(?:不用|不需要|不必|无需)(?:了|啦|开了|寄了)?(?=[,。.!;\s]|$)"
+)  # 发票不用了
 _EITHER = re.compile(r"^[^,。!?;\n]{0,12}?(就是|便是|而是因为)")  # 不是退款就是换货
 _ASKED = re.compile(r"^[^,。!?;.\n]{0,22}?(?:[吗么]|\?)")
 
@@ -39,13 +45,17 @@ _LINKS = (  # what may stand between "don't want" and the word: "don't want to a
     r"|looking|here|after)\s+)"
 )
 _NOT_WANTED = re.compile(
-    rf"(?:\b(?:don't|dont|do not|didn't|did not|doesn't|does not|no longer|never)\s+(?:really\s+|even\s+)?"
-    rf"(?:need|want|wanted|require|mean|meant)\s+{_LINKS}{{0,4}}"
+    rf"(?:\b(?:don't|dont|do not|didn't|did not|doesn't|does not|wouldn't|would not|no longer|never)\s+"
+    rf"(?:really\s+|even\s+)?(?:need|want|wanted|like|require|mean|meant|request|requested|ask for|asked for)\s+"
+    rf"{_LINKS}{{0,4}}"
+    rf"|(?:^|[.!?;,]\s?|\b(?:please|pls|but|so)\s)(?:do not|don't|dont)\s+"
     rf"|\bno need\s+{_LINKS}{{1,4}}"
     rf"|(?<!why )(?:\bnot|\b(?:isn't|isnt|aren't|wasn't))\s+"
     rf"(?:(?:a|an)\s+|(?:about|for|requesting|asking for|looking for|asking about|here for|after)\s+{_LINKS}{{0,3}})"
     r")$"
 )
+_NOT_THAT = re.compile(r"\bnot (?:that|because|like|as if) (?:i|we)\s[^.!?;,]{0,40}$")  # it is not that I don't want it
+_NO_NEED = re.compile(r"^s?(?: is| are)? (?:needed|required|necessary|wanted)\b")  # no invoice needed
 
 
 class Said(NamedTuple):
@@ -134,23 +144,36 @@ def _runs_on(character: str) -> bool:
 def denied(flat: str, start: int, end: int) -> bool:
     """Whether the customer says that this mention is not what he means or wants."""
     before = flat[max(0, start - _BEFORE) : start]
+    if _no_longer(flat[end : end + _AFTER]):
+        return True
     if before.isascii():
         return bool(before) and _denied_in_english(flat, start, end)
     if not ("不" in before or "无" in before or "非" in before):  # most mentions; looking is cheaper than matching
         return False
-    before = before.replace(" ", "")
+    before = before.translate(_QUOTES)
     found = _DENIED.search(before)
     if not found:
         return False
     ahead = before[: found.start("deny")]
-    if ahead[-1:] == found["deny"][1] or _RHETORIC.search(ahead):  # 是不是, 要不要, 需不需要
+    # 是不是, 要不要, 需不需要
+    if ahead[-1:] == found["deny"][1] or _RHETORIC.search(ahead) or _TWICE.search(ahead):
         return False
     after = flat[end : end + _AFTER]
     return not _ASKED.match(after) and not (found["deny"] == "不是" and _EITHER.match(after))
+
+
+def _no_longer(after: str) -> bool:
+    """发票不用了"""
+    if "不" not in after and "无" not in after:  # most
+        return False
+    return bool(_NO_LONGER.match(after)) and not _ASKED.match(after)
 
 
 def _denied_in_english(flat: str, start: int, end: int) -> bool:
     before = flat[max(0, start - 2 * _BEFORE) : start]
     if not ("no" in before or "n't" in before or "nt " in before or "never" in before):
         return False
-    return bool(_NOT_WANTED.search(before)) and not _ASKED.match(flat[end : end + _AFTER])
+    after = flat[end : end + _AFTER]
+    if before.endswith("no ") and stands_alone(flat, start - 3, start - 1) and _NO_NEED.match(after):
+        return True
+    return bool(_NOT_WANTED.search(before)) and not _NOT_THAT.search(before) and not _ASKED.match(after)

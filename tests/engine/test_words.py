@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from pathlib import Path
 
 import opencc
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.words import Lexicon, fold
+
+NEGATION = Path(__file__).parent / "data" / "negation.txt"
 
 SIMPLIFIED = opencc.OpenCC("t2s")
 
@@ -121,6 +124,18 @@ def test_a_denied_mention_is_only_mentioned(word: str, text: str) -> None:
     said = Lexicon([word]).said(text)
     assert said.mentioned
     assert not said.meant
+
+
+def test_hundreds_of_denials_and_complaints_are_told_apart() -> None:
+    lines = [line.split("\t") for line in NEGATION.read_text().splitlines() if line and not line.startswith("#")]
+    wrong = []
+    for wanted, word, text in lines:
+        said = Lexicon([word]).said(text)
+        if {"+": bool(said.meant), "-": bool(said.mentioned) and not said.meant}[wanted] is False:
+            wrong.append(f"{wanted} {word}: {text}")
+    assert wrong == []
+    assert sum(not text.isascii() for _, _, text in lines) >= 250
+    assert len({(word, text) for _, word, text in lines}) == len(lines)
 
 
 @pytest.mark.parametrize(
