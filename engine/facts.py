@@ -465,7 +465,15 @@ def _result(key: str, of: Open, _: Vocabulary) -> Field | None:
 def _outside(key: str, of: Open, vocabulary: Vocabulary) -> Field | None:
     kinds: Mapping[str, Kind] = {"text": "text", "number": "number", "flag": "flag"}
     kind = kinds.get(vocabulary.outside.get(key, ""))
-    return of.made(key, kind, lambda c, _: c.outside.get(key)) if kind else None
+    return of.made(key, kind, lambda c, company: _answer(key, c, company)) if kind else None
+
+
+def _answer(name: str, case: Case, company: Company) -> Fact:
+    """What was looked up; where nobody was asked, as for an example that says nothing, the default."""
+    if name in case.outside:
+        return case.outside[name]
+    lookup = company.lookups.get(name)
+    return lookup.default if lookup else None
 
 
 CHANGES = ("subject", "type", "status", "priority", "category", "subcategory", "group", "assignee", "tags")

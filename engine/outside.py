@@ -44,7 +44,7 @@ class Lookup(BaseModel):
 
     url: str
     of: dict[str, str] = Field(default_factory=dict)  # part of the address -> fact
-    headers: dict[str, str] = Field(default_factory=dict, repr=False)  # values may be {env: NAME} or {file: PATH}
+    headers: dict[str, str | dict[Literal["env", "file"], str]] = Field(default_factory=dict, repr=False)
     pick: str = ""
     kind: Literal["text", "number", "flag"] = "text"
     default: Answer = None

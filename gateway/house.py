@@ -8,6 +8,7 @@ from connectors.base import Helpdesk
 from gateway.clock import Clock
 from gateway.events import Hub
 from gateway.live import LiveRules
+from gateway.look_up import LookUps
 from gateway.mind import Mind
 from gateway.rulesets import RuleSets
 from gateway.settings import Configured
@@ -47,6 +48,7 @@ class House:
     work: Bell = field(default_factory=Bell)  # something was journalled
     owed: Bell = field(default_factory=Bell)  # something is to be sent
     hub: Hub = field(init=False)  # something happened
+    look_ups: LookUps = field(default_factory=LookUps)  # answers from elsewhere
     users: Users = field(init=False)
     signin: SignIn = field(init=False)
     rules: LiveRules = field(init=False)  # which rule set decides, and changing it

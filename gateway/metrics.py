@@ -49,6 +49,7 @@ last_accepted = Gauge(
     "ticketgate_last_accepted_timestamp_seconds", "When an account last brought something", ["connector", "account"],
     registry=registry,
 )  # fmt: skip
+look_ups = Counter("ticketgate_look_ups", "Look-ups elsewhere (outside.yaml)", ["name", "outcome"], registry=registry)
 rules_reloaded = Counter("ticketgate_rules_reloaded", "Rule sets that were to go live", ["outcome"], registry=registry)
 rules_refused = Gauge(
     "ticketgate_rules_refused", "1 while a changed rule set is refused and the old one goes on", registry=registry

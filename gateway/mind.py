@@ -14,11 +14,12 @@ from connectors.api import Api, ApiSettings
 from connectors.base import Connector, Mailbox
 from connectors.person import Person
 from engine import company as companies
-from engine import rulebook, views
+from engine import facts, rulebook, views
 from engine.company import Company
 from engine.decide import decide, unacknowledged
 from engine.decision import Acknowledge, Case, Decision
 from engine.explain import explain
+from engine.reading import suggestion
 from engine.ruleset import RuleSet
 from engine.views import View
 from engine.vocabulary import Labels, Vocabulary
@@ -126,8 +127,18 @@ def stood_on(configured: Configured, bundle: Bundle) -> Ground:
     templates = read_templates(bundle.texts(bundles.TEMPLATES, ".liquid"))
     helpdesks = frozenset(str(raw.get("name", "")) for raw in settings.helpdesks)
     vocabulary = _vocabulary(cues, known, templates, helpdesks)
+    _check_look_ups(known, vocabulary, bundle)
     rehearse.templates(templates, known, vocabulary)
     return Ground(cues, known, vocabulary, templates)
+
+
+def _check_look_ups(company: Company, vocabulary: Vocabulary, bundle: Bundle) -> None:
+    """What a look-up needs must be facts there are."""
+    for name, lookup in company.lookups.items():
+        for part, fact in lookup.of.items():
+            if facts.known(fact, vocabulary) is None:
+                where = marked.read(*_config(bundle, "outside.yaml")).where("outside", name, "of", part)
+                raise ConfigError(where, f"there is no fact {fact!r}", suggestion(fact, facts.names(vocabulary)))
 
 
 def read(configured: Configured, bundle: Bundle | None = None) -> Mind:

@@ -28,6 +28,7 @@ class News:
     message: Message | None = None
     by: str = ""
     changed: Mapping[str, tuple[Fact, Fact]] = field(default_factory=dict)
+    milestone: str = ""  # the promise it is about
 
 
 class Notice(Protocol):
@@ -101,7 +102,7 @@ class Rang:
             return None
         milestones = {**ticket.sla.milestones, milestone: Milestone(watched.due, None, True)}
         missed = replace(ticket, sla=replace(ticket.sla, milestones=milestones))
-        return News(Placed("sla.missed", missed, found.contact, False))
+        return News(Placed("sla.missed", missed, found.contact, False), milestone=milestone)
 
 
 @dataclass(frozen=True)

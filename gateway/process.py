@@ -11,11 +11,11 @@ transaction with its ticket, decision, outgoing things and timers; it can be kil
 
 import asyncio
 import gc
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from engine.decision import Acknowledge, Case, Decision, HandOver
+from engine.decision import Acknowledge, Case, Decision, Fact, HandOver
 from engine.thread import REOPENS, Found, Placed, Wanted, lookups, place
 from gateway import acknowledge, metrics, notice
 from gateway.crypto import SealedError
@@ -125,6 +125,7 @@ async def one_round(house: House, readings: list[Reading]) -> list[Reading]:
     numbers = await house.store.numbers(
         [(d.placed.ticket.id, local_day(house, d.placed.ticket)) for d in drafts if d.placed and d.placed.is_new]
     )
+    await look_up(house, drafts, now)
     outcomes = await asyncio.to_thread(lambda: [outcome(house, d, numbers, now) for d in drafts])
     made = [(d, made) for d, made in zip(drafts, outcomes, strict=True) if isinstance(made, Outcome)]
     committed = await house.store.commit([*empty, *(outcome for _, outcome in made)], now)
@@ -138,10 +139,22 @@ async def one_round(house: House, readings: list[Reading]) -> list[Reading]:
     return await left(house, readings, drafts, done, now)
 
 
+async def look_up(house: House, drafts: Sequence["Draft"], now: datetime) -> None:
+    """Ask elsewhere what rules want to know of these, if they want to know anything."""
+    if not house.mind.ruleset.asks:
+        return
+    asking = [(d, case(d.placed, d.message, d, now)) for d in drafts if d.placed and d.placed.trigger]
+    answers = await house.look_ups.answers(house.mind, [one for _, one in asking], house.outbound)
+    for (d, _), known in zip(asking, answers, strict=True):
+        d.outside = known
+
+
 async def drafted(house: House, readings: Sequence[Reading], now: datetime) -> "list[Draft]":
     """Every message that is to be placed, in its place as things stand now."""
     share = max(1, BATCH // max(1, len(readings)))
     wanted = [reading.wanted(share) for reading in readings]
+    if any("order" in window.same for window in house.mind.ruleset.windows):
+        wanted = [[replace(one, orders=True) for one in each] for each in wanted]
     found = iter(await house.store.find([one for each in wanted for one in each], now))
     reach("process.after_find")
     drafts: list[Draft] = []
@@ -192,6 +205,7 @@ class Draft:
     placed: Placed | None
     last: bool  # with it the envelope is done
     news: notice.News | None = None
+    outside: Mapping[str, Fact] = field(default_factory=dict)
 
     def touches(self) -> set[object]:
         """Ticket, contact and the ids that tie a conversation together: what others of this round may not touch."""
@@ -285,6 +299,8 @@ def case(placed: Placed, message: Message | None, draft: Draft, now: datetime) -
         previous=found.previous.get(placed.ticket.id, ""),
         by=news.by if news else "",
         changed=news.changed if news else {},
+        milestone=news.milestone if news else "",
+        outside=draft.outside,
         placed_by=placed.by,
     )
 

@@ -134,6 +134,7 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
     for holder in [*house.mind.connectors.values(), *house.helpdesks.values()]:
         if isinstance(holder, Closable):
             await holder.close()
+    await house.look_ups.close()
     log.info("stopped")
 
 

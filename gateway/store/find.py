@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from engine import acknowledgement
 from engine.decision import Past
+from engine.facts import order_of
 from engine.thread import Found, Wanted, merged_into
 from gateway.crypto import SealedError, Vault
 from gateway.store import damaged
@@ -252,7 +253,19 @@ class _Search:
             for row in self.connection.execute(_history, {"these": these, "since": now - HISTORY}):
                 past = Past(row.id, row.created_at, row.category, row.subcategory, row.priority, row.status)
                 self.history[row.contact].append(past)
+        if any(one.orders for one in wanted):
+            self._orders()
         self._acknowledged(now - acknowledgement.WITHIN)
+
+    def _orders(self) -> None:
+        """Tell of each earlier ticket the order that it is about, which stands among its sealed words."""
+        rows = self._all(_tickets, {past.ticket for pasts in self.history.values() for past in pasts})
+        self.keys.fetch_of(self.connection, rows)
+        orders = {row.id: order_of(self.keys.ticket(row)) for row in rows}
+        self.history = {
+            contact: [replace(past, order=orders.get(past.ticket, "")) for past in pasts]
+            for contact, pasts in self.history.items()
+        }
 
     def _acknowledged(self, since: datetime) -> None:
         """Mark the tickets since then whose customer was told, or will be."""
