@@ -106,7 +106,7 @@ class _Cell:
 class _Column:
     """A column by what it stands for: a fact of `when`, or an action of `then`, perhaps with a field within."""
 
-    side: str  # when, then
+    side: str  # when, then; empty: nothing there is
     path: tuple[str, ...]
     where: Where
 
@@ -202,8 +202,12 @@ def _column(reading: Reading, cell: _Cell) -> _Column:
         return _Column(side, (inner,) if side == "when" else _verb(inner), cell.where)
     key = name.partition(".")[0]
     reads = name in (*conditions.SAYS, *conditions.SUGAR) or facts.known(name, reading.vocabulary) is not None
-    if reads or key not in (*effects.VERBS, *effects.LATER):
+    if reads:
         return _Column("when", (name,), cell.where)
+    if key not in (*effects.VERBS, *effects.LATER):
+        known = [*facts.names(reading.vocabulary), *conditions.SAYS, *effects.VERBS]
+        reading.tell(cell.where, "unknown-field", f"unknown column {name!r}", suggestion(name, known))
+        return _Column("", (name,), cell.where)
     return _Column("then", _verb(name), cell.where)
 
 
@@ -220,7 +224,7 @@ def _row(columns: Sequence[_Column], cells: Sequence[_Cell], where: Where) -> Pl
     keys: dict[Path, Where] = {}
     for column, cell in zip(columns, cells, strict=False):
         wanted = _condition(cell.value) if column.side == "when" else _action(cell.value)
-        if wanted is None:
+        if wanted is None or not column.side:
             continue
         into, path = value[column.side], (column.side, *column.path)
         for key in column.path[:-1]:

@@ -44,13 +44,13 @@ class Wanted:
     message_ids: tuple[str, ...]  # external ids this answers, nearest first: In-Reply-To, then References from the end
     numbers: tuple[str, ...]  # ticket numbers standing in the subject
     thread: tuple[str, str, str, str] | None  # channel, connector, account, thread_key
-    orders: bool = False  # whether rules ask what order earlier tickets were about
     ticket: str = ""  # news about this very ticket; then Found.contact is the ticket's
     own: str = ""  # what the channel calls the message itself
     scope: tuple[str, str] = ("email", "")  # channel, and within it what external ids are unique in
     keys: tuple[str, ...] = ()  # NUMBER-MAC, of the addresses it was written to
     returned: tuple[str, ...] = ()  # Message-IDs that stand in a bounce
     bounced: tuple[Identity, ...] = ()  # whom the bounce says our mail did not reach
+    orders: bool = False  # whether rules ask what order earlier tickets were about
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -53,8 +54,9 @@ class Elsewhere(BaseHTTPRequestHandler):
         answer = {"alerts": [{"level": "red"}], "count": "5"}
         body = b"<html>" if self.path.startswith("/html") else json.dumps(answer).encode()
         self.send_response(500 if self.path.startswith("/broken") else 200)
-        self.end_headers()
-        self.wfile.write(body)
+        with suppress(OSError):  # who asked has gone
+            self.end_headers()
+            self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -94,7 +96,7 @@ outside:
     of: {{city: {of}}}
     pick: alerts[0].level
     default: calm
-    timeout: 300ms
+    timeout: 1s
     headers: {{Authorization: {{file: token}}}}
     {more}
   parcels: {{url: "{base}/parcels", pick: count, kind: number, default: 0, private: true}}
@@ -163,7 +165,7 @@ def test_who_is_slow_has_not_answered_and_is_left_alone_for_a_while(tmp_path: Pa
     began = time.monotonic()
     assert answers(of, about(of), ups=ups) == [{"weather": "calm"}]
     assert answers(of, about(of), ups=ups) == [{"weather": "calm"}]
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 2.8
     assert len(Elsewhere.asked) == 1
 
 
