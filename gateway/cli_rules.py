@@ -2,7 +2,7 @@
 
 from datetime import UTC
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -59,3 +59,59 @@ def check(folder: Folder = None, config: Config = None, lang: Lang = "", json: J
         typer.echo(rule_files.summed(wrong, len(found) - wrong, spoken), err=True)
     if wrong:
         raise typer.Exit(1)
+
+
+@rules_app.command()
+def schema(folder: Folder = None, config: Config = None) -> None:
+    """Print the JSON Schema of this deployment's rulebooks, for completion in an editor. 编辑器补全
+
+    Save it beside them, and write on their first line: # yaml-language-server: $schema=rulebook.schema.json
+    """
+    import json as plain_json
+
+    from gateway import rule_files
+
+    known = configured(config)
+    made = rule_files.schema(known, folder or known.rules)
+    typer.echo(plain_json.dumps(made, ensure_ascii=False, indent=1))
+
+
+@rules_app.command()
+def graph(
+    folder: Folder = None,
+    config: Config = None,
+    as_: Annotated[Literal["mermaid", "svg"], typer.Option("--as", help="mermaid, or svg.")] = "mermaid",
+) -> None:
+    """Draw the stages, and which rules feed which. 画出规则"""
+    from engine import graph as graphs
+    from engine import rulebook
+    from gateway import mind
+
+    known = configured(config)
+    where = folder or known.rules
+    drawn = graphs.graph(rulebook.load(mind.rulebooks(where), mind.ground(known, where).vocabulary))
+    typer.echo(graphs.svg(drawn) if as_ == "svg" else graphs.mermaid(drawn), nl=False)
+
+
+@rules_app.command()
+def bench(
+    folder: Folder = None,
+    config: Config = None,
+    tickets: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many to decide, each several times.")] = 500,
+    slowest: Annotated[int, typer.Option(min=0, max=1_000, help="How many of the slowest rules to name.")] = 10,
+    json: Json = False,
+) -> None:
+    """How many decisions a second these rules take here, and which of them are slow. 测速"""
+    from gateway import rule_bench, rule_tests
+
+    known = configured(config)
+    found = rule_bench.measure(rule_tests.set_up(known, folder or known.rules), tickets, slowest)
+    if json:
+        emit(found)
+        return
+    typer.echo(
+        f"{found.per_second:,.0f} decisions a second ({found.rules} rules, {found.tickets} tickets, {found.kernel}); "
+        f"the slowest ticket {found.worst:.2f} ms"
+    )
+    for one in found.slow:
+        typer.echo(f"{one.microseconds:8.2f} us  {one.where}: {one.rule} ({one.conditions} conditions)")

@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from engine import check
+from engine import check, rulebook
+from engine import schema as schemas
+from engine.decision import Mark
 from engine.reading import Finding
 from gateway import mind
 from gateway.settings import Configured
@@ -35,3 +38,12 @@ def summed(errors: int, warnings: int, language: str) -> str:
     if not errors and not warnings:
         return "nothing is wrong"
     return f"{errors} {'error' if errors == 1 else 'errors'}, {warnings} {'warning' if warnings == 1 else 'warnings'}"
+
+
+def schema(known: Configured, folder: Path) -> dict[str, Any]:
+    """The JSON Schema of rulebooks here, with the tags and marks that those of this folder make."""
+    base = mind.ground(known, folder)
+    ruleset, _ = rulebook.examine(mind.rulebooks(folder), base.vocabulary)
+    tags = {tag for rule in ruleset.rules for tag in rule.tags}
+    marks = {effect.name for rule in ruleset.rules for effect in rule.effects if isinstance(effect, Mark)}
+    return schemas.schema(base.vocabulary, sorted(tags), sorted(marks))

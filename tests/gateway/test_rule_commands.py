@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import Result
@@ -142,3 +143,33 @@ def test_a_scenario_without_its_file_says_where(shop: Path) -> None:
     done = rules("test", str(shop))
     assert done.exit_code == 1
     assert str(done.exception).startswith(f"{shop}/tests/mails.yaml:3:24: {shop}/tests/no.eml cannot be read")
+
+
+def test_the_schema_is_that_of_this_deployment(shop: Path) -> None:
+    done = rules("schema", str(shop))
+    assert done.exit_code == 0
+    made = json.loads(done.stdout)
+    assert "complaints" in made["$defs"]["of.group"]["enum"]
+    assert "received-vip" in made["$defs"]["actions"]["properties"]["acknowledge"]["enum"]
+
+
+def test_the_graph_is_drawn_as_mermaid_and_as_svg(shop: Path) -> None:
+    (shop / "more.yaml").write_text(
+        "rulebook: more\nrules:\n  - rule: <late>\n    when: {group: senior}\n    then: {tag: late}\n"
+    )
+    drawn = rules("graph", str(shop)).stdout
+    assert drawn.startswith("flowchart LR\n")
+    assert '-->|"group"| r2' in drawn and 'r2["&lt;late>"]' in drawn
+    root = ElementTree.fromstring(rules("graph", str(shop), "--as", "svg").stdout)
+    named = {node.text for node in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert named == {"1", "2", "complaints", "vip", "<late>"}
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) == 3  # two arrows and their head
+
+
+def test_bench_tells_how_quick_and_what_is_slow(shop: Path) -> None:
+    done = rules("bench", str(shop), "--tickets", "20", "--slowest", "1", "--json")
+    assert done.exit_code == 0
+    told = json.loads(done.stdout)
+    assert (told["tickets"], told["rules"], told["kernel"]) == (20, 2, "native")
+    assert told["per_second"] > 10 and told["worst"] > 0
+    assert [set(one) for one in told["slow"]] == [{"rule", "where", "conditions", "microseconds"}]

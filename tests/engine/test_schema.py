@@ -1,0 +1,75 @@
+"""The JSON Schema of rulebooks: it takes what the loader takes, and refuses what an editor should underline."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dicing import book, rules
+from jsonschema import Draft202012Validator
+from random_rules import Dice, rulebook
+
+from engine.rulebook import findings
+from engine.schema import schema
+from engine.vocabulary import Vocabulary
+from normalizer.marked import read
+
+ROOT = Path(__file__).parents[2]
+RULEBOOKS = sorted([*(ROOT / "rules").glob("*.yaml"), *(ROOT / "rules" / "examples").glob("**/*.yaml")])
+REFUSED = {
+    "a field": "{when: {categry: complaint}, then: {tag: x}}",
+    "a code": "{when: {category: complain}, then: {tag: x}}",
+    "a code in a list": "{when: {category: [complaint, inquiri]}, then: {tag: x}}",
+    "an operator": "{when: {category: {is_nott: complaint}}, then: {tag: x}}",
+    "an operator of another kind": "{when: {category: {at_least: complaint}}, then: {tag: x}}",
+    "text for a number": "{when: {message.length: {at_least: many}}, then: {tag: x}}",
+    "a nested field": "{when: {any: [{chanel: email}]}, then: {tag: x}}",
+    "an action": "{then: {rout: senior}}",
+    "a group": "{then: {route: seniors}}",
+    "a group in a mapping": "{then: {route: {group: seniors}}}",
+    "a template": "{then: {acknowledge: recieved}}",
+    "a word list": "{when: {says: {list: refund-word}}, then: {tag: x}}",
+    "a priority": "{then: {set: {priority: hihg}}}",
+    "a key": "{wen: {category: complaint}, then: {tag: x}}",
+    "a layer": "{layer: costumer, then: {tag: x}}",
+    "a trigger": "{on: ticket.create, then: {tag: x}}",
+    "no then": "{when: {category: complaint}}",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def validator(vocabulary: Vocabulary) -> Draft202012Validator:
+    made = schema(vocabulary, ["logistics"], ["churn_risk"])
+    Draft202012Validator.check_schema(made)
+    return Draft202012Validator(made)
+
+
+def faults(validator: Draft202012Validator, value: Any) -> list[str]:
+    return [error.message for error in validator.iter_errors(value)]
+
+
+@pytest.mark.parametrize("file", RULEBOOKS, ids=lambda file: file.name)
+def test_the_rulebooks_that_come_along_fit_it(file: Path, validator: Draft202012Validator) -> None:
+    assert faults(validator, read(file.read_text(), file.name).value) == []
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_misspelt_does_not(name: str, validator: Draft202012Validator, vocabulary: Vocabulary) -> None:
+    text = f"rulebook: t\nrules: [{REFUSED[name].replace('{', '{rule: r, ', 1)}]"
+    assert findings({"t.yaml": text}, vocabulary)
+    assert faults(validator, read(text, "t.yaml").value)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_the_loader_takes_it_takes(seed: int, validator: Draft202012Validator, vocabulary: Vocabulary) -> None:
+    for made in (rulebook(Dice(seed), vocabulary), rules(Dice(seed))):
+        text = book("t", made)
+        if not findings({"t.yaml": text}, vocabulary):
+            assert faults(validator, read(text, "t.yaml").value) == []
+
+
+def test_it_completes_what_is_there(vocabulary: Vocabulary) -> None:
+    made = schema(vocabulary, ["logistics"], ["churn_risk"])
+    assert {"complaint", "投诉", "Complaint"} <= set(made["$defs"]["of.category"]["enum"])
+    assert "mark.churn_risk" in made["$defs"]["when"]["anyOf"][0]["properties"]
+    assert made["$defs"]["actions"]["properties"]["acknowledge"]["enum"] == sorted(vocabulary.templates)
+    assert "原话" in made["$defs"]["when"]["anyOf"][0]["properties"]["description"]["description"]
