@@ -68,13 +68,13 @@ def _tests(i: int) -> tuple[Test, ...]:
 
 
 def tickets(of: list[Rule], count: int, seed: int = 1) -> list[Ticket]:
-    """Tickets that exactly three of these rules match (fewer than 12 rules cannot)."""
+    """Tickets that exactly three of these rules match; there must be four at least."""
     dice = random.Random(seed)
     return list(_made(of, dice, count))
 
 
 def _made(of: list[Rule], dice: random.Random, count: int) -> Iterator[Ticket]:
-    last = len(of) // 12 * 12
+    last = len(of) - 3
     while count:
         at = dice.randrange(0, last, 4)  # all four kinds in this category
         same = range(at // 4 % 3 * 4, last, 12)
