@@ -74,7 +74,8 @@ class _Index:
     def _file(self) -> None:
         needs = [_unit_needs(candidate) for candidate in self.candidates]
         use = Counter(key for offered in needs for need in offered for key in need)
-        for i, offered in enumerate(needs):
+        for i in reversed(range(len(needs))):
+            offered = needs.pop()  # all at once at the end would be a pause for other threads
             for slot in self.candidates[i].unit.reads:
                 self.readers[slot].append(i)
             if not offered:

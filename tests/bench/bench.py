@@ -19,6 +19,7 @@ from pathlib import Path
 
 import deciding
 import disk
+import growing
 import normalizing
 import sides
 from installed import Missing, cache
@@ -72,6 +73,7 @@ class Result:
     pairs: tuple[Pair, ...]
 
 
+GROWTH = "growth"
 BENCHES = {
     "smtp_accept": Bench("SMTP accept, durable", "mails/s", sides.smtp_accept,
                          "aiosmtpd doing nothing", sides.aiosmtpd, 0.60, 0.80, 500),
@@ -163,7 +165,7 @@ def show(results: Sequence[Result], first: str) -> None:
     print(f"The load itself took at most {busiest_load(results):.0%} of a core.")
 
 
-def report(results: Sequence[Result], left_out: dict[str, str], at: float) -> str:
+def report(results: Sequence[Result], left_out: dict[str, str], at: float, grown: dict[str, object]) -> str:
     machine = {
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -171,7 +173,7 @@ def report(results: Sequence[Result], left_out: dict[str, str], at: float) -> st
     }
     return json.dumps(
         {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)), "machine": machine,
-         "results": [asdict(r) for r in results], "left_out": left_out}, indent=1,
+         "results": [asdict(r) for r in results], "left_out": left_out, **grown}, indent=1,
     )  # fmt: skip
 
 
@@ -183,18 +185,20 @@ def busiest_load(results: Sequence[Result]) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of {', '.join(BENCHES)}; all if none")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"one or more of {', '.join([*BENCHES, GROWTH])}; all if none"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured there")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="about how long each run lasts")
     parser.add_argument("--noise", action="store_true", help="peers against themselves: how far from 1 equals are now")
     asked = parser.parse_args()
-    if unknown := set(asked.names) - set(BENCHES):
-        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; known: {', '.join(BENCHES)}")
+    if unknown := set(asked.names) - {*BENCHES, GROWTH}:
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; known: {', '.join([*BENCHES, GROWTH])}")
     place = cache() / "runs"  # not /tmp, which is often memory: there every disk is quick
     place.mkdir(parents=True, exist_ok=True)
     at, results, left_out, failed = time.time(), [], {}, False
-    for name in asked.names or BENCHES:
+    for name in [name for name in asked.names or BENCHES if name != GROWTH]:
         print(f"{name}: {BENCHES[name].what} against {BENCHES[name].peer_name}", file=sys.stderr)
         with tempfile.TemporaryDirectory(dir=place) as folder:
             try:
@@ -205,10 +209,15 @@ def main() -> int:
                 failed |= isinstance(e, Failed)
     if results:
         show(results, "the peer itself" if asked.noise else "Ticketgate")
+    grown: dict[str, object] = {}
+    if GROWTH in asked.names or not asked.names:
+        sizes, reloaded = growing.growth(), growing.reload()
+        print(growing.table(sizes, reloaded))
+        grown = {"growth": [asdict(one) for one in sizes], "reload": asdict(reloaded)}
     for name, why in left_out.items():
         print(f"{name} was not measured: {why}")
     if asked.json:
-        asked.json.write_text(report(results, left_out, at))
+        asked.json.write_text(report(results, left_out, at, grown))
     return 1 if failed else 0
 
 

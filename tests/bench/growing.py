@@ -2,14 +2,13 @@
 
 import asyncio
 import gc
-import json
 import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import deciding
@@ -46,11 +45,15 @@ class Grown:
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """The longest that the event loop was kept waiting, in milliseconds: beside a reload, and beside nothing."""
+    """The longest that the event loop was kept waiting, in milliseconds, beside a reload and beside nothing.
+
+    `working` is the CPU this process used meanwhile: the rest of a wait is other processes' doing.
+    """
 
     rules: int
     seconds: float
     longest: float
+    working: float
     at_rest: float
 
 
@@ -87,7 +90,7 @@ async def _reload(folder: Path, count: int) -> Reload:
     texts = deciding.written(rulesets.rules(count))
     _furnish(folder, texts)
     async with _house(folder) as house:
-        at_rest = max(await _gaps_while(asyncio.sleep(3)))
+        at_rest = await _gaps_while(asyncio.sleep(3))
         since, before = time.perf_counter(), house.mind.ruleset.sha
         (folder / "rules" / "0.yaml").write_text(texts["0.yaml"].replace('"t1"', '"changed"', 1))
         gaps = await _gaps_while(house.rules.look())
@@ -95,7 +98,8 @@ async def _reload(folder: Path, count: int) -> Reload:
         if house.mind.ruleset.sha == before:
             raise SystemExit(f"the changed rules were refused: {house.rules.refusal}")
         gaps += await _gaps_while(asyncio.sleep(3))  # the old ones are let go
-        return Reload(count, seconds, max(gaps) * 1000, at_rest * 1000)
+        longest, working = (max(each) * 1000 for each in zip(*gaps, strict=True))
+        return Reload(count, seconds, longest, working, max(gap for gap, _ in at_rest) * 1000)
 
 
 def _furnish(folder: Path, texts: dict[str, str]) -> None:
@@ -118,18 +122,25 @@ async def _house(folder: Path) -> AsyncIterator[House]:
         await house.store.close()
 
 
-async def _gaps_while(work: object) -> list[float]:
-    """How long the loop was away, again and again, until this is done."""
-    doing = asyncio.ensure_future(work)  # type: ignore[arg-type]
-    gaps, last = [0.0], time.perf_counter()
+async def _gaps_while(work: Awaitable[None]) -> list[tuple[float, float]]:
+    """How long the loop was away, again and again, until this is done, and how much of it this process worked."""
+    doing = asyncio.ensure_future(work)
+    gaps, last, worked = [(0.0, 0.0)], time.perf_counter(), time.process_time()
     while not doing.done():
         await asyncio.sleep(0.001)
-        now = time.perf_counter()
-        gaps.append(now - last - 0.001)
-        last = now
+        now, used = time.perf_counter(), time.process_time()
+        gaps.append((now - last - 0.001, used - worked))
+        last, worked = now, used
     await doing
     return gaps
 
 
-if __name__ == "__main__":
-    print(json.dumps({"growth": [asdict(one) for one in growth()], "reload": asdict(reload())}, indent=1))
+def table(grown: Sequence[Grown], reloaded: Reload) -> str:
+    """Both as lines to be read."""
+    lines = ["  rules   read, s   which are true, µs   whole decision, µs"]
+    lines += [f"{one.rules:7,}   {one.reading:7.3f}   {one.true:18.1f}   {one.whole:18.1f}" for one in grown]
+    return "\n".join([
+        *lines,
+        f"One of {reloaded.rules:,} rules changed in a running house: live after {reloaded.seconds:.1f} s; the loop waited at most "
+        f"{reloaded.longest:.0f} ms, {reloaded.working:.0f} ms of it for this process ({reloaded.at_rest:.0f} ms with nothing to do).",
+    ])  # fmt: skip
