@@ -180,7 +180,7 @@ class Postbox:
             options = [] if (mail["From"].addresses[0].addr_spec + recipient).isascii() else ["SMTPUTF8"]
             await connection.sendmail(bounces, [recipient], mail.as_bytes(), mail_options=options)
         except aiosmtplib.SMTPRecipientsRefused as refused:
-            raise _judged(refused.recipients[0]) from None
+            raise _judged(refused.recipients[0], bounced=True) from None
         except aiosmtplib.SMTPResponseException as error:
             raise _judged(error) from None
         except aiosmtplib.SMTPNotSupported as error:
@@ -201,10 +201,10 @@ class Postbox:
             self._drop()
 
 
-def _judged(error: aiosmtplib.SMTPResponseException) -> Unavailable | Refused:
+def _judged(error: aiosmtplib.SMTPResponseException, *, bounced: bool = False) -> Unavailable | Refused:
     """RFC 5321 4.2.1: 4yz may be tried again, 5yz may not."""
     said = f"the relay says: {_said(error)}"
-    return Refused(said) if 500 <= error.code < 600 else Unavailable(said)
+    return Refused(said, bounced=bounced) if 500 <= error.code < 600 else Unavailable(said)
 
 
 def _said(error: Exception) -> str:

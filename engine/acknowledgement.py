@@ -15,7 +15,7 @@ from normalizer.canon import Contact, Ticket, digest
 
 VARIABLES = (
     "number", "name", "subject", "summary", "promise", "promise_is_length", "due", "company", "category",
-    "subcategory", "priority", "order_number",
+    "subcategory", "priority", "order_number", "answer", "fields",
 )  # fmt: skip
 
 LINE, SUMMARY = 60, 200  # characters of what the customer wrote
@@ -32,6 +32,12 @@ def too_many(history: Iterable[Past], now: datetime) -> bool:
     return sum(past.acknowledged and now - past.at < WITHIN for past in history) >= MOST
 
 
+def too_many_replies(history: Iterable[Past], ticket: Ticket, now: datetime) -> bool:
+    """The same of other automatic answers, those of this ticket among them."""
+    others = sum(past.replies for past in history if past.ticket != ticket.id and now - past.at < WITHIN)
+    return others + sum(now - at < WITHIN for at in ticket.replied_at) >= MOST
+
+
 def language(ticket: Ticket, contact: Contact, languages: Sequence[str] = ("zh", "en")) -> str:
     """The language to answer in: the customer's if there are templates for it, else English, else the first there is.
 
@@ -44,9 +50,18 @@ def language(ticket: Ticket, contact: Contact, languages: Sequence[str] = ("zh",
 
 
 def variables(
-    ticket: Ticket, contact: Contact, company: Company, vocabulary: Vocabulary, in_language: str
+    ticket: Ticket,
+    contact: Contact,
+    company: Company,
+    vocabulary: Vocabulary,
+    in_language: str,
+    fields: Sequence[str] = (),
+    answer: str = "",
 ) -> dict[str, str | bool]:
-    """What a template may use; every name of VARIABLES is there, empty if unknown."""
+    """What a template may use; every name of VARIABLES is there, empty if unknown.
+
+    `fields` are those the customer is asked for, `answer` the name of one of answers/.
+    """
     told = promise(ticket, company, in_language)
     category = ticket.category.value if ticket.category else ""
     subcategory = ticket.subcategory.value if ticket.subcategory else ""
@@ -64,6 +79,8 @@ def variables(
         "subcategory": vocabulary.label("subcategory", subcategory, in_language, category) if subcategory else "",
         "priority": vocabulary.label("priority", ticket.priority.value, in_language),
         "order_number": _short(order.value if order else ticket.custom.get("order_number", ""), LINE),
+        "answer": company.answer(answer, in_language),
+        "fields": "\n".join(f"- {vocabulary.field_label(name, in_language)}" for name in fields),
     }
 
 

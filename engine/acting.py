@@ -5,7 +5,9 @@ claim      who acts takes a ticket that nobody has
 comment    words beside the ticket, for colleagues or (public) for the customer
 merge      this ticket ends and goes on in another; `absorb` is the other's side of it
 link       two tickets have to do with each other
-review     a person's verdict on what the rules were unsure of
+review     a person's verdict on what the rules were unsure of; what rules wanted done upon it is then due
+task       a task is taken up, done or given up
+feedback   how content the customer is
 """
 
 from collections.abc import Callable, Mapping
@@ -14,17 +16,31 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 
 from engine.decision import Fact, Trigger
-from normalizer.canon import Address, Derived, Message, Milestone, Related, RelatedKind, Status, Ticket
+from normalizer.canon import (
+    Address,
+    Derived,
+    Feedback,
+    Message,
+    Milestone,
+    Pending,
+    Related,
+    RelatedKind,
+    Status,
+    Task,
+    Ticket,
+)  # fmt: skip
 from normalizer.errors import Unreadable
 
-Verb = Literal["update", "claim", "comment", "merge", "absorb", "link", "review"]
+Verb = Literal["update", "claim", "comment", "merge", "absorb", "link", "review", "task", "feedback"]
 Link = Literal["related", "duplicate_of", "follow_up_of", "parent", "child", "similar"]
 Verdict = Literal["", "approved", "rejected"]
 
 INVERSE: Mapping[str, Link] = {"parent": "child", "child": "parent"}  # every other link reads the same from either side
 PLAIN = ("subject", "type", "solution")
 DERIVED = ("status", "priority", "category", "subcategory", "group", "assignee")
-CHANGEABLE = (*PLAIN, *DERIVED, "tags")  # and custom.NAME
+CHANGEABLE = (*PLAIN, *DERIVED, "tags", "human")  # and custom.NAME
+TASK = ("status", "group", "assignee")  # what may be changed of a task, and result.NAME
+RESULT = "result."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +56,24 @@ class Action:
     changes: Mapping[str, str] = field(default_factory=dict)  # an empty value takes away; tags: "+vip -doubtful"
     text: str = ""
     public: bool = False
-    other: str = ""  # the other ticket's id
+    other: str = ""  # the other ticket's id, or the task's
     link: Link = "related"
     verdict: Verdict = ""
+    score: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """The ticket afterwards, what that triggers, and each field that changed with what it was and is."""
+    """The ticket afterwards, what that triggers, and each field that changed with what it was and is.
+
+    `about` is which of several (a task's id), `due` what rules wanted done once this happens.
+    """
 
     trigger: Trigger
     ticket: Ticket
     changed: Mapping[str, tuple[Fact, Fact]]
+    about: str = ""
+    due: tuple[Pending, ...] = ()
 
 
 def act(action: Action, ticket: Ticket) -> Acted:
@@ -63,7 +85,16 @@ def act(action: Action, ticket: Ticket) -> Acted:
     if ticket.status.value == Status.MERGED and action.verb != "comment":
         raise _invalid("the ticket was merged into another")
     trigger, after = _ACTS[action.verb](action, ticket)
-    return Acted(trigger, after, changed(ticket, after))
+    about = action.other if action.verb == "task" else ""
+    return Acted(trigger, after, changed(ticket, after), about, _due(action, ticket))
+
+
+def _due(action: Action, ticket: Ticket) -> tuple[Pending, ...]:
+    """What waited for this verdict: released if it is good, dropped if not."""
+    if action.verb != "review" or ticket.review is None:
+        return ()
+    review = ticket.review
+    return (*review.held, *review.approved) if action.verdict == "approved" else review.rejected
 
 
 def comment(action: Action, ticket: Ticket) -> Message | None:
@@ -90,11 +121,24 @@ def comment(action: Action, ticket: Ticket) -> Message | None:
 
 def changed(before: Ticket, after: Ticket) -> dict[str, tuple[Fact, Fact]]:
     """The fields that differ, as facts."""
-    told = [*((name, _value(before, name), _value(after, name)) for name in CHANGEABLE)]
+    told = [*((name, _value(before, name), _value(after, name)) for name in CHANGEABLE if name != "human")]
     names = sorted({*before.custom, *after.custom})
     told += [(f"custom.{name}", before.custom.get(name), after.custom.get(name)) for name in names]
     told.append(("review", bool(before.review and before.review.needed), bool(after.review and after.review.needed)))
+    told.append(("human", _value(before, "human"), _value(after, "human")))
+    told.append(("feedback.score", _score(before), _score(after)))
+    told += _changed_tasks(before, after)
     return {name: (old, new) for name, old, new in told if old != new}
+
+
+def _score(ticket: Ticket) -> Fact:
+    return ticket.feedback.score if ticket.feedback else None
+
+
+def _changed_tasks(before: Ticket, after: Ticket) -> list[tuple[str, Fact, Fact]]:
+    was = {task.id: task for task in before.tasks}
+    pairs = [(was[task.id], task) for task in after.tasks if task.id in was and was[task.id] != task]
+    return [(f"task.{name}", getattr(old, name), getattr(new, name)) for old, new in pairs for name in TASK]
 
 
 def _value(ticket: Ticket, name: str) -> Fact:
@@ -120,6 +164,8 @@ def _set(action: Action, ticket: Ticket, name: str, value: str) -> Ticket:
         return replace(ticket, tags=_tags(ticket.tags, value))
     if name == "status":
         return _status(action, ticket, value)
+    if name == "human":
+        return replace(ticket, human=Derived(value, action.by) if value else None)
     derived = Derived(value, action.by) if value else None
     if derived is None and name == "priority":
         raise _invalid("a ticket has a priority")
@@ -147,12 +193,17 @@ def _status(action: Action, ticket: Ticket, value: str) -> Ticket:
     """A status with the moments that go with it. Merging has a verb of its own."""
     if value not in list(map(str, Status)) or value == Status.MERGED:
         raise _invalid(f"no status {value!r} can be set")
-    was, now = Status(ticket.status.value), Status(value)
+    return with_status(ticket, Derived(value, action.by), action.at)
+
+
+def with_status(ticket: Ticket, status: Derived, at: datetime) -> Ticket:
+    """The ticket in this status from this moment on, with the moments and promises that go with it."""
+    was, now = Status(ticket.status.value), Status(status.value)
     ended = (Status.SOLVED, Status.CLOSED)
-    ticket = replace(ticket, status=Derived(now, action.by))
+    ticket = replace(ticket, status=status)
     if now in ended:
-        solved = _met(replace(ticket, solved_at=ticket.solved_at or action.at), "solved", action.at)
-        return replace(solved, closed_at=action.at if now is Status.CLOSED else None)
+        solved = _met(replace(ticket, solved_at=ticket.solved_at or at), "solved", at)
+        return replace(solved, closed_at=(ticket.closed_at or at) if now is Status.CLOSED else None)
     if was in ended:
         return replace(ticket, solved_at=None, closed_at=None, reopen_count=ticket.reopen_count + 1)
     return ticket
@@ -203,9 +254,45 @@ def _review(action: Action, ticket: Ticket) -> tuple[Trigger, Ticket]:
         raise Unreadable("nobody asks for a review of this ticket", code="conflict")
     if not action.verdict:
         raise _invalid("a verdict is approved or rejected")
-    judged = replace(ticket.review, needed=False, by=action.by, at=action.at, verdict=action.verdict, note=action.text)
+    judged = replace(
+        ticket.review, needed=False, by=action.by, at=action.at, verdict=action.verdict, note=action.text,
+        held=(), approved=(), rejected=(),
+    )  # fmt: skip
     _, ticket = _update(action, replace(ticket, review=judged))
     return "review.decided", ticket
+
+
+def _task(action: Action, ticket: Ticket) -> tuple[Trigger, Ticket]:
+    """The task as it is from now on. What has ended stays so."""
+    task = next((one for one in ticket.tasks if one.id == action.other), None)
+    if task is None:
+        raise _invalid("the ticket has no such task")
+    if task.status in ("done", "cancelled"):
+        raise Unreadable(f"the task is {task.status} already", code="conflict")
+    changed = _of_task(action, task)
+    tasks = tuple(changed if one is task else one for one in ticket.tasks)
+    return "task.updated", replace(ticket, tasks=tasks)
+
+
+def _of_task(action: Action, task: Task) -> Task:
+    if unknown := [name for name in action.changes if name not in TASK and not name.startswith(RESULT)]:
+        raise _invalid(f"{unknown[0]} of a task cannot be changed; {', '.join(TASK)} and result.NAME can")
+    changes: dict[str, Any] = {name: action.changes[name].strip() for name in TASK if name in action.changes}
+    said = {name.removeprefix(RESULT): value for name, value in action.changes.items() if name.startswith(RESULT)}
+    status = changes.get("status", task.status)
+    if status not in ("open", "doing", "done", "cancelled"):
+        raise _invalid(f"a task is open, doing, done or cancelled, not {status!r}")
+    ended = status in ("done", "cancelled")
+    changes |= {"ended_at": action.at if ended else None, "ended_by": action.by if ended else ""}
+    return replace(task, **changes, result={**task.result, **said})
+
+
+def _feedback(action: Action, ticket: Ticket) -> tuple[Trigger, Ticket]:
+    if not 1 <= action.score <= 5:
+        raise _invalid("a score is 1, 2, 3, 4 or 5")
+    return "feedback.received", replace(
+        ticket, feedback=Feedback(action.score, action.at, action.text.strip(), action.by)
+    )
 
 
 def _met(ticket: Ticket, milestone: str, at: datetime) -> Ticket:
@@ -223,5 +310,5 @@ def _invalid(reason: str) -> Unreadable:
 
 _ACTS: Mapping[Verb, Callable[[Action, Ticket], tuple[Trigger, Ticket]]] = {
     "update": _update, "claim": _claim, "comment": _comment, "merge": _merge, "absorb": _absorb, "link": _link,
-    "review": _review,
+    "review": _review, "task": _task, "feedback": _feedback,
 }  # fmt: skip

@@ -92,6 +92,7 @@ class Calendars(_Strict):
 class Policy(_Strict):
     label: Label = Label()
     calendar: str = "always"
+    near: Annotated[int, Field(gt=0, lt=100)] = 80  # percent of a promise's time: when it counts as near
     milestones: dict[str, str | dict[Literal["urgent", "high", "normal", "low"], str]]
 
     @field_validator("milestones")
@@ -153,6 +154,18 @@ class Company:
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
     name: str = ""
     sha: str = ""  # of the configuration's content: part of what made a decision
+    answers: Mapping[tuple[str, str], str] = field(default_factory=dict)  # name and language to the words
+
+    def answer(self, name: str, language: str) -> str:
+        """The words of an answer in this language, else in any; empty if there is none."""
+        there = sorted(of for known, of in self.answers if known == name)
+        wanted = language if language in there else next(iter(there), "")
+        return self.answers.get((name, wanted), "")
+
+    def required(self, type: str) -> tuple[str, ...]:
+        """The fields a ticket of this type cannot do without."""
+        known = self.types.get(type)
+        return tuple(name for name, one in known.fields.items() if one.required) if known else ()
 
     @cached_property
     def tier_of(self) -> Mapping[tuple[str, str], str]:
@@ -248,8 +261,13 @@ class Company:
         }
 
 
-def company(texts: Mapping[str, str], zone: str = "Asia/Shanghai", name: str = "") -> Company:
-    """The company of these files (name -> text, see FILES). Raises ConfigError at the place of the first fault."""
+def company(
+    texts: Mapping[str, str], zone: str = "Asia/Shanghai", name: str = "", answers: Mapping[str, str] | None = None
+) -> Company:
+    """The company of these files (name -> text, see FILES). Raises ConfigError at the place of the first fault.
+
+    `answers` are the files of answers/: `course-faq.zh.md` to its words, a title in its first line (`# ...`) or not.
+    """
     documents = {file: read(texts.get(file, ""), file) for file in FILES}
     people = model(People, documents["people.yaml"])
     calendars = model(Calendars, documents["calendars.yaml"])
@@ -260,7 +278,9 @@ def company(texts: Mapping[str, str], zone: str = "Asia/Shanghai", name: str = "
     _check_types(types, calendars, documents["types.yaml"])
     made = _calendars("calendars", calendars.calendars, zone, documents["calendars.yaml"])
     _one_of(calendars.business, made, documents["calendars.yaml"], ("business",), "calendar")
-    content = json.dumps([zone, name, *(d.value for d in documents.values())], sort_keys=True, ensure_ascii=False)
+    said = {_answer_name(file): _untitled(text) for file, text in sorted((answers or {}).items())}
+    told = [zone, name, *(d.value for d in documents.values()), *([sorted(said.items())] if said else [])]
+    content = json.dumps(told, sort_keys=True, ensure_ascii=False)
     return Company(
         zone=ZoneInfo(zone),
         people=people,
@@ -273,6 +293,7 @@ def company(texts: Mapping[str, str], zone: str = "Asia/Shanghai", name: str = "
         shifts=_calendars("shifts", people.shifts, zone, documents["people.yaml"]),
         lookups=lookups.outside,
         name=name,
+        answers=said,
         sha=hashlib.sha256(content.encode()).hexdigest(),
     )
 
@@ -298,6 +319,17 @@ def _moment(text: str, document: Document, path: Path) -> tuple[float, float]:
     if found is None:
         raise ConfigError(document.where(*path), f"{text!r} is no day or time", "2026-11-11 or 2026-11-11 20:00")
     return found
+
+
+def _answer_name(file: str) -> tuple[str, str]:
+    name, _, language = file.removesuffix(".md").rpartition(".")
+    return name, language
+
+
+def _untitled(text: str) -> str:
+    """The words of an answer: without its title, which is for those who choose among them."""
+    title, _, rest = text.lstrip("\ufeff\n").partition("\n")
+    return (rest if title.startswith("# ") else text).strip()
 
 
 def _check_people(people: People, document: Document) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, computed_field
 
-from normalizer.canon import Contact, Message, Ticket, digest, shape
+from normalizer.canon import Contact, Message, Pending, RelatedKind, Ticket, digest, shape
 
 Trigger = (
     str  # ticket.created, message.received, ticket.updated, timer.NAME, sla.near, sla.missed, outgoing.failed, ...
@@ -33,6 +33,8 @@ class Past:
     status: str = "new"
     acknowledged: bool = False  # sent or owed; looked up for tickets of the last hour only
     order: str = ""  # number of the order it is about; looked up only if some rule asks for `same: order`
+    replies: int = 0  # other automatic answers, sent or owed; of the last hour's tickets only
+    assignee: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,10 @@ class Case:
     outside: Mapping[str, Fact] = field(default_factory=dict)  # what was looked up elsewhere before deciding, by name
     placed_by: str = ""  # what led the message to its ticket: one of thread.BY
     throttled: str = ""  # which limit an acknowledgement would overstep: one of acknowledgement.THROTTLES
+    about: str = ""  # which of several: the task's id, the milestone, the timer's name, the target that failed
+    due: tuple[Pending, ...] = ()  # what rules wanted done once this happens
+    cancelled: tuple[str, ...] = ()  # names of the waits that this ended
+    answerable: bool = False  # without a message of its own: whether the customer's latest may be answered
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -152,13 +158,21 @@ class Acknowledge:
     verb: Literal["acknowledge"] = "acknowledge"
 
 
+Holdable = Literal[
+    "acknowledge", "reply", "ask_for", "suggest", "notify", "hand_over", "call", "task", "wait", "link", "close",
+    "quality",
+]  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class AskReview:
-    """A person should look; what is held waits for the verdict."""
+    """A person should look; what is held waits for the verdict, and each verdict may have effects of its own."""
 
     reason: str
     group: str = ""
-    hold: tuple[Literal["acknowledge", "hand_over"], ...] = ()
+    hold: tuple[Holdable, ...] = ()
+    approved: "tuple[AnyEffect, ...]" = ()
+    rejected: "tuple[AnyEffect, ...]" = ()
     verb: Literal["review"] = "review"
 
 
@@ -179,6 +193,15 @@ class UseSla:
 
 
 @dataclass(frozen=True, slots=True)
+class Promise:
+    """Promise this milestone within this time, whatever the policy says."""
+
+    milestone: str
+    within: str  # 30m, 4h, 2d
+    verb: Literal["promise"] = "promise"
+
+
+@dataclass(frozen=True, slots=True)
 class Escalate:
     by: int = 1
     verb: Literal["escalate"] = "escalate"
@@ -186,15 +209,134 @@ class Escalate:
 
 @dataclass(frozen=True, slots=True)
 class Suppress:
-    """Beats what it names, whatever the layer below: acknowledge, hand_over."""
+    """Beats what it names, whatever the layer."""
 
-    what: tuple[Literal["acknowledge", "hand_over"], ...]
+    what: tuple[Holdable, ...]
     verb: Literal["suppress"] = "suppress"
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer the customer by the way that spoke: with a template, or with one of answers/."""
+
+    answer: str
+    verb: Literal["reply"] = "reply"
+
+
+@dataclass(frozen=True, slots=True)
+class AskFor:
+    """Ask the customer for these fields, or for what the ticket type requires (`missing`); once merged, what lacks."""
+
+    fields: tuple[str, ...] = ("missing",)
+    verb: Literal["ask_for"] = "ask_for"
+
+
+@dataclass(frozen=True, slots=True)
+class Suggest:
+    """Propose an answer (one of answers/, or these words) to whoever works on the ticket."""
+
+    answer: str = ""
+    text: str = ""
+    verb: Literal["suggest"] = "suggest"
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell people of ours by mail, or a system by a signed call. `rule` is who wants it, once merged."""
+
+    text: str
+    groups: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    rule: str = ""
+    verb: Literal["notify"] = "notify"
+
+
+@dataclass(frozen=True, slots=True)
+class CallOut:
+    """Call a system of the company's: one of `calls:` in the settings."""
+
+    target: str
+    given: tuple[tuple[str, str], ...] = ()
+    rule: str = ""
+    verb: Literal["call"] = "call"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTask:
+    """A piece of work for a group or an agent, due in so much open time."""
+
+    title: str
+    type: str = ""
+    group: str = ""
+    assignee: str = ""
+    due: str = ""  # 4h
+    rule: str = ""
+    verb: Literal["task"] = "task"
+
+
+@dataclass(frozen=True, slots=True)
+class Human:
+    """A person takes over: rules neither answer nor close any more."""
+
+    reason: str
+    verb: Literal["human"] = "human"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFor:
+    """After so much time, unless one of these happens before, do the rest. `name` empty: the rule's."""
+
+    seconds: int
+    unless: tuple[str, ...]
+    then: "tuple[AnyEffect, ...]"
+    name: str = ""
+    rule: str = ""
+    verb: Literal["wait"] = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTo:
+    """Tie the ticket to the customer's latest earlier one, of any kind or of the same category."""
+
+    to: Literal["previous", "same_category", "same_subcategory"] = "previous"
+    kind: RelatedKind = "related"
+    ticket: str = ""  # which that is, once merged
+    verb: Literal["link"] = "link"
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    reason: str
+    verb: Literal["close"] = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """A mark on the reply of an agent that set this off."""
+
+    mark: str
+    verb: Literal["quality"] = "quality"
+
+
 Effect = (
-    Set | Raise | Lower | Tag | Untag | Mark | Route | Acknowledge | AskReview | HandOver | UseSla | Escalate | Suppress
-)
+    Set | Raise | Lower | Tag | Untag | Mark | Route | Acknowledge | AskReview | HandOver | UseSla | Promise | Escalate
+    | Suppress | Answer | AskFor | Suggest | Notify | CallOut | OpenTask | Human | WaitFor | LinkTo | Close | Grade
+)  # fmt: skip
+AnyEffect = Annotated[Effect, Field(discriminator="verb")]
+
+
+def plain(effects: tuple[Effect, ...]) -> tuple[Mapping[str, Any], ...]:
+    """Effects as a ticket keeps them until they are due."""
+    shown: list[Mapping[str, Any]] = shape(tuple[AnyEffect, ...]).dump_python(effects, mode="json")
+    return tuple(shown)
+
+
+def effects_of(pending: Pending) -> tuple[Effect, ...]:
+    """The effects again. Raises pydantic.ValidationError for what is none."""
+    made: tuple[Effect, ...] = shape(tuple[AnyEffect, ...]).validate_python(pending.effects)
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +360,7 @@ class Fired:
     round: int
     because: str
     seen: tuple[Seen, ...]
-    effects: tuple[Annotated[Effect, Field(discriminator="verb")], ...]
+    effects: tuple[AnyEffect, ...]
     mode: Literal["live", "shadow"] = "live"  # shadow: it would have done this, and did nothing
 
 
@@ -244,7 +386,7 @@ class Decision:
     fired: tuple[Fired, ...]
     written: tuple[Written, ...]
     # merged: at most one acknowledge, one route, one review; what was suppressed is gone
-    effects: tuple[Annotated[Effect, Field(discriminator="verb")], ...]
+    effects: tuple[AnyEffect, ...]
     withheld: tuple[str, ...]  # "acknowledge: suppressed by rule automatic-mail", "acknowledge: not answerable", ...
     ticket: Ticket
     hash: str = ""  # of everything above and, by case.previous, of all before it

@@ -3,34 +3,46 @@
 # ruff: noqa: E501
 # Tables read better a row a line.
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from engine.acknowledgement import MOST
 from engine.company import Company
 from engine.conditions import OPERATORS
-from engine.decide import TOO_MANY
+from engine.decide import TOO_MANY, TOO_MANY_REPLIES
 from engine.decision import (
     Acknowledge,
+    Answer,
+    AskFor,
     AskReview,
+    CallOut,
+    Close,
     Decision,
     Effect,
     Escalate,
     Fact,
     Fired,
+    Grade,
     HandOver,
+    Human,
+    LinkTo,
     Lower,
     Mark,
+    Notify,
+    OpenTask,
+    Promise,
     Raise,
     Route,
     Seen,
     Set,
+    Suggest,
     Suppress,
     Tag,
     Untag,
     UseSla,
+    WaitFor,
     Written,
 )  # fmt: skip
-from engine.facts import FIELDS, known
+from engine.facts import FIELDS, known, short
 from engine.sla import length, promise
 from engine.vocabulary import Vocabulary
 
@@ -39,9 +51,17 @@ Words = Mapping[str, str]
 _ZH: Words = {
     "set": "{field} 设为 {value}", "raise": "优先级至少 {value}", "raise by": "优先级提 {by} 级", "lower": "优先级至多 {value}",
     "lower by": "优先级降 {by} 级", "tag": "加标签 {value}", "untag": "去标签 {value}", "mark": "标记 {name}={value}",
-    "route": "分派到 {group}", "to agent": "交给 {agent}", "least": "（选待处理最少者）", "skills": "（需要技能 {skills}）",
+    "route": "分派到 {group}", "to agent": "交给 {agent}", "least_loaded": "（选待处理最少者）", "round_robin": "（轮流）", "sticky": "（优先上次接待者）", "skills": "（需要技能 {skills}）",
     "acknowledge": "用模板 {value} 回复客户", "review": "请 {group} 预审", "anyone": "人工", "hold": "，暂停 {value}",
     "hand_over": "转交 {value}", "all": "全部工单系统", "sla": "改用 SLA {value}", "escalate": "升 {by} 级", "suppress": "不做 {value}",
+    "reply": "用 {value} 答复客户", "ask_for": "请客户补充 {value}", "missing": "缺少的必填项", "suggest": "向客服推荐答案 {value}",
+    "suggest text": "向客服推荐一段答复", "notify": "通知 {value}", "call": "调用 {value}", "task": "开任务“{value}”{group}{due}", "task group": "（{value}）",
+    "task due": "，期限 {value}", "human": "转人工，规则不再答复和关闭（{value}）", "wait": "等 {time}{unless}，然后{then}", "unless": "（期间若{value}则取消）",
+    "or": "或", "customer_speaks": "客户又来信", "agent_replies": "客服已回复", "ticket_updated": "工单有改动", "task_done": "任务完成",
+    "link": "关联该客户的{value}", "previous": "上一张工单", "same_category": "上一张同类工单", "same_subcategory": "上一张同标签工单", "close": "关闭（{value}）",
+    "quality": "给这条回复打质检标记 {value}", "promise of": "{milestone} 承诺在 {value} 内", "approved": "；同意则{value}", "rejected": "；不同意则{value}",
+    "due timer": "等待期满（{name}），规则 {rule} → {effects}", "due review": "预审{verdict}，规则 {rule} → {effects}", "verdict approved": "同意", "verdict rejected": "不同意",
+    "due": "规则 {rule} → {effects}", "cancelled": "不再等待 {value}",
     "rule": "规则 {rule}{reason}：{seen} → {effects}", "shadow": "试运行（未执行）：", "reason": "（{because}）", "always": "无条件", "join": "，", "list": "、",
     "written": "{field}：{before} → {after}，由规则 {rule} 决定{over}{contested}", "over": "，胜过 {value}",
     "contested": "（并列，仅按名称取先，请核对）", "withheld": "未执行：{value}", "promise": "首次响应承诺：{text}",
@@ -56,9 +76,19 @@ _EN: Words = {
     "set": "set {field} to {value}", "raise": "raise priority to at least {value}", "raise by": "raise priority by {by}",
     "lower": "lower priority to at most {value}", "lower by": "lower priority by {by}", "tag": "tag {value}",
     "untag": "untag {value}", "mark": "mark {name}={value}", "route": "route to {group}", "to agent": "give to {agent}",
-    "least": " (least loaded)", "skills": " (needs {skills})", "acknowledge": "acknowledge with template {value}",
+    "least_loaded": " (least loaded)", "round_robin": " (in turn)", "sticky": " (to who had the last one)", "skills": " (needs {skills})", "acknowledge": "acknowledge with template {value}",
     "review": "ask {group} to review", "anyone": "a person", "hold": ", holding {value}", "hand_over": "hand over to {value}",
     "all": "every helpdesk", "sla": "use SLA {value}", "escalate": "escalate by {by}", "suppress": "suppress {value}",
+    "reply": "answer with {value}", "ask_for": "ask the customer for {value}", "missing": "the required fields that are missing",
+    "suggest": "suggest the answer {value}", "suggest text": "suggest an answer", "notify": "notify {value}", "call": "call {value}",
+    "task": "open the task \"{value}\"{group}{due}", "task group": " for {value}", "task due": ", due in {value}",
+    "human": "leave it to a person ({value})", "wait": "wait {time}{unless}, then {then}", "unless": " (unless {value})", "or": " or ",
+    "customer_speaks": "the customer writes again", "agent_replies": "an agent replies", "ticket_updated": "the ticket is changed", "task_done": "a task is done",
+    "link": "link {value}", "previous": "the customer's previous ticket", "same_category": "the previous ticket of this category",
+    "same_subcategory": "the previous ticket of this subcategory", "close": "close it ({value})", "quality": "mark this reply {value}",
+    "promise of": "promise {milestone} within {value}", "approved": "; if approved {value}", "rejected": "; if rejected {value}",
+    "due timer": "after the wait {name}, rule {rule} -> {effects}", "due review": "review {verdict}, rule {rule} -> {effects}",
+    "verdict approved": "approved", "verdict rejected": "rejected", "due": "rule {rule} -> {effects}", "cancelled": "no longer waiting for {value}",
     "rule": "rule {rule}{reason}: {seen} -> {effects}", "shadow": "in shadow, not done: ", "reason": " ({because})", "always": "always", "join": ", ", "list": ", ",
     "written": "{field}: {before} -> {after}, decided by rule {rule}{over}{contested}", "over": " over {value}",
     "contested": " (contested: only its name came first, please check)", "withheld": "withheld: {value}",
@@ -75,6 +105,23 @@ _EN: Words = {
 _WITHHELD_ZH: Words = {
     "assignee: nobody in ": "分派到人：没有合适的客服，组 ",
     "acknowledge: ": "自动回复——",
+    "reply: ": "答复——",
+    "ask_for: ": "请客户补充——",
+    "suggest: ": "推荐答案——",
+    "notify: ": "通知——",
+    "call: ": "调用——",
+    "task: ": "任务——",
+    "wait: ": "等待——",
+    "link: ": "关联——",
+    "close: ": "关闭——",
+    "set: ": "设置——",
+    "quality: ": "质检——",
+    "a person has it, by ": "已转人工，",
+    "nothing is missing": "没有缺少的",
+    "nobody of them has a mail address": "他们都没有邮箱地址",
+    "no earlier ticket": "没有较早的工单",
+    "no agent's reply": "不是客服的回复",
+    TOO_MANY_REPLIES: f"一小时内已自动答复该客户 {MOST} 次",
     "hand_over: ": "转交——",
     "suppressed by rule ": "被规则禁止：",
     "held for review by rule ": "等待预审，规则：",
@@ -97,6 +144,8 @@ def explain(decision: Decision, language: str, vocabulary: Vocabulary, company: 
     tell = _Teller("zh" if language.startswith("zh") else "en", vocabulary, decision)
     sentences = [tell.words[f"by {decision.case.placed_by}"]] if decision.case.placed_by else []
     sentences += [tell.fired(fired) for fired in decision.fired] or [tell.words["none fired"]]
+    if decision.case.cancelled:
+        sentences.append(tell.words["cancelled"].format(value=tell.words["list"].join(decision.case.cancelled)))
     sentences += [tell.written(written) for written in decision.written if written.field in _TOLD]
     sentences += [tell.words["withheld"].format(value=tell.withheld(reason)) for reason in decision.withheld]
     return [*sentences, *tell.promise(company)]
@@ -112,13 +161,29 @@ class _Teller:
         self.words = _ZH if language == "zh" else _EN
 
     def fired(self, fired: Fired) -> str:
+        if not fired.stage:
+            return self._due(fired)
         shadow = self.words["shadow"] if fired.mode == "shadow" else ""
         return shadow + self.words["rule"].format(
             rule=fired.rule,
             reason=self.words["reason"].format(because=fired.because) if fired.because else "",
             seen=self.words["join"].join(map(self.seen, fired.seen)) or self.words["always"],
-            effects=self.words["join"].join(map(self.effect, fired.effects)),
+            effects=self._all(fired.effects),
         )
+
+    def _due(self, fired: Fired) -> str:
+        """What a rule wanted done earlier, once this would happen."""
+        trigger, review = self.decision.case.trigger, self.decision.case.ticket.review
+        effects = self._all(fired.effects)
+        if trigger.startswith("timer."):
+            return self.words["due timer"].format(name=trigger.removeprefix("timer."), rule=fired.rule, effects=effects)
+        if trigger == "review.decided" and review and review.verdict:
+            verdict = self.words[f"verdict {review.verdict}"]
+            return self.words["due review"].format(verdict=verdict, rule=fired.rule, effects=effects)
+        return self.words["due"].format(rule=fired.rule, effects=effects)
+
+    def _all(self, effects: Iterable[Effect]) -> str:
+        return self.words["join"].join(map(self.effect, effects))
 
     def seen(self, seen: Seen) -> str:
         negated, operator = seen.operator.startswith("not "), seen.operator.removeprefix("not ")
@@ -182,10 +247,8 @@ class _Teller:
                 yield self._route(effect)
             case Acknowledge(template):
                 yield words["acknowledge"].format(value=template)
-            case AskReview(_, group, hold):
-                who = self.value("group", group) if group else words["anyone"]
-                held = words["hold"].format(value=listed.join(hold)) if hold else ""
-                yield words["review"].format(group=who) + held
+            case AskReview():
+                yield self._review(effect)
             case HandOver(targets):
                 yield words["hand_over"].format(value=words["all"] if targets == ("all",) else listed.join(targets))
             case UseSla(policy):
@@ -194,6 +257,57 @@ class _Teller:
                 yield words["escalate"].format(by=by)
             case Suppress(what):
                 yield words["suppress"].format(value=listed.join(what))
+            case Promise(milestone, within):
+                yield words["promise of"].format(milestone=milestone, value=within)
+            case AskFor(fields):
+                yield words["ask_for"].format(value=listed.join(map(self._asked, fields)))
+            case OpenTask():
+                yield self._task(effect)
+            case WaitFor():
+                yield self._wait(effect)
+            case Suggest(answer):
+                yield words["suggest"].format(value=answer) if answer else words["suggest text"]
+            case Notify():
+                whom = [self.value("group", name) for name in effect.groups]
+                whom += [self.value("assignee", name) for name in effect.agents]
+                own = () if whom else effect.addresses
+                yield words["notify"].format(value=listed.join([*whom, *own, *effect.calls]))
+            case Answer(said) | CallOut(said) | Human(said) | Close(said) | Grade(said):
+                yield words[effect.verb].format(value=said)
+            case LinkTo(to):
+                yield words["link"].format(value=words[to])
+
+    def _review(self, review: AskReview) -> str:
+        words = self.words
+        who = self.value("group", review.group) if review.group else words["anyone"]
+        said = words["review"].format(group=who)
+        if review.hold:
+            said += words["hold"].format(value=words["list"].join(review.hold))
+        for name, effects in (("approved", review.approved), ("rejected", review.rejected)):
+            said += words[name].format(value=self._all(effects)) if effects else ""
+        return said
+
+    def _asked(self, field: str) -> str:
+        return self.words["missing"] if field == "missing" else self.vocabulary.field_label(field, self.language)
+
+    def _task(self, task: OpenTask) -> str:
+        words = self.words
+        whom = self.value("assignee", task.assignee) if task.assignee else ""
+        whom = whom or (self.value("group", task.group) if task.group else "")
+        return words["task"].format(
+            value=task.title,
+            group=words["task group"].format(value=whom) if whom else "",
+            due=words["task due"].format(value=task.due) if task.due else "",
+        )
+
+    def _wait(self, wait: WaitFor) -> str:
+        words = self.words
+        ends = words["or"].join(words[name] for name in wait.unless)
+        return words["wait"].format(
+            time=short(wait.seconds),
+            unless=words["unless"].format(value=ends) if ends else "",
+            then=self._all(wait.then),
+        )
 
     def _route(self, route: Route) -> str:
         words = self.words
@@ -203,7 +317,7 @@ class _Teller:
             said = f"{said}{words['join']}{agent}" if said else agent
         skills = [self.vocabulary.label("skill", skill, self.language) for skill in route.skills]
         needs = words["skills"].format(skills=words["list"].join(skills)) if skills else ""
-        return (said + (words["least"] if route.by else "") + needs).strip()
+        return (said + (words[route.by] if route.by else "") + needs).strip()
 
     def written(self, written: Written) -> str:
         return self.words["written"].format(

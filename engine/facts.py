@@ -89,7 +89,7 @@ class Window:
     def name(self) -> str:
         of = [f"same={'/'.join(self.same)}"] if self.same else []
         of += [f"{_SHOWN.get(what, what)}={'/'.join(codes)}" for what, codes in self._wanted if codes]
-        return f"history({', '.join([*of, f'within={_short(self.within)}'])})"
+        return f"history({', '.join([*of, f'within={short(self.within)}'])})"
 
     @property
     def _wanted(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -130,7 +130,7 @@ def order_of(ticket: Ticket) -> str:
     return ticket.custom.get(ORDER) or (found.value if found else "")
 
 
-def _short(seconds: int) -> str:
+def short(seconds: int) -> str:
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
         if seconds % size == 0 and (unit != "d" or seconds > size):
             return f"{seconds // size}{unit}"

@@ -2,7 +2,7 @@
 
 A person's value stays; else the highest layer, the most conditions, the first name (then marked contested) decides.
 Priority and escalation are lowered, then raised; an untag takes away what anyone tagged; what can be added up (tags,
-reasons of review, targets) is.
+reasons of review, targets) is; tasks, notices, calls, waits and suggestions have each a slot of their own.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -11,21 +11,33 @@ from typing import TypeVar
 
 from engine.decision import (
     Acknowledge,
+    Answer,
+    AskFor,
     AskReview,
+    CallOut,
+    Close,
     Effect,
     Escalate,
     Fact,
+    Grade,
     HandOver,
+    LinkTo,
     Lower,
     Mark,
+    Notify,
+    OpenTask,
+    Promise,
     Raise,
     Route,
     Set,
+    Suggest,
     Suppress,
     Tag,
     Untag,
     UseSla,
+    WaitFor,
 )  # fmt: skip
+from engine.effects import HOLDABLE, own_slots
 from engine.ruleset import Merged, Write
 from normalizer.canon import Derived, Priority, Ticket
 
@@ -122,7 +134,7 @@ def alone(effect: Effect, rule: str) -> Merged | None:
             return Merged(effect.group or None, effect, rule) if effect.group or effect.assignee else None
         case Tag() | Untag():
             return Merged(effect.verb == "tag", effect, rule)
-        case HandOver() | Suppress():
+        case HandOver() | Suppress() | AskFor():
             return None
         case _:
             return Merged(value_of(effect), effect, rule)
@@ -139,8 +151,43 @@ def value_of(effect: Effect) -> Fact:
             return policy
         case Route():
             return effect.group
+        case Close():
+            return "closed"
+        case Promise(_, within):
+            return within
+        case _:
+            return _told(effect)
+
+
+def _told(effect: Effect) -> str:
+    """What a reader is told of an effect that nothing competes with."""
+    match effect:
+        case Answer(answer) | Suggest(answer):
+            return answer or effect.verb
+        case OpenTask(title):
+            return title
+        case CallOut(target):
+            return target
+        case Notify():
+            return ", ".join((*effect.groups, *effect.agents, *effect.addresses, *effect.calls))
+        case WaitFor():
+            return effect.name
+        case Grade(mark):
+            return mark
+        case LinkTo(to):
+            return to
         case _:
             return effect.verb
+
+
+def writes(
+    rule: str, rank: int, conditions: int, override: bool, made: Sequence[Effect], later: str = ""
+) -> tuple[Write, ...]:
+    """What each effect of a rule wants of which slot, and with what weight."""
+    return tuple(
+        Write(slot, rule, rank, conditions, override, effect, value_of(effect), alone(effect, rule))
+        for slot, effect in own_slots(rule, made, later)
+    )
 
 
 def _priority(writes: Sequence[Write], ticket: Ticket) -> Merged:
@@ -213,9 +260,12 @@ def _review(writes: Sequence[Write], _: Ticket) -> Merged:
     grouped = [write for write, review in asked if review.group]
     won, over, contested = winner(grouped or [write for write, _ in asked], lambda write: _group(write.effect))
     held = {name for _, review in asked for name in review.hold}
-    hold = tuple(name for name in ("acknowledge", "hand_over") if name in held)
+    hold = tuple(name for name in HOLDABLE if name in held)
     reasons = "; ".join(sorted({review.reason for _, review in asked}))
-    return Merged(True, AskReview(reasons, _group(won.effect), hold), won.rule, over, contested)
+    named = sorted(asked, key=lambda pair: pair[0].rule)
+    approved = tuple(dict.fromkeys(effect for _, review in named for effect in review.approved))
+    rejected = tuple(dict.fromkeys(effect for _, review in named for effect in review.rejected))
+    return Merged(True, AskReview(reasons, _group(won.effect), hold, approved, rejected), won.rule, over, contested)
 
 
 def _group(effect: Effect) -> str:
@@ -230,8 +280,13 @@ def _hand_over(writes: Sequence[Write], _: Ticket) -> Merged:
 
 def _suppress(writes: Sequence[Write], _: Ticket) -> Merged:
     what = {name for w in writes if isinstance(w.effect, Suppress) for name in w.effect.what}
-    kept = tuple(name for name in ("acknowledge", "hand_over") if name in what)
+    kept = tuple(name for name in HOLDABLE if name in what)
     return Merged(kept, Suppress(kept), _first(writes))
+
+
+def _ask_for(writes: Sequence[Write], _: Ticket) -> Merged:
+    fields = tuple(sorted({field for w in writes if isinstance(w.effect, AskFor) for field in w.effect.fields}))
+    return Merged(fields, AskFor(fields), _first(writes))
 
 
 _MERGES: dict[str, Callable[[Sequence[Write], Ticket], Merged | None]] = {
@@ -242,6 +297,7 @@ _MERGES: dict[str, Callable[[Sequence[Write], Ticket], Merged | None]] = {
     "review": _review,
     "hand_over": _hand_over,
     "suppress": _suppress,
+    "ask_for": _ask_for,
 }
 
 

@@ -1,10 +1,15 @@
-"""Who of a group takes a ticket: among those with the skills, whoever has the fewest open tickets."""
+"""Who of a group takes a ticket, among those with the skills.
 
-from collections.abc import Mapping
+least_loaded   whoever has the fewest open tickets
+round_robin    whose turn is longest ago; turns are counted by group in `load` ("turn:GROUP", "turn:GROUP/AGENT")
+sticky         who had the customer's latest ticket; else the least loaded
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.company import Company
-from engine.decision import Route
+from engine.decision import Past, Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +20,9 @@ class Chosen:
     nobody: str = ""
 
 
-def choose(company: Company, route: Route, load: Mapping[str, int], current: str = "") -> Chosen:
+def choose(
+    company: Company, route: Route, load: Mapping[str, int], current: str = "", history: Sequence[Past] = ()
+) -> Chosen:
     """The agent for a route. Who has the ticket already keeps it, if he fits; ties go to the first by name."""
     if route.assignee or not route.by:
         return Chosen(route.assignee)
@@ -25,7 +32,17 @@ def choose(company: Company, route: Route, load: Mapping[str, int], current: str
         return Chosen(nobody=f"assignee: nobody in {route.group}{wanted}")
     if current in fitting:
         return Chosen(current)
+    if route.by == "round_robin":
+        return Chosen(min(fitting, key=lambda name: (load.get(turn(route.group, name), 0), name)))
+    known = max((p for p in history if p.assignee in fitting), key=lambda p: (p.at, p.ticket), default=None)
+    if route.by == "sticky" and known:
+        return Chosen(known.assignee)
     return Chosen(min(fitting, key=lambda name: (load.get(f"agent:{name}", 0), name)))
+
+
+def turn(group: str, agent: str = "") -> str:
+    """Under what `load` counts the turns of a group, and has the latest turn of an agent."""
+    return f"turn:{group}/{agent}" if agent else f"turn:{group}"
 
 
 def _has(company: Company, agent: str, skills: tuple[str, ...]) -> bool:

@@ -30,9 +30,9 @@ from engine import conditions, effects, facts, table
 from engine.calendar import local
 from engine.decision import Effect, Tag, Trigger, Untag
 from engine.kernels.native import Native
-from engine.merge import alone, value_of
+from engine.merge import writes
 from engine.reading import Finding, Place, Reading, suggestion
-from engine.ruleset import All, Condition, Rule, RuleSet, Stage, Test, Unit, Write, tests
+from engine.ruleset import All, Condition, Rule, RuleSet, Stage, Test, Unit, tests
 from engine.stages import stages
 from engine.vocabulary import TRIGGERS, Vocabulary
 from engine.words import Lexicon
@@ -401,11 +401,7 @@ def make_rule(
 ) -> Rule:
     """A rule with its writes: what each effect wants of which slot, and with what weight. In shadow it has none."""
     count = sum(1 for _ in tests(when))
-    writes = tuple(
-        Write(slot, name, rank, count, override, effect, value_of(effect), alone(effect, name))
-        for effect in made
-        for slot in effects.slots(effect)
-    )
+    wanted = writes(name, rank, count, override, made)
     when = All((*only, *_inner(when))) if only else when
     if mode == "shadow":
         return Rule(
@@ -414,7 +410,7 @@ def make_rule(
     tags = tuple(tag for effect in made if isinstance(effect, Tag) for tag in effect.tags)
     untags = tuple(tag for effect in made if isinstance(effect, Untag) for tag in effect.tags)
     return Rule(
-        name, rulebook, layer, rank, because, when, made, writes, on, override, at.where,
+        name, rulebook, layer, rank, because, when, made, wanted, on, override, at.where,
         tags, untags, looks=_looks(when),
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ RuleSet > Stage > Unit > Rule      a unit is one rule, or the rows of one `first
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
+from functools import cached_property
 from typing import Literal, Protocol
 
 from engine.company import Company
@@ -196,6 +197,16 @@ class RuleSet:
     reads: frozenset[str]  # slots that some rule reads
     kernel: Kernel = attribute(repr=False)
     texts: Mapping[str, str] = attribute(default_factory=dict, repr=False)  # the files it was read from
+
+    @cached_property
+    def layers(self) -> Mapping[str, int]:
+        """Each layer with its rank."""
+        return {name: rank for rank, name in enumerate(self.vocabulary.layers)}
+
+    @cached_property
+    def triggers(self) -> frozenset[str]:
+        """What some rule waits for."""
+        return frozenset(trigger for rule in self.rules for trigger in rule.on)
 
     def facts(self, case: Case, company: Company) -> dict[str, Value]:
         """The facts of a case that these rules look at."""

@@ -3,24 +3,44 @@
 Due times count from the moment the message was captured, in the open hours of the policy's calendar.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from engine.calendar import duration
 from engine.company import Company
 from engine.vocabulary import WEEKDAYS
 from normalizer.canon import Milestone, Sla, Ticket
 
 
-def promised(company: Company, before: Ticket, type: str, priority: str, chosen: str = "") -> Sla | None:
+def promised(
+    company: Company,
+    before: Ticket,
+    type: str,
+    priority: str,
+    chosen: str = "",
+    lengths: Mapping[str, str] | None = None,
+) -> Sla | None:
     """The SLA of a ticket of this type and priority; `before` is how it stood, `chosen` a policy that a rule named.
 
-    Kept as it is unless policy, type or priority changed; what was met or missed keeps the due time it had.
+    `lengths` are times that rules promised besides, by milestone. Kept as it is unless one of these changed; what was
+    met or missed keeps the due time it had.
     """
     name = chosen or _standing(company, before, type)
-    policy = company.policies.get(name)
-    if policy is None or (before.sla and before.sla.policy == name and before.priority.value == priority):
-        return before.sla
-    return Sla(name, policy.calendar, _milestones(company, name, before, priority))
+    policy, had = company.policies.get(name), before.sla
+    own = {**(had.lengths if had else {}), **(lengths or {})}
+    same = had is None or (had.policy == name and before.priority.value == priority)
+    if had is not None and own == had.lengths and (policy is None or same):
+        return had
+    if policy is None and not own:
+        return had
+    calendar = policy.calendar if policy else company.business
+    found = {**(company.lengths[name, priority] if policy else {}), **_lengths(own)}
+    return Sla(name if policy else "", calendar, _milestones(company, calendar, found, before), own)
+
+
+def _lengths(own: Mapping[str, str]) -> dict[str, timedelta]:
+    return {milestone: duration(text) or timedelta() for milestone, text in own.items()}
 
 
 def _standing(company: Company, before: Ticket, type: str) -> str:
@@ -31,15 +51,26 @@ def _standing(company: Company, before: Ticket, type: str) -> str:
     return known.sla if known else ""
 
 
-def _milestones(company: Company, name: str, before: Ticket, priority: str) -> dict[str, Milestone]:
+def _milestones(
+    company: Company, calendar: str, lengths: Mapping[str, timedelta], before: Ticket
+) -> dict[str, Milestone]:
     had = before.sla.milestones if before.sla else {}
-    calendar = company.calendars[company.policies[name].calendar]
     made = {}
-    for milestone, length in company.lengths[name, priority].items():
+    for milestone, length in lengths.items():
         old = had.get(milestone)
         kept = old and (old.met_at or old.missed)
-        made[milestone] = old if old and kept else Milestone(calendar.after(before.captured_at, length))
+        made[milestone] = (
+            old if old and kept else Milestone(company.calendars[calendar].after(before.captured_at, length))
+        )
     return made
+
+
+def nearly(company: Company, ticket: Ticket, milestone: str) -> datetime:
+    """When a promise counts as near: once so much of its time has passed as the policy says."""
+    assert ticket.sla is not None
+    policy = company.policies.get(ticket.sla.policy)
+    due = ticket.sla.milestones[milestone].due
+    return ticket.captured_at + (due - ticket.captured_at) * (policy.near if policy else 80) / 100
 
 
 @dataclass(frozen=True, slots=True)

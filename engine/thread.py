@@ -51,6 +51,7 @@ class Wanted:
     returned: tuple[str, ...] = ()  # Message-IDs that stand in a bounce
     bounced: tuple[Identity, ...] = ()  # whom the bounce says our mail did not reach
     orders: bool = False  # whether rules ask what order earlier tickets were about
+    latest: bool = False  # what the customer of `ticket` said last is wanted too
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Found:
     history: tuple[Past, ...] = ()  # the contact's tickets of the last 90 days, oldest first
     load: Mapping[str, int] = field(default_factory=dict)  # open tickets by "group:NAME" and "agent:NAME"
     previous: Mapping[str, str] = field(default_factory=dict)  # ticket id to the hash of its latest decision
+    latest: Message | None = None  # what the customer said last, if that was wanted
 
     def standing(self, ticket: Ticket) -> Ticket:
         """Where a ticket goes on: the one it was merged into, if it was."""

@@ -37,6 +37,8 @@ def _written(slot: str, merged: Merged, was: Fact) -> Written:
     field, value = slot, merged.value
     if slot.startswith("tag:"):
         field, value = "tags", f"{'+' if merged.value else '-'}{slot.removeprefix('tag:')}"
+    elif "@" in slot:
+        field = slot.partition("@")[0]
     return _written_again(field, value, was, merged.rule, merged.over, merged.contested)
 
 

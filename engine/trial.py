@@ -377,7 +377,7 @@ def _past(entry: Mapping[str, Any], number: int, now: datetime, vocabulary: Voca
     known = ("ago", "category", "subcategory", "status", "priority", "order", "acknowledged")
     if unknown := [key for key in entry if key not in known]:
         raise ValueError(f"history has no {unknown[0]!r}: {suggestion(str(unknown[0]), known)}")
-    codes = {
+    codes: dict[str, Any] = {
         what: _code(vocabulary, what, entry[what])
         for what in ("category", "subcategory", "status", "priority")
         if entry.get(what)

@@ -76,6 +76,8 @@ class Vocabulary:
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     templates: Mapping[str, frozenset[str]] = field(default_factory=dict)  # name -> languages it exists in
     targets: frozenset[str] | None = None
+    answers: Mapping[str, frozenset[str]] = field(default_factory=dict)  # the same of answers/
+    calls: frozenset[str] | None = None  # what `call` and `notify` may call; None leaves it unchecked
     languages: tuple[str, ...] = ("zh", "en")  # an acknowledgement must exist in each
     layers: tuple[str, ...] = LAYERS
 
@@ -132,6 +134,11 @@ class Vocabulary:
         labels = inner.get(code) or self.choices.get(choice, {}).get(code, {})
         return labels.get(language[:2]) or labels.get("en") or code
 
+    def field_label(self, name: str, language: str) -> str:
+        """What people call a field of a ticket type."""
+        labels = self.fields.get(name, {})
+        return labels.get(language[:2]) or labels.get("en") or name
+
 
 def templates(file_names: Iterable[str]) -> dict[str, frozenset[str]]:
     """Names and languages of template files: `received.zh.liquid` is `received` in `zh`."""
@@ -140,6 +147,16 @@ def templates(file_names: Iterable[str]) -> dict[str, frozenset[str]]:
         name, _, rest = file_name.rpartition("/")[2].partition(".")
         language, _, ending = rest.partition(".")
         if ending == "liquid":
+            found.setdefault(name, set()).add(language)
+    return {name: frozenset(languages) for name, languages in found.items()}
+
+
+def answers(file_names: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Names and languages of files with answers: `course-faq.zh.md` is `course-faq` in `zh`."""
+    found: dict[str, set[str]] = {}
+    for file_name in file_names:
+        name, _, language = file_name.rpartition("/")[2].removesuffix(".md").rpartition(".")
+        if name and file_name.endswith(".md"):
             found.setdefault(name, set()).add(language)
     return {name: frozenset(languages) for name, languages in found.items()}
 

@@ -1,11 +1,11 @@
-"""The customer's acknowledgement: a Liquid template in the customer's language, with the promise the SLA computed.
+"""What the customer is told: a Liquid template in the customer's language, with the promise the SLA computed.
 
 What a template may say is the engine's (`engine/acknowledgement.py`); rendering it is ours. Templates are what
 operators write, so they run within limits: no other files, bounded loops and output. `gateway/rehearse.py` renders
 each of them before any customer is answered.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,11 +48,18 @@ class Templates:
         return {name: frozenset(of for named, of in self.parsed if named == name) for name, _ in self.parsed}
 
     def render(
-        self, name: str, ticket: Ticket, contact: Contact, company: Company, vocabulary: Vocabulary
+        self,
+        name: str,
+        ticket: Ticket,
+        contact: Contact,
+        company: Company,
+        vocabulary: Vocabulary,
+        fields: Sequence[str] = (),
+        answer: str = "",
     ) -> tuple[str, str, str]:
         """Language, subject and words. Raises ConfigError at the place of what cannot be rendered."""
         language = acknowledgement.language(ticket, contact, [of for named, of in self.parsed if named == name])
-        values = acknowledgement.variables(ticket, contact, company, vocabulary, language)
+        values = acknowledgement.variables(ticket, contact, company, vocabulary, language, fields, answer)
         return language, *rendered(self.parsed[name, language], values)
 
 
@@ -110,12 +117,17 @@ def _place(file: Path, text: str, index: int) -> Where:
     return Where(str(file), before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1)
 
 
-def reply(words: tuple[str, str, str], ticket: Ticket, message: Message, via: tuple[str, str], to: Address) -> Reply:
-    """The acknowledgement of a ticket; its id is the ticket's, so there can be only one."""
+def reply(
+    words: tuple[str, str, str], ticket: Ticket, message: Message, via: tuple[str, str], to: Address, identity: str = ""
+) -> Reply:
+    """Words for the customer, in answer to this message.
+
+    The id of an acknowledgement is the ticket's, so there can be only one; others have one of their own.
+    """
     language, subject, text = words
     mail = message.channel == "email"
     return Reply(
-        id=acknowledgement.identity(ticket.id),
+        id=identity or acknowledgement.identity(ticket.id),
         channel=message.channel,
         connector=via[0],
         account=via[1],

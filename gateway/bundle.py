@@ -2,7 +2,8 @@
 
     rules/*.yaml               rulebooks with their examples; rules/*.xlsx are tables beside them
     rules/tests/*.yaml         examples that stand apart
-    rules/templates/*.liquid   acknowledgements
+    rules/templates/*.liquid   acknowledgements, and what other answers are written in
+    config/answers/*.md        answers that rules give or suggest
     config/*.yaml              taxonomy, people, calendars, ticket types, word lists, views
 
 The same files have the same name (`sha`) wherever they stand. Settings and accounts belong to the installation.
@@ -23,11 +24,13 @@ from gateway.settings import Configured
 from normalizer.errors import ConfigError, Where
 
 RULES, TESTS, TEMPLATES, CONFIG = "rules/", "rules/tests/", "rules/templates/", "config/"
+ANSWERS = "config/answers/"
 CONFIGURED = ("taxonomy.yaml", *company.FILES, views.FILE)
 LARGEST = 32 * 1024 * 1024  # bytes of a whole set
 _NAMED = re.compile(
     r"rules/[^/\\\x00-\x1f]{1,100}\.(yaml|xlsx)|rules/tests/[^/\\\x00-\x1f]{1,100}\.yaml"
     rf"|rules/templates/[^/\\\x00-\x1f]{{1,100}}\.liquid|config/({'|'.join(map(re.escape, CONFIGURED))})"
+    r"|config/answers/[^/\\\x00-\x1f]{1,100}\.md"
 )
 
 
@@ -112,7 +115,8 @@ def _told(content: bytes) -> str | dict[str, str]:
 def read(configured: Configured) -> Bundle:
     """The files of this deployment. Raises ConfigError."""
     config = {CONFIG + name: configured.beside(name) for name in CONFIGURED}
-    return checked(_read({**_rules(configured.rules), **config}), configured.rules)
+    files = {**_rules(configured.rules), **config, **_answers(configured.beside("answers"))}
+    return checked(_read(files), configured.rules)
 
 
 def of_rules(folder: Path) -> Bundle:
@@ -127,7 +131,7 @@ def of_folder(folder: Path, base: Bundle) -> Bundle:
     """
     rules = folder / "rules" if (folder / "rules").is_dir() else folder
     config = {CONFIG + name: folder / "config" / name for name in CONFIGURED if (folder / "config" / name).exists()}
-    found = _read({**_rules(rules), **config})
+    found = _read({**_rules(rules), **config, **_answers(folder / "config" / "answers")})
     has_templates = any(name.startswith(TEMPLATES) for name in found.files)
     kept = {
         name: content
@@ -146,6 +150,7 @@ def of_rulebooks(texts: Mapping[str, str], base: Bundle) -> Bundle:
 def stamp(configured: Configured) -> tuple[tuple[str, int, int], ...]:
     """Changes whenever a file of the deployment does: cheap to ask often."""
     files = [*_rules(configured.rules).values(), *(configured.beside(name) for name in CONFIGURED)]
+    files += _answers(configured.beside("answers")).values()
     told = []
     for file in files:
         try:
@@ -176,6 +181,10 @@ def _rules(folder: Path) -> dict[str, Path]:
         for file in sorted((folder / prefix.removeprefix(RULES)).glob(pattern))
         if not file.name.startswith((".", "~"))
     }
+
+
+def _answers(folder: Path) -> dict[str, Path]:
+    return {ANSWERS + file.name: file for file in sorted(folder.glob("*.md")) if not file.name.startswith((".", "~"))}
 
 
 def _read(files: Mapping[str, Path]) -> Bundle:

@@ -1,6 +1,6 @@
 """What the outbox owes, until it is taken or refused.
 
-    due -> send | file -> settle(sent | later | never)
+    due -> send | file | call -> settle(sent | later | never)
 
 Dispatch never decides. Its outcomes enter by the journal, like everything that can change a decision.
 """
@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 
 from connectors.base import Known
 from gateway import metrics
+from gateway.faults import reach
 from gateway.house import House
 from gateway.log import log
 from gateway.store.work import Later, Never, Owed, Settlement
-from normalizer.canon import HandoverStep, Outgoing, Reply, Sent
+from normalizer.canon import Call, HandoverStep, Outgoing, Reply, Sent
 from normalizer.errors import Refused, Unavailable
 
 AT_A_TIME = 32  # leased in one transaction
@@ -74,7 +75,7 @@ async def attempt(house: House, owed: Owed) -> Settlement:
     except Unavailable as e:
         return Later(e.reason, now + (e.wait or backoff(outgoing)))
     except Refused as e:
-        return Never(e.reason)
+        return Never(e.reason, e.bounced)
     except Exception as e:
         log.error("sending failed in an unforeseen way", outgoing=outgoing.id, target=outgoing.target, exc_info=e)
         return Later(f"unforeseen {type(e).__name__}", now + backoff(outgoing))
@@ -94,3 +95,11 @@ async def _send(house: House, owed: Owed, now: datetime) -> Sent:
             if helpdesk is None:
                 raise Refused(f"no helpdesk {step.target} is configured any more")
             return await helpdesk.file(step, Known(owed.external_id, owed.url), now)
+        case Call() as call:
+            callee = house.calls.get(call.target)
+            if callee is None:
+                raise Refused(f"nothing to call is named {call.target} any more")
+            reach("call.before")
+            sent = await callee.call(call, now)
+            reach("call.after")
+            return sent

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from connectors.base import Helpdesk
+from connectors.calls import Callee
 from gateway.clock import Clock
 from gateway.events import Hub
 from gateway.live import LiveRules
@@ -45,6 +46,7 @@ class House:
     store: Store
     clock: Clock
     helpdesks: Mapping[str, Helpdesk]
+    calls: Mapping[str, Callee] = field(default_factory=dict)
     work: Bell = field(default_factory=Bell)  # something was journalled
     owed: Bell = field(default_factory=Bell)  # something is to be sent
     hub: Hub = field(init=False)  # something happened

@@ -4,7 +4,7 @@ A mind is read from the files of a deployment, or from a bundle of the store. Wh
 one whole while it works (`with_bundle`); accounts, which hold connections, stay.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,13 +16,14 @@ from connectors.person import Person
 from engine import company as companies
 from engine import facts, rulebook, views
 from engine.company import Company
-from engine.decide import decide, unacknowledged
-from engine.decision import Acknowledge, Case, Decision
+from engine.decide import decide, without
+from engine.decision import Acknowledge, Answer, AskFor, Case, Decision, Effect
+from engine.effects import ANSWERING, ASKING
 from engine.explain import explain
 from engine.reading import suggestion
 from engine.ruleset import RuleSet
 from engine.views import View
-from engine.vocabulary import Labels, Vocabulary
+from engine.vocabulary import Labels, Vocabulary, answers
 from gateway import bundle as bundles
 from gateway import kernel, rehearse
 from gateway import settings as settings_files
@@ -36,9 +37,10 @@ from normalizer.enrich import Enricher
 from normalizer.errors import ConfigError, Where
 
 Account = tuple[str, str]  # connector, account
-Words = tuple[str, str, str]  # of an acknowledgement: language, subject, text
+Words = tuple[str, str, str]  # for a customer: language, subject, text
+Spoken = Mapping[str, Words]  # by what they are: acknowledge, reply, ask_for
 
-UNRENDERED = "template "  # how the reason begins for which such an acknowledgement was withheld
+UNRENDERED = "template "  # how the reason begins for which words were withheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +58,34 @@ class Mind:
     ruleset: RuleSet
     templates: Templates
 
-    def decide(self, case: Case) -> tuple[Decision, Words | None]:
-        """What the rules decide, and the words of the acknowledgement if there is to be one.
+    def decide(self, case: Case) -> tuple[Decision, Spoken]:
+        """What the rules decide, and the words for the customer that come of it.
 
-        A template that cannot be rendered costs the acknowledgement, not the ticket: the decision says so.
+        A template that cannot be rendered costs these words, not the ticket: the decision says so.
         """
         made = decide(self.ruleset, self.company, case)
-        template = next((effect.template for effect in made.effects if isinstance(effect, Acknowledge)), "")
-        if not template:
-            return made, None
-        try:
-            return made, self.words(template, made.ticket, case.contact)
-        except ConfigError as e:
-            where = replace(e.where, file=Path(e.where.file).name)  # the same wherever the rules stand
-            return unacknowledged(made, f"{UNRENDERED}{where} cannot be rendered"), None
+        spoken: dict[str, Words] = {}
+        for effect in made.effects:
+            try:
+                if words := self._spoken(effect, made.ticket, case.contact):
+                    spoken[effect.verb] = words
+            except ConfigError as e:
+                where = replace(e.where, file=Path(e.where.file).name)  # the same wherever the rules stand
+                made = without(made, effect.verb, f"{UNRENDERED}{where} cannot be rendered")
+        return made, spoken
+
+    def _spoken(self, effect: Effect, ticket: Ticket, contact: Contact) -> Words | None:
+        """What an effect says to the customer, if it says anything. Raises ConfigError."""
+        match effect:
+            case Acknowledge(template):
+                return self.words(template, ticket, contact)
+            case Answer(name) if name in self.vocabulary.templates:
+                return self.words(name, ticket, contact)
+            case Answer(name):
+                return self.words(ANSWERING, ticket, contact, answer=name)
+            case AskFor(fields):
+                return self.words(ASKING, ticket, contact, fields)
+        return None
 
     def with_bundle(self, bundle: Bundle) -> "Mind":
         """The same accounts, deciding by these texts, on the native kernel: to be tried. Raises ConfigError."""
@@ -83,9 +99,11 @@ class Mind:
         """A decision in plain sentences, Chinese or English."""
         return explain(decision, language, self.vocabulary, self.company)
 
-    def words(self, template: str, ticket: Ticket, contact: Contact) -> Words:
-        """Language, subject and text of an acknowledgement. Raises ConfigError."""
-        return self.templates.render(template, ticket, contact, self.company, self.vocabulary)
+    def words(
+        self, template: str, ticket: Ticket, contact: Contact, fields: Sequence[str] = (), answer: str = ""
+    ) -> Words:
+        """Language, subject and text by a template. Raises ConfigError."""
+        return self.templates.render(template, ticket, contact, self.company, self.vocabulary, fields, answer)
 
     def way_back(self, message: Message) -> tuple[Account, Address] | None:
         """Which account speaks to this sender, and at what address; None if nobody can, or it would be to ourselves."""
@@ -123,10 +141,12 @@ def stood_on(configured: Configured, bundle: Bundle) -> Ground:
     settings = configured.settings
     cues = taxonomy.of(marked.read(*_config(bundle, "taxonomy.yaml")))
     texts = {name: _config(bundle, name)[0] for name in companies.FILES if bundles.CONFIG + name in bundle.files}
-    known = companies.company(texts, settings.time_zone, settings.company)
+    said = {name.removeprefix(bundles.ANSWERS): bundle.text(name) for name in bundle.within(bundles.ANSWERS, ".md")}
+    known = companies.company(texts, settings.time_zone, settings.company, said)
     templates = read_templates(bundle.texts(bundles.TEMPLATES, ".liquid"))
     helpdesks = frozenset(str(raw.get("name", "")) for raw in settings.helpdesks)
-    vocabulary = _vocabulary(cues, known, templates, helpdesks)
+    calls = frozenset(str(raw.get("name", "")) for raw in settings.calls)
+    vocabulary = replace(_vocabulary(cues, known, templates, helpdesks), answers=answers(said), calls=calls)
     _check_look_ups(known, vocabulary, bundle)
     rehearse.templates(templates, known, vocabulary)
     return Ground(cues, known, vocabulary, templates)
@@ -222,7 +242,9 @@ def _place(configured: Configured, section: str, index: int) -> Where:
     return configured.document.where(section, index)
 
 
-def built(configured: Configured, section: Literal["connectors", "helpdesks"], word: str, find: Any) -> list[Any]:
+def built(
+    configured: Configured, section: Literal["connectors", "helpdesks", "calls"], word: str, find: Any
+) -> list[Any]:
     made = []
     for index, raw in enumerate(getattr(configured.settings, section)):
         where = configured.document.where(section, index)

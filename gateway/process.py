@@ -11,20 +11,24 @@ transaction with its ticket, decision, outgoing things and timers; it can be kil
 
 import asyncio
 import gc
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from engine.decision import Acknowledge, Case, Decision, Fact, HandOver
+from engine import waiting
+from engine.decision import Case, Decision, Fact, Feedback, Route, Work
+from engine.routing import turn
 from engine.thread import REOPENS, Found, Placed, Wanted, lookups, place
-from gateway import acknowledge, metrics, notice
+from gateway import metrics, notice, owing
 from gateway.crypto import SealedError
 from gateway.faults import reach
 from gateway.house import House
 from gateway.log import log
-from gateway.mind import UNRENDERED, Mind, Words
-from gateway.store.work import Claim, Outcome, Timer
-from normalizer.canon import HandoverStep, Kind, Message, Outgoing, Ticket, digest
+from gateway.mind import UNRENDERED, Mind
+from gateway.store.standing import carried_by
+from gateway.store.work import Claim, Outcome
+from normalizer.canon import Kind, Message, Task, Ticket
 from normalizer.errors import Unreadable
 
 BATCH = 64
@@ -126,7 +130,7 @@ async def one_round(house: House, readings: list[Reading]) -> list[Reading]:
         [(d.placed.ticket.id, local_day(house, d.placed.ticket)) for d in drafts if d.placed and d.placed.is_new]
     )
     await look_up(house, drafts, now)
-    outcomes = await asyncio.to_thread(lambda: [outcome(house, d, numbers, now) for d in drafts])
+    outcomes = await asyncio.to_thread(lambda: in_turn(house, drafts, numbers, now))
     made = [(d, made) for d, made in zip(drafts, outcomes, strict=True) if isinstance(made, Outcome)]
     committed = await house.store.commit([*empty, *(outcome for _, outcome in made)], now)
     for d, error in zip(drafts, outcomes, strict=True):
@@ -246,6 +250,32 @@ def distinct(drafts: Sequence[Draft]) -> list[Draft]:
     return now
 
 
+def in_turn(house: House, drafts: Sequence[Draft], numbers: dict[str, str], now: datetime) -> list[Outcome | Exception]:
+    """The outcomes of a round, one after another: each decision knows whom those before it gave work to."""
+    made: list[Outcome | Exception] = []
+    moved: Counter[str] = Counter()
+    for one in drafts:
+        if moved:
+            load = Counter(one.found.load)
+            load.update(moved)
+            one.found = replace(one.found, load={whose: many for whose, many in load.items() if many > 0})
+        became = outcome(house, one, numbers, now)
+        made.append(became)
+        if isinstance(became, Outcome):
+            _move(moved, one, became)
+    return made
+
+
+def _move(moved: Counter[str], draft: Draft, became: Outcome) -> None:
+    for ticket in became.tickets:
+        moved.update(carried_by(ticket))
+        if before := draft.found.tickets.get(ticket.id):
+            moved.subtract(carried_by(before))
+    for group, agent, number in became.turns:
+        for whose in (turn(group), turn(group, agent)):
+            moved[whose] += number - draft.found.load.get(whose, 0)
+
+
 def local_day(house: House, ticket: Ticket) -> str:
     return ticket.captured_at.astimezone(house.configured.settings.zone).strftime("%Y%m%d")
 
@@ -269,7 +299,8 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime)
         placed = replace(placed, ticket=replace(placed.ticket, number=numbers[placed.ticket.id]))
     if not placed.trigger:  # news that changes the ticket, and nothing to decide
         return Outcome(reading.claim, tickets=(raised(placed.ticket),), done=True)
-    made, words = reading.mind.decide(case(placed, message, draft, now))
+    before = draft.found.tickets.get(placed.ticket.id)
+    made, spoken = reading.mind.decide(case(placed, message, draft, now))
     ticket = raised(made.ticket)
     return Outcome(
         reading.claim,
@@ -277,8 +308,10 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime)
         contacts=(placed.contact,),
         tickets=(ticket,),
         decisions=(made,),
-        outgoing=outgoing(house, made, words, ticket, now),
-        timers=timers(ticket) if placed.is_new else (),
+        outgoing=owing.outgoing(house, made, spoken, ticket, draft.found.latest),
+        timers=owing.timers(house, before, ticket),
+        cancelled_timers=owing.cancelled(before, ticket),
+        turns=turns(made),
         done=draft.last,
         hold=not house.outbound,
     )
@@ -287,10 +320,12 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime)
 def case(placed: Placed, message: Message | None, draft: Draft, now: datetime) -> Case:
     """What the decision may look at, recorded with it."""
     found, news = draft.found, draft.news
+    changed = news.changed if news else {}
+    ticket, cancelled = waiting.ended(placed.ticket, placed.trigger, message, changed)
     return Case(
         trigger=placed.trigger,
         now=now,
-        ticket=placed.ticket,
+        ticket=ticket,
         contact=placed.contact,
         message=message,
         proven=message.proven if message else False,
@@ -298,54 +333,36 @@ def case(placed: Placed, message: Message | None, draft: Draft, now: datetime) -
         load=found.load,
         previous=found.previous.get(placed.ticket.id, ""),
         by=news.by if news else "",
-        changed=news.changed if news else {},
-        milestone=news.milestone if news else "",
         outside=draft.outside,
+        changed=changed,
+        about=news.about if news else "",
+        due=news.due if news else (),
+        cancelled=cancelled,
+        answerable=bool(found.latest and found.latest.answerable),
         placed_by=placed.by,
+        milestone=news.about if news and placed.trigger.startswith("sla.") else "",
+        tasks=tuple(map(_work, ticket.tasks)),
+        task=next((_work(task) for task in ticket.tasks if news and task.id == news.about), None),
+        feedback=Feedback(ticket.feedback.score, ticket.feedback.comment) if ticket.feedback else None,
     )
+
+
+def _work(task: Task) -> Work:
+    """A task as rules look at it."""
+    return Work(task.type, task.status, task.group, task.assignee, task.result)
+
+
+def turns(made: Decision) -> tuple[tuple[str, str, int], ...]:
+    """Whose turn it was, if agents of the group take turns and one was chosen now."""
+    agent, before = made.ticket.assignee, made.case.ticket.assignee
+    for effect in made.effects:
+        if isinstance(effect, Route) and effect.by == "round_robin" and agent and agent != before:
+            return ((effect.group, agent.value, made.case.load.get(turn(effect.group), 0) + 1),)
+    return ()
 
 
 def raised(ticket: Ticket) -> Ticket:
     return replace(ticket, version=ticket.version + 1)
-
-
-def outgoing(house: House, made: Decision, words: Words | None, ticket: Ticket, now: datetime) -> tuple[Outgoing, ...]:
-    """The decision's effects that leave the house, as things owed. Their ids make each of them happen once."""
-    owed: list[Outgoing] = []
-    for effect in made.effects:
-        match effect:
-            case Acknowledge() if words and made.case.message:
-                if via := house.mind.way_back(made.case.message):
-                    reply = acknowledge.reply(words, ticket, made.case.message, *via)
-                    owed.append(Outgoing(reply.id, "reply", "/".join(via[0]), ticket.id, now, reply))
-            case HandOver(targets):
-                for target in targets if "all" not in targets else tuple(house.helpdesks):
-                    step = handover(target, made, ticket)
-                    owed.append(Outgoing(step.id, "handover", target, ticket.id, now, step))
-            case _:
-                pass
-    return tuple(owed)
-
-
-def handover(target: str, made: Decision, ticket: Ticket) -> HandoverStep:
-    """Create the ticket over there, or add what was said since, or tell its new fields."""
-    message = made.case.message
-    if made.case.trigger == "ticket.created":
-        return HandoverStep(digest("create", target, ticket.id), target, "create", ticket, made.case.contact, message)
-    if message:
-        return HandoverStep(digest("append", target, message.id), target, "append", ticket, made.case.contact, message)
-    return HandoverStep(
-        digest("update", target, ticket.id, ticket.version), target, "update", ticket, made.case.contact
-    )
-
-
-def timers(ticket: Ticket) -> tuple[Timer, ...]:
-    """One for each promise, at the moment it would be broken."""
-    milestones = ticket.sla.milestones.items() if ticket.sla else ()
-    return tuple(
-        Timer(digest("timer", ticket.id, f"{name}.missed"), f"{name}.missed", ticket.id, milestone.due)
-        for name, milestone in milestones
-    )
 
 
 async def put_aside(house: House, reading: Reading) -> None:
@@ -371,9 +388,9 @@ def count(one: Outcome, now: datetime) -> None:
         for rule in made.fired:
             metrics.fired.labels(rule.rule).inc()
         for reason in made.withheld:
-            if reason.startswith(f"acknowledge: {UNRENDERED}"):
+            if f": {UNRENDERED}" in reason:
                 metrics.unrendered.inc()
-                log.error("acknowledgement withheld", ticket=made.ticket.number, where=reason)
+                log.error("words for the customer withheld", ticket=made.ticket.number, where=reason)
         if made.case.trigger == "ticket.created":
             ticket = made.ticket
             category = ticket.category.value if ticket.category else "none"

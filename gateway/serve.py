@@ -131,7 +131,7 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
-    for holder in [*house.mind.connectors.values(), *house.helpdesks.values()]:
+    for holder in [*house.mind.connectors.values(), *house.helpdesks.values(), *house.calls.values()]:
         if isinstance(holder, Closable):
             await holder.close()
     await house.look_ups.close()

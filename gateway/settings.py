@@ -128,6 +128,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     connectors: tuple[dict[str, Any], ...] = ()
     helpdesks: tuple[dict[str, Any], ...] = ()
+    calls: tuple[dict[str, Any], ...] = ()
     attempts: int = Field(default=3, ge=1, le=10)
     outgoing_attempts: int = Field(default=24, ge=1, le=100)
     review_below: float = Field(default=0.4, ge=0, le=1)
@@ -236,7 +237,7 @@ def read(path: Path | None = None) -> Configured:
 
 
 def account(
-    configured: Configured, kind: type[BaseModel], section: Literal["connectors", "helpdesks"], index: int
+    configured: Configured, kind: type[BaseModel], section: Literal["connectors", "helpdesks", "calls"], index: int
 ) -> BaseModel:
     """One account's settings by its connector's own model, secrets resolved. Raises ConfigError at its place."""
     raw = getattr(configured.settings, section)[index]
@@ -260,7 +261,7 @@ def resolve(value: Any, document: marked.Document, folder: Path, path: marked.Pa
 
 
 def _top(name: str, part: Any, document: marked.Document, folder: Path) -> Any:
-    if name in ("connectors", "helpdesks"):  # resolved one account at a time, by its own model
+    if name in ("connectors", "helpdesks", "calls"):  # resolved one account at a time, by its own model
         return part
     if name == "master_key" and isinstance(part, str):
         raise ConfigError(document.where(name), "a secret stands here in clear", "{env: NAME} or {file: PATH}")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from connectors import registry
 from connectors.base import Helpdesk
+from connectors.calls import Callee
 from gateway import mind
 from gateway.alone import nobody, opening
 from gateway.backup import put_back
@@ -29,7 +30,9 @@ async def house(configured: Configured, *, clock: Clock | None = None) -> House:
     made = mind.read(configured) if configured.settings.rules.source == "files" else None
     store = await open_store(configured)
     try:
-        built = House(made or await live_mind(configured, store, clock), store, clock, helpdesks(configured))
+        built = House(
+            made or await live_mind(configured, store, clock), store, clock, helpdesks(configured), calls(configured)
+        )
         await built.rules.begin()
     except BaseException:
         await store.close()
@@ -113,6 +116,14 @@ async def _rotate(configured: Configured) -> int:
 
 def helpdesks(configured: Configured) -> Mapping[str, Helpdesk]:
     made = mind.built(configured, "helpdesks", "helpdesk", registry.helpdesk)
+    return {one.settings.name: one for one in made}
+
+
+def calls(configured: Configured) -> Mapping[str, Callee]:
+    """What rules may call, by name. Raises ConfigError."""
+    made: list[Callee] = mind.built(configured, "calls", "name", lambda *_: Callee)
+    if twice := [one.settings.name for one in made if sum(one.settings.name == o.settings.name for o in made) > 1]:
+        raise ConfigError(configured.document.where("calls"), f"{twice[0]} stands here twice", "rename one")
     return {one.settings.name: one for one in made}
 
 

@@ -284,6 +284,18 @@ class Sla:
     policy: str
     calendar: str
     milestones: Mapping[str, Milestone] = field(default_factory=dict)
+    lengths: Mapping[str, str] = field(default_factory=dict)  # what rules promised instead of the policy: solved, 2h
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What a rule wants done once something happens: `effects` as in a decision, with the rule's weight."""
+
+    rule: str
+    effects: tuple[Mapping[str, Any], ...]
+    layer: str = ""
+    conditions: int = 0
+    override: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,11 +305,73 @@ class Review:
     needed: bool
     reasons: tuple[str, ...] = ()
     group: str = ""
-    hold: tuple[str, ...] = ()  # acknowledge, hand_over
+    hold: tuple[str, ...] = ()  # acknowledge, hand_over, reply, ...
     by: str = ""  # who gave the verdict, when, and in what words
     at: datetime | None = None
     verdict: Literal["", "approved", "rejected"] = ""
     note: str = ""
+    held: tuple[Pending, ...] = ()  # done if approved
+    approved: tuple[Pending, ...] = ()  # what rules want done upon either verdict
+    rejected: tuple[Pending, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A piece of work on a ticket, opened by a rule, done or given up by a person."""
+
+    id: str
+    title: str
+    created_at: datetime
+    created_by: str  # rule:parcel-lost@3fa9
+    type: str = ""
+    group: str = ""
+    assignee: str = ""
+    due_at: datetime | None = None
+    status: Literal["open", "doing", "done", "cancelled"] = "open"
+    ended_at: datetime | None = None
+    ended_by: str = ""
+    result: Mapping[str, str] = field(default_factory=dict)  # what came of it, by name
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """An answer proposed to whoever works on the ticket; the customer has not seen it."""
+
+    text: str
+    source: str  # the rule
+    answer: str = ""  # name of the file in answers/, if it is one of those
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Until `due_at`, unless something happens before; then what is pending is done. `id` is the timer's."""
+
+    id: str
+    name: str
+    due_at: datetime
+    unless: tuple[str, ...]
+    then: Pending
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """A mark on what an agent wrote."""
+
+    mark: str
+    message: str
+    by: str  # the agent
+    source: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """How content the customer is, 1 to 5."""
+
+    score: int
+    at: datetime
+    comment: str = ""
+    by: str = ""  # who told us
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +445,13 @@ class Ticket:
     review: Review | None = None
     related: tuple[Related, ...] = ()
     external: tuple[External, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    suggestions: tuple[Suggestion, ...] = ()
+    waits: tuple[Wait, ...] = ()
+    quality: tuple[Quality, ...] = ()
+    feedback: Feedback | None = None
+    human: Derived | None = None  # a person has it: rules neither answer nor close
+    replied_at: tuple[datetime, ...] = ()  # when rules answered the customer, within the hour before the last time
     version: int = 0
     ruleset: str = ""  # sha256 of the set that decided last
 
@@ -409,6 +490,21 @@ class HandoverStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A system of the company's is told of a ticket, as a rule wants it. `id` is its idempotency key."""
+
+    id: str
+    target: str
+    rule: str
+    trigger: str
+    at: datetime
+    number: str
+    ticket: Ticket
+    contact: Contact | None = None
+    given: Mapping[str, str] = field(default_factory=dict)  # what the rule says besides
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
     """What the other side called it."""
 
@@ -421,11 +517,11 @@ class Outgoing:
     """A thing owed to the outside, in the outbox until it is sent, or refused for good."""
 
     id: str  # the content's id
-    kind: Literal["reply", "handover"]
+    kind: Literal["reply", "handover", "notice", "call"]  # a notice is a reply's words, to one of us
     target: str  # connector/account of a reply, name of a helpdesk: things to one target and ticket keep their order
     ticket: str
     due_at: datetime
-    content: Reply | HandoverStep
+    content: Reply | Call | HandoverStep
     attempts: int = 0
 
 

@@ -82,4 +82,8 @@ class Unavailable(SendingError):
 
 
 class Refused(SendingError):
-    """The other side will never take this; a person has to look."""
+    """The other side will never take this; a person has to look. `bounced`: nobody has that address."""
+
+    def __init__(self, reason: str, *, bounced: bool = False) -> None:
+        super().__init__(reason)
+        self.bounced = bounced

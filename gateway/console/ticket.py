@@ -28,7 +28,7 @@ from gateway.console.ticket_words import TICKET
 from gateway.console.tickets import SETTABLE, choices
 from gateway.house import House
 from gateway.store.work import Posted
-from normalizer.canon import Attachment, Contact, Envelope, HandoverStep, Message, Ticket
+from normalizer.canon import Attachment, Call, Contact, Envelope, HandoverStep, Message, Ticket
 from normalizer.errors import Rejected, Unreadable
 
 PROPERTIES = ("status", "priority", "group", "assignee", "category", "subcategory", "type", "tags")
@@ -238,8 +238,10 @@ def posted(told_by: Words, one: Posted) -> dict[str, Any]:
     }  # fmt: skip
     if isinstance(content, HandoverStep):
         return {**made, "kind": content.kind, "to": content.target, "subject": "", "text": ""}
+    if isinstance(content, Call):
+        return {**made, "kind": "call", "to": content.target, "subject": content.rule, "text": ""}
     subject, text = told_by.text(content.subject), told_by.text(content.text)
-    return {**made, "kind": "reply", "to": told_by.address(content.to), "subject": subject, "text": text,
+    return {**made, "kind": one.outgoing.kind, "to": told_by.address(content.to), "subject": subject, "text": text,
             "address": content.to.address if told_by.reveal else ""}  # fmt: skip
 
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from engine import acknowledgement
 from engine.decision import Past
 from engine.facts import order_of
-from engine.thread import Found, Wanted, merged_into
+from engine.thread import SPEAKING, Found, Wanted, merged_into
 from gateway.crypto import SealedError, Vault
 from gateway.store import damaged
 from gateway.store.commit import external
@@ -30,9 +30,10 @@ from gateway.store.tables import (
     tickets,
 )  # fmt: skip
 from gateway.store.words import Keys
-from normalizer.canon import Contact, Identity, Ticket
+from normalizer.canon import Contact, Identity, Message, Ticket
 
 HISTORY = timedelta(days=90)
+SAID_LAST = 10  # messages looked through for the latest that a customer spoke
 PAST_TICKETS = 500  # of one contact; a flood from one sender must not slow everybody's look-ups down
 OUR_MESSAGE_ID = re.compile(r"<?([0-9a-f]{32})@")
 
@@ -52,6 +53,19 @@ _replied = (
     select(outgoing.c.id, tickets.c.id.label("ticket"))
     .join(tickets, tickets.c.seq == outgoing.c.ticket)
     .where(one_of(outgoing.c.id), outgoing.c.kind == "reply")
+)
+_answers = (
+    select(tickets.c.id, func.count().label("many"))
+    .join(outgoing, outgoing.c.ticket == tickets.c.seq)
+    .where(one_of(tickets.c.id), outgoing.c.kind == "reply")
+    .group_by(tickets.c.id)
+)
+_said_last = (
+    select(messages.c.id, messages.c.contact, messages.c.wrapped_key, messages.c.sealed)
+    .join(tickets, tickets.c.seq == messages.c.ticket)
+    .where(tickets.c.id == bindparam("of"), messages.c.direction == "in")
+    .order_by(messages.c.seq.desc())
+    .limit(SAID_LAST)
 )
 _numbered = select(tickets.c.number, tickets.c.id).where(one_of(tickets.c.number))
 _threads = (
@@ -89,7 +103,7 @@ _latest = (
 _history = (
     select(
         contacts.c.id.label("contact"), tickets.c.id, tickets.c.created_at, tickets.c.category, tickets.c.subcategory,
-        tickets.c.priority, tickets.c.status,
+        tickets.c.priority, tickets.c.status, tickets.c.assignee,
     )
     .select_from(contacts.join(tickets, tickets.c.seq.in_(_latest)))
     .where(one_of(contacts.c.id))
@@ -151,7 +165,15 @@ class _Search:
             history=tuple(self.history.get(contact, ())) if contact else (),
             load=self.loads,
             previous={ticket: self.decided[ticket] for ticket in sorted(named) if self.decided[ticket]},
+            latest=self._latest(one.ticket) if one.latest else None,
         )
+
+    def _latest(self, ticket: str) -> Message | None:
+        """What the customer said last in this ticket."""
+        rows = self.connection.execute(_said_last, {"of": ticket}).all()
+        self.keys.fetch_of(self.connection, rows)
+        said = map(self.keys.message, rows)
+        return next((one for one in said if one.kind in SPEAKING and one.author == "customer"), None)
 
     def _contact_of(self, one: Wanted) -> str | None:
         if one.ticket:
@@ -251,7 +273,8 @@ class _Search:
     def _history(self, wanted: Sequence[Wanted], now: datetime) -> None:
         for these in chunks(contact for one in wanted if (contact := self._contact_of(one))):
             for row in self.connection.execute(_history, {"these": these, "since": now - HISTORY}):
-                past = Past(row.id, row.created_at, row.category, row.subcategory, row.priority, row.status)
+                past = Past(row.id, row.created_at, row.category, row.subcategory, row.priority, row.status,
+                            assignee=row.assignee)  # fmt: skip
                 self.history[row.contact].append(past)
         if any(one.orders for one in wanted):
             self._orders()
@@ -270,12 +293,16 @@ class _Search:
     def _acknowledged(self, since: datetime) -> None:
         """Mark the tickets since then whose customer was told, or will be."""
         recent = {past.ticket for pasts in self.history.values() for past in pasts if past.at >= since}
-        told = set(self._pairs(_replied, map(acknowledgement.identity, recent)).values())
-        if told:
+        owed = {row.id: row.many for row in self._all(_answers, recent)} if recent else {}
+        if owed:
+            told = set(self._pairs(_replied, map(acknowledgement.identity, owed)).values())
             self.history = {
-                contact: [replace(past, acknowledged=past.ticket in told) for past in pasts]
+                contact: [self._answered(past, past.ticket in told, owed.get(past.ticket, 0)) for past in pasts]
                 for contact, pasts in self.history.items()
             }
+
+    def _answered(self, past: Past, acknowledged: bool, owed: int) -> Past:
+        return replace(past, acknowledged=acknowledged, replies=owed - acknowledged) if owed else past
 
     def _identity(self, identity: Identity) -> str:
         return self.vault.digest("identity", identity.kind, identity.value)

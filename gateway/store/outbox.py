@@ -38,7 +38,7 @@ from gateway.store.tables import (
 )  # fmt: skip
 from gateway.store.words import Keys, outgoing_place, settlement_place
 from gateway.store.work import Later, Limits, Never, Outcome, Owed, Settlement, Stuck
-from normalizer.canon import Address, Envelope, HandoverStep, Outgoing, Reply, Sent, dump, load
+from normalizer.canon import Address, Call, Envelope, HandoverStep, Outgoing, Reply, Sent, dump, load
 
 
 def owe(connection: Connection, keys: Keys, standing: Standing, outcomes: Sequence[Outcome]) -> None:
@@ -59,7 +59,7 @@ def _row(keys: Keys, standing: Standing, one: Outgoing, state: str) -> dict[str,
     return {
         "id": one.id,
         "kind": one.kind,
-        "step": step.kind if step else REPLY,
+        "step": step.kind if step else REPLY if isinstance(one.content, Reply) else one.kind,
         "target": one.target,
         "ticket": stand.seq,
         "contact": keys.seq_of[stand.contact],
@@ -171,7 +171,7 @@ def _due_at(connection: Connection, limits: Limits, target: str, now: datetime) 
     rows = connection.execute(_due, {**there, "most": limits.helpdesk_at_once}).all()
     if not rows:
         return []
-    most = 1 if rows[0].kind == REPLY else limits.helpdesk_at_once
+    most = 1 if rows[0].kind in (REPLY, "notice") else limits.helpdesk_at_once
     return rows[: max(0, most - (connection.scalar(_leased_there, there) or 0))]
 
 
@@ -252,6 +252,8 @@ def news(one: Outgoing, settlement: Sent | Never, tries: int, now: datetime) -> 
         "external_id": settlement.external_id if isinstance(settlement, Sent) else "",
         "url": settlement.url if isinstance(settlement, Sent) else "",
         "reason": settlement.reason if isinstance(settlement, Never) else "",
+        "bounced": isinstance(settlement, Never) and settlement.bounced,
+        "caused_by": one.content.trigger if isinstance(one.content, Call) else "",
         "at": now,
     }
     key = f"{one.id}:{outcome}:{tries}"

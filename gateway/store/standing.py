@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from engine.facts import OPEN
+from engine.routing import turn
 from gateway.crypto import Vault
 from gateway.store.claim import held
 from gateway.store.dialect import chunks, one_of
-from gateway.store.tables import CODES, contacts, identities, messages, tickets
+from gateway.store.tables import CODES, contacts, identities, loads, messages, tickets
 from gateway.store.work import Outcome
 from normalizer.canon import Contact, Identity, Message, Ticket
 
@@ -28,6 +29,7 @@ _tickets = (
     .where(one_of(tickets.c.id))
 )  # fmt: skip
 _messages = select(messages.c.id, messages.c.seq).where(one_of(messages.c.id))
+_turns = select(loads.c.whose, loads.c.open).where(one_of(loads.c.whose)).order_by(loads.c.whose).with_for_update()
 _contacts = select(contacts.c.id).where(one_of(contacts.c.id))
 _owners = (
     select(identities.c.digest, contacts.c.id)
@@ -66,6 +68,7 @@ class Standing:
     loads: Counter[str] = field(default_factory=Counter)
     tally: Counter[tuple[Any, ...]] = field(default_factory=Counter)  # by codes: how many more there are
     digests: dict[tuple[str, str], str] = field(default_factory=dict)
+    turns: dict[str, int] = field(default_factory=dict)  # as `loads` has them
 
     @classmethod
     def read(cls, connection: Connection, vault: Vault, outcomes: Sequence[Outcome]) -> "Standing":
@@ -83,6 +86,9 @@ class Standing:
             made.contacts.update(connection.scalars(_contacts, {"these": these}))
         for these in chunks(made.digest(one) for outcome in outcomes for one in _identities(outcome)):
             made.owners.update(connection.execute(_owners, {"these": these}).all())
+        wanted = {whose for o in outcomes for group, agent, _ in o.turns for whose in (turn(group), turn(group, agent))}
+        for these in chunks(sorted(wanted)):  # who comes second waits here, and then fits no more
+            made.turns.update(connection.execute(_turns, {"these": these}).all())
         return made
 
     def digest(self, identity: Identity) -> str:
@@ -99,6 +105,7 @@ class Standing:
             and all(self._version(ticket.id) == ticket.version - 1 for ticket in outcome.tickets)
             and self._follows(outcome)
             and all(self._is_new(contact) for contact in outcome.contacts if contact.id not in self.contacts)
+            and all(self.turns.get(turn(group), 0) == number - 1 for group, _, number in outcome.turns)
         )
         if fits:
             self._take(outcome)
@@ -134,6 +141,10 @@ class Standing:
             self._stand(ticket)
         for decision in outcome.decisions:
             self.tickets[decision.ticket.id].decided = decision.hash
+        for group, agent, number in outcome.turns:
+            for whose in (turn(group), turn(group, agent)):
+                self.loads[whose] += number - self.turns.get(whose, 0)
+                self.turns[whose] = number
 
     def _stand(self, ticket: Ticket) -> None:
         before = self.tickets.get(ticket.id)
@@ -185,6 +196,12 @@ def carriers(status: str, group: str, assignee: str) -> frozenset[str]:
     if status not in OPEN:
         return frozenset()
     return frozenset(({f"group:{group}"} if group else set()) | ({f"agent:{assignee}"} if assignee else set()))
+
+
+def carried_by(ticket: Ticket) -> frozenset[str]:
+    """Whose load a ticket counts to."""
+    group, assignee = (one.value if one else "" for one in (ticket.group, ticket.assignee))
+    return carriers(ticket.status.value, group, assignee)
 
 
 def _spoken_of(outcome: Outcome) -> list[str]:

@@ -329,7 +329,7 @@ QUEUED, SENT, DEAD, HELD = "queued", "sent", "dead", "held"  # and WAITING: the 
 outgoing = Table(
     "outgoing", metadata, _seq(), _id(),
     Column("kind", Text, nullable=False),
-    Column("step", Text, nullable=False),  # create, append, update; reply
+    Column("step", Text, nullable=False),  # create, append, update; reply (a notice too); call
     Column("target", Text, nullable=False),
     _ref("ticket", "tickets"),
     _ref("contact", "contacts"),

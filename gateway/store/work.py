@@ -43,6 +43,7 @@ class Outcome:
     cancelled_timers: tuple[str, ...] = ()  # ids
     done: bool = True  # False: the envelope holds more messages; the claim goes on
     noted: str = ""  # code of canon.REASONS: a message that belongs to no ticket is shown in quarantine, as no failure
+    turns: tuple[tuple[str, str, int], ...] = ()  # group, agent, and which turn of the group that is
     hold: bool = False  # outbound is off: outgoing things are kept as `held` and never become due by themselves
 
 
@@ -56,9 +57,10 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Never:
-    """Refused for good: a dead letter."""
+    """Refused for good: a dead letter. `bounced`: because nobody has that address."""
 
     reason: str
+    bounced: bool = False
 
 
 Settlement = Sent | Later | Never

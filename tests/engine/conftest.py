@@ -7,7 +7,7 @@ from engine.company import FILES, Company, company
 from engine.kernels.choice import Name, run_on
 from engine.rulebook import load
 from engine.ruleset import RuleSet
-from engine.vocabulary import Vocabulary, templates
+from engine.vocabulary import Vocabulary, answers, templates
 
 ROOT = Path(__file__).parents[2]
 # durable_rules cannot be imported on Python 3.13; everywhere else it must be there
@@ -32,7 +32,8 @@ SUBCATEGORIES = {
 
 @pytest.fixture(scope="session")
 def house() -> Company:
-    return company({file: (ROOT / "config" / file).read_text() for file in FILES}, name="示例商城")
+    said = {path.name: path.read_text() for path in (ROOT / "config" / "answers").glob("*.md")}
+    return company({file: (ROOT / "config" / file).read_text() for file in FILES}, name="示例商城", answers=said)
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +44,8 @@ def vocabulary(house: Company) -> Vocabulary:
         lists=house.lists,
         templates=templates(path.name for path in (ROOT / "rules" / "templates").iterdir()),
         targets=frozenset(["crm"]),
+        answers=answers(path.name for path in (ROOT / "config" / "answers").iterdir()),
+        calls=frozenset(["erp"]),
         **dict(house.labels),  # type: ignore[arg-type]
         **dict(house.kinds),
     )  # fmt: skip

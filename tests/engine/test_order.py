@@ -3,7 +3,7 @@
 import json
 import os
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any as Anything
 
@@ -14,12 +14,13 @@ from plain import naive
 
 from engine.company import Company
 from engine.decide import decide
-from engine.decision import Decision
+from engine.decision import Decision, WaitFor
 from engine.rulebook import load
 from engine.ruleset import RuleSet, Unit
 from engine.stages import stages
 from engine.trial import case
 from engine.vocabulary import Vocabulary
+from normalizer.canon import Pending, Ticket
 
 MANY = settings(
     max_examples=int(os.environ.get("EXAMPLES", "100")),
@@ -74,9 +75,18 @@ thens = st.fixed_dictionaries(
         "mark": st.sampled_from([{"m": "x"}, {"m": "y"}, {"n": "x"}]),
         "route": st.sampled_from(["senior", {"group": "logistics", "by": "least_loaded"}, {"skills": ["english"]}]),
         "acknowledge": st.sampled_from(["received", "received-vip"]),
-        "review": st.sampled_from([{"group": "senior", "hold": ["acknowledge"]}, {"group": "front-desk"}]),
+        "review": st.sampled_from([{"group": "senior", "hold": ["acknowledge"]}, {"group": "front-desk"}, {"group": "senior", "hold": ["task", "reply"], "approved": {"tag": "a"}, "rejected": {"close": "x"}}]),
         "hand_over": st.sampled_from(["crm", "all"]),
-        "suppress": st.sampled_from(["acknowledge", ["acknowledge", "hand_over"]]),
+        "suppress": st.sampled_from(["acknowledge", ["acknowledge", "hand_over"], ["task", "close"], ["reply", "wait"]]),
+        "reply": st.sampled_from(["course-faq", "answer"]),
+        "ask_for": st.sampled_from(["missing", ["model", "phone"]]),
+        "suggest": st.sampled_from(["course-faq", {"text": "t"}]),
+        "notify": st.sampled_from(["duty@example.com", {"calls": "erp"}]),
+        "call": st.sampled_from(["erp", {"target": "erp", "with": {"x": "y"}}]),
+        "task": st.sampled_from(["t", {"title": "u", "group": "senior", "due": "4h"}]),
+        "wait": st.builds(lambda then, unless: {"for": "15m", "unless": unless, "then": then}, st.sampled_from([{"close": "x"}, {"set": {"status": "solved"}}]), st.sampled_from([["customer_speaks"], []])),
+        "human": st.just("h"),
+        "link": st.sampled_from(["previous", "same_category"]),
         "escalate": st.integers(1, 3),
         "sla": st.sampled_from(["standard", "incident"]),
     },
@@ -131,11 +141,31 @@ def book(name: str, rules: Sequence[Mapping[str, Anything]]) -> str:
 
 def values_of(decision: Decision) -> Anything:
     """What was decided, without who decided it."""
-    ticket = replace(decision.ticket, ruleset="")
+    ticket = replace(decision.ticket, ruleset="", **nameless(decision.ticket))
     for name in ("category", "subcategory", "priority", "status", "group", "assignee"):
         derived = getattr(ticket, name)
         ticket = replace(ticket, **{name: derived and replace(derived, source="")})
-    return ticket, decision.effects, len(decision.withheld), len(decision.fired)
+    effects = sorted(str(replace(e, rule="", name="") if isinstance(e, WaitFor) else replace(e, rule="") if hasattr(e, "rule") else e) for e in decision.effects)  # fmt: skip
+    return ticket, effects, len(decision.withheld), len(decision.fired)
+
+
+def nameless(ticket: Ticket) -> dict[str, Anything]:
+    """What rules left on a ticket, without their names: in no order, since theirs is by name."""
+
+    def bare(pending: Iterable[Pending]) -> tuple[str, ...]:
+        return tuple(sorted(str(replace(one, rule="")) for one in pending))
+
+    waits = sorted(str((wait.due_at, wait.unless, bare([wait.then]))) for wait in ticket.waits)
+    tasks = sorted(str(replace(task, id="", created_by="")) for task in ticket.tasks)
+    suggested = sorted(str(replace(one, source="")) for one in ticket.suggestions)
+    changed: dict[str, Anything] = {"waits": waits, "tasks": tasks, "suggestions": suggested}
+    for name in ("human",):
+        derived = getattr(ticket, name)
+        changed[name] = derived and replace(derived, source="")
+    if review := ticket.review:
+        left = {name: bare(getattr(review, name)) for name in ("held", "approved", "rejected")}
+        changed["review"] = replace(review, **left)
+    return changed
 
 
 @MANY

@@ -19,7 +19,19 @@ WRONG = {
     "unknown Chinese label": ("- rule: a\n  when: {category: ^投拆}\n  then: {tag: x}", "unknown-value", "known"),
     "unknown in a list": ("- rule: a\n  when: {category: [complaint, ^inquiri]}\n  then: {tag: x}", "unknown-value", "'inquiry'"),
     "unknown verb": ("- rule: a\n  then: {^rout: logistics}", "unknown-verb", "'route'"),
-    "a verb of later": ("- rule: a\n  then: {^wait: {for: 15m}}", "not-yet", "available"),
+    "a wait for nothing": ("- rule: a\n  then: {wait: ^{for: 15m}}", "missing", "then:"),
+    "a wait of no time": ("- rule: a\n  then: {wait: {for: ^soon, then: {tag: x}}}", "type", "15m"),
+    "what never ends a wait": ("- rule: a\n  then: {wait: {for: 15m, unless: ^customer_speak, then: {tag: x}}}", "unknown-value", "'customer_speaks'"),
+    "unknown answer": ("- rule: a\n  then: {reply: ^cours-faq}", "unknown-answer", "'course-faq'"),
+    "an answer without a language": ("- rule: a\n  then: {suggest: ^half-faq}", "missing-language", "answers/half-faq.en.md"),
+    "a field no ticket type has": ("- rule: a\n  then: {ask_for: ^modell}", "unknown-field", "'model'"),
+    "nobody to notify": ("- rule: a\n  then: {notify: ^seniors}", "unknown-value", "'senior'"),
+    "nothing to call": ("- rule: a\n  then: {call: ^erq}", "unknown-target", "'erp'"),
+    "a task for nobody there is": ("- rule: a\n  then: {task: {title: t, group: ^seniors}}", "unknown-value", "'senior'"),
+    "a task due never": ("- rule: a\n  then: {task: {title: t, due: ^never}}", "type", "4h"),
+    "a link to nowhere": ("- rule: a\n  then: {link: ^previos}", "unknown-value", "'previous'"),
+    "what cannot be held": ("- rule: a\n  then: {suppress: ^tag}", "unknown-value", "task"),
+    "a wrong action upon a verdict": ("- rule: a\n  then: {review: {group: senior, rejected: {^cloze: x}}}", "unknown-verb", "'close'"),
     "unknown group": ("- rule: a\n  then: {route: ^logistic}", "unknown-value", "'logistics'"),
     "unknown group in a mapping": ("- rule: a\n  then: {route: {group: ^seniors, by: least_loaded}}", "unknown-value", "'senior'"),
     "unknown way to route": ("- rule: a\n  then: {route: {group: senior, by: ^chance}}", "unknown-value", "least_loaded"),
@@ -91,7 +103,11 @@ def marked(text: str) -> tuple[str, int, int]:
 def words(vocabulary: Vocabulary) -> Vocabulary:
     from dataclasses import replace
 
-    return replace(vocabulary, templates={**vocabulary.templates, "half": frozenset(["en"])})
+    return replace(
+        vocabulary,
+        templates={**vocabulary.templates, "half": frozenset(["en"])},
+        answers={**vocabulary.answers, "half-faq": frozenset(["zh"])},
+    )
 
 
 @pytest.mark.parametrize("name", WRONG)
