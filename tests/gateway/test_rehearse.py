@@ -84,5 +84,5 @@ def test_a_template_that_fails_for_one_customer_costs_the_answer_and_not_the_tic
             assert {"acknowledge", "hand_over"} & {e["verb"] for e in decision["effects"]} == {"hand_over"}
             assert decision["withheld"] == ["acknowledge: template received.en.liquid:3:46 cannot be rendered"]
     (told,) = [line for line in map(json.loads, gateway.log.read_text().splitlines()) if line["level"] == "error"]
-    assert told["event"] == "acknowledgement withheld"
+    assert told["event"] == "words for the customer withheld"
     assert "Traceback" not in gateway.log.read_text()
