@@ -15,6 +15,7 @@ CONNECTORS = {
     "email_imap": "connectors.email_imap:EmailImap",
     "email_service": "connectors.email_service:EmailService",
     "email_smtp": "connectors.email_smtp:EmailSmtp",
+    "import": "connectors.imported:Imported",
     "person": "connectors.person:Person",
     "webform": "connectors.webform:Webform",
     "webhook": "connectors.webhook:InboundWebhook",

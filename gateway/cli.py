@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gateway import cli_rulesets  # noqa: F401 - its commands are rules_app's
+from gateway.cli_import import import_app
 from gateway.cli_people import audit_app, users_app
 from gateway.cli_rules import rules_app
 from gateway.command import Config, Json, Lang, Limit, configured, now, whose, with_store
@@ -35,6 +36,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(users_app, name="users")
 app.add_typer(audit_app, name="audit")
 app.add_typer(rules_app, name="rules")
+app.add_typer(import_app, name="import")
 
 Stuck = Literal["dead", "held"]
 Stage = Literal["door", "journal", "noted"]

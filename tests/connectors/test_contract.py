@@ -61,6 +61,8 @@ def envelope_of(house: Any, path: Path, at: datetime = MOMENT) -> Envelope:
     made: Envelope
     if path.suffix == ".eml" and house.name == "email_imap":
         made = house.envelope(path.read_bytes(), "INBOX", 7, at)
+    elif path.suffix == ".eml" and house.name == "import":
+        made = house.envelope(path.read_bytes(), path.name, MOMENT)
     elif path.suffix == ".eml":
         route = ("zhang.san@example.net", ("support@example.com",), "mail.example.net", "192.0.2.25", "TLSv1.3", "")
         arrival = Arrival(path.read_bytes(), *route)
