@@ -102,7 +102,7 @@ class LiveRules:
     async def vet(self, bundle: Bundle, who: str) -> Vetted:
         """Raises Unfit, which is then in the audit."""
         try:
-            return await asyncio.to_thread(vet, self.mind, bundle)
+            return await asyncio.to_thread(vet, self.mind, bundle, self.clock.now().date().isoformat())
         except Unfit as e:
             metrics.rules_reloaded.labels("refused").inc()
             log.warning("a rule set may not go live", ruleset=bundle.sha[:12], who=who, where=str(e.findings[0]))

@@ -1,24 +1,37 @@
 """Whether a rule set may go live: it is read, checked and tested as one whole, and nothing of it is used before.
 
-Reading ten thousand rules takes seconds and makes millions of objects. Traffic goes on meanwhile: other threads get
-their turn every half millisecond, and nobody waits for a collection that would walk all of it.
+    examine    everything wrong in it, and its examples     a large set in a process of its own, at low priority
+    vet        the mind that would decide by it             in a thread: others get their turn twice a millisecond
+
+Ten thousand rules take seconds and millions of objects; traffic goes on meanwhile, and nobody waits for a collection
+that would walk all of it.
 """
 
+import base64
 import gc
+import json
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine import rulebook
+from engine.check import check, errors
 from engine.reading import Finding
 from engine.trial import Failure, run_tests, trials
-from gateway.bundle import Bundle
+from gateway import settings
+from gateway.bundle import TEMPLATES, Bundle, unpack
 from gateway.mind import Mind, stood_on
-from normalizer.errors import ConfigError, TicketgateError
+from gateway.settings import Configured
+from normalizer.canon import dump, load
+from normalizer.errors import ConfigError, TicketgateError, Where
 
 TURN = 0.0005  # seconds
+LARGE = 60_000  # bytes of rulebooks, some hundred rules
 TEST = "test-failed"
 _one_at_a_time = threading.Lock()
 
@@ -36,34 +49,77 @@ class Unfit(TicketgateError):
 
 
 @dataclass(frozen=True, slots=True)
+class Examined:
+    """What was found in a set, and how many examples it was tried with; none if it could not be."""
+
+    findings: tuple[Finding, ...]
+    tests: int = 0
+
+    @property
+    def wrong(self) -> tuple[Finding, ...]:
+        return tuple(errors(self.findings))
+
+
+@dataclass(frozen=True, slots=True)
 class Vetted:
-    """A set that may go live, and how many examples it passed."""
+    """A set that may go live, how many examples it passed, and what should be looked at all the same."""
 
     mind: Mind
     tests: int
+    warnings: tuple[Finding, ...] = ()
 
 
-def vet(present: Mind, bundle: Bundle) -> Vetted:
+def vet(present: Mind, bundle: Bundle, today: str = "") -> Vetted:
     """The mind that would decide by this bundle. Raises Unfit. Takes its time; call it in a thread."""
-    with _gently():
-        try:
-            made = present.with_bundle(bundle)
-            failures = run_tests(made.ruleset, made.company)
-            tests = len(trials(made.ruleset.texts, made.vocabulary))
-        except ConfigError as e:
-            raise Unfit(bundle, everything_wrong(present, bundle) or (_finding(e),)) from e
-        if failures:
-            raise Unfit(bundle, tuple(map(_failed, failures)))
-        return Vetted(made.running(), tests)
+    size = sum(len(content) for name, content in bundle.files.items() if name.endswith((".yaml", ".xlsx")))
+    with _one_at_a_time:
+        examined = (_apart if size > LARGE else examine)(present.configured, bundle, today)
+        if examined.wrong:
+            raise Unfit(bundle, examined.wrong)
+        with gently():
+            try:
+                made = present.with_bundle(bundle)
+            except ConfigError as e:
+                raise Unfit(bundle, (_finding(e),)) from e
+            return Vetted(made.running(), examined.tests, examined.findings)
 
 
-def everything_wrong(present: Mind, bundle: Bundle) -> tuple[Finding, ...]:
-    """All findings in the rulebooks, where what they stand on is well."""
+def examine(configured: Configured, bundle: Bundle, today: str = "") -> Examined:
+    """Everything the check finds, errors and warnings, and the examples that fail. Pure."""
     try:
-        base = stood_on(present.configured, bundle)
-        return tuple(rulebook.findings(bundle.rulebooks(), base.vocabulary))
-    except ConfigError:
-        return ()
+        base = stood_on(configured, bundle)
+        texts, templates = bundle.rulebooks(), bundle.texts(TEMPLATES, ".liquid")
+        found = tuple(check(texts, base.vocabulary, base.company, templates=templates, today=today))
+        if errors(found):
+            return Examined(found)
+        ruleset = rulebook.load(texts, base.vocabulary)
+        failed = tuple(map(_failed, run_tests(ruleset, base.company)))
+        return Examined((*failed, *found), len(trials(ruleset.texts, base.vocabulary)))
+    except ConfigError as e:
+        return Examined((_finding(e),))
+
+
+def _apart(configured: Configured, bundle: Bundle, today: str) -> Examined:
+    """The same in a process of its own."""
+    asked = {
+        "settings": configured.document.file, "today": today, "places": dict(bundle.places),
+        "files": base64.b64encode(bundle.pack()).decode(),
+    }  # fmt: skip
+    ended = subprocess.run(
+        [sys.executable, "-m", "gateway.vet"], input=json.dumps(asked).encode(), capture_output=True, check=False
+    )
+    if ended.returncode:
+        what = f"the check of this set ended with {ended.returncode}: {ended.stderr.decode(errors='replace')[-300:]}"
+        return Examined((Finding(Where("rules"), "config", what, "is there room for it in memory?"),))
+    return load(Examined, ended.stdout)
+
+
+def main() -> None:
+    """Examine what stands on standard input; the answer goes to standard output."""
+    os.nice(10)
+    asked = json.loads(sys.stdin.buffer.read())
+    bundle = Bundle(unpack(base64.b64decode(asked["files"])).files, asked["places"])
+    sys.stdout.buffer.write(dump(examine(settings.read(Path(asked["settings"])), bundle, asked["today"])))
 
 
 def _finding(e: ConfigError) -> Finding:
@@ -76,15 +132,19 @@ def _failed(failure: Failure) -> Finding:
 
 
 @contextmanager
-def _gently() -> Iterator[None]:
-    with _one_at_a_time:
-        was, collecting = sys.getswitchinterval(), gc.isenabled()
-        sys.setswitchinterval(TURN)
-        gc.disable()
-        try:
-            yield
-        finally:
-            gc.freeze()  # what was made stays: walking it at each full collection would be a pause for everybody
-            sys.setswitchinterval(was)
-            if collecting:
-                gc.enable()
+def gently() -> Iterator[None]:
+    """Work beside which others go on."""
+    was, collecting = sys.getswitchinterval(), gc.isenabled()
+    sys.setswitchinterval(TURN)
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()  # what was made stays: walking it at each full collection would be a pause for everybody
+        sys.setswitchinterval(was)
+        if collecting:
+            gc.enable()
+
+
+if __name__ == "__main__":
+    main()
