@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connectors.base import Webhook
-from gateway import api, api_events, api_house, api_tickets, guard, http, metrics, problems, programs
+from gateway import api, api_events, api_house, api_rules, api_tickets, guard, http, metrics, problems, programs
 from gateway.accept import Door
 from gateway.acting import Acting
 from gateway.console import form, page
@@ -39,6 +39,7 @@ def build(house: House, roles: frozenset[str], ready: asyncio.Event) -> ASGIApp:
         api_app.include_router(api.router(door))
         api_app.include_router(api_tickets.router(Acting(door), api.require(door)))
         api_app.include_router(api_house.router(house, api.require(door)))
+        api_app.include_router(api_rules.router(house, api.require(door)))
         api_app.include_router(api_events.router(house.hub, api.require(door)))
     if "console" in roles:
         routes.append(Route("/", front))

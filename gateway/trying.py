@@ -1,0 +1,95 @@
+"""Trying rules before they are live: on a sentence or a mail, and on what was recorded. Nothing is stored or sent."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from engine.decision import Acknowledge, Case, Decision
+from engine.reading import Finding
+from engine.thread import Found, place
+from gateway.bundle import Bundle
+from gateway.house import House
+from gateway.mind import Mind
+from gateway.replay import Replayed, replay
+from gateway.vet import examine
+from normalizer import mime
+from normalizer.canon import Address, Message, digest
+from normalizer.errors import Rejected
+
+SAMPLE_NUMBER = "00000000001"  # the number an acknowledgement bears that is only shown
+SOMEBODY = Address("email", "customer@example.org")
+LONGEST = 200_000  # characters of a sentence or a mail
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """As the customer would read it, with a sample number."""
+
+    template: str
+    language: str
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What the rules make of a message nobody has seen before: decision, in sentences, and the acknowledgement."""
+
+    decision: Decision
+    zh: tuple[str, ...]
+    en: tuple[str, ...]
+    acknowledgement: Acknowledgement | None
+
+
+async def findings(house: House, bundle: Bundle) -> tuple[Finding, ...]:
+    """Everything wrong in a draft, its failing examples included, and what should be looked at."""
+    today = house.clock.now().date().isoformat()
+    return (await asyncio.to_thread(examine, house.configured, bundle, today)).findings
+
+
+async def attempt(house: House, bundle: Bundle, words: str) -> Tried:
+    """By this bundle, on a sentence or a whole mail (it begins with header fields). Raises ConfigError, Rejected."""
+    if not words.strip() or len(words) > LONGEST:
+        raise Rejected("text: a sentence, or a mail with its header", status=422, code="invalid")
+    return await asyncio.to_thread(_attempt, house.mind, bundle, words, house.clock.now())
+
+
+async def effect(house: House, bundle: Bundle, since: datetime, *, simulated_load: bool = False) -> Replayed:
+    """What this bundle would have changed since then, every change listed. Raises ConfigError."""
+    mind = await asyncio.to_thread(_mind, house.mind, bundle)
+    now = house.clock.now()
+    return await replay(house.store, mind, since, now, simulated_load=simulated_load, keep_all=True)
+
+
+def _attempt(present: Mind, bundle: Bundle, words: str, now: datetime) -> Tried:
+    mind = _mind(present, bundle)
+    message = mind.enricher.enrich(_message(words, now))
+    placed = place(message, Found(), now)
+    decision, letter = mind.decide(Case(placed.trigger, now, placed.ticket, placed.contact, message, message.proven))
+    told = {language: tuple(mind.explain(decision, language)) for language in ("zh", "en")}
+    return Tried(decision, told["zh"], told["en"], _acknowledgement(mind, decision) if letter else None)
+
+
+def _acknowledgement(mind: Mind, decision: Decision) -> Acknowledgement | None:
+    template = next((effect.template for effect in decision.effects if isinstance(effect, Acknowledge)), "")
+    ticket = replace(decision.ticket, number=SAMPLE_NUMBER)
+    return Acknowledgement(template, *mind.words(template, ticket, decision.case.contact)) if template else None
+
+
+def _message(words: str, now: datetime) -> Message:
+    key = digest("try", words)
+    head = words.lstrip().partition("\n")[0].partition(":")[0]
+    if head and " " not in head and head.isascii() and "\n\n" in words.replace("\r\n", "\n"):
+        raw = words.lstrip().encode()
+        return mime.message(raw, connector="email_smtp", account="", received_at=now, envelope_id=key)
+    return Message("form", "webform", "", key, SOMEBODY, now, envelope=key, text=words, full_text=words)
+
+
+def _mind(present: Mind, bundle: Bundle) -> Mind:
+    return present if bundle.sha == present.bundle.sha else present.with_bundle(bundle)
+
+
+def draft(present: Bundle, changes: Mapping[str, str | None]) -> Bundle:
+    """The live set with some files as they are to be; None takes one away. Raises ConfigError."""
+    return present.with_changes({name: None if text is None else text.encode() for name, text in changes.items()})
