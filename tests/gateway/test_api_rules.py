@@ -40,8 +40,8 @@ def operator(gateway: Gateway) -> httpx.Client:
     return client(gateway, "journal:read", "tickets:read", "rules:write")
 
 
-def draft(text: str, **more: Any) -> dict[str, Any]:
-    return {"files": {LANES: text}, **more}
+def draft(rules: str, **more: Any) -> dict[str, Any]:
+    return {"files": {LANES: rules}, **more}
 
 
 def test_what_is_live_is_told_with_its_files(viewer: httpx.Client) -> None:
