@@ -65,6 +65,9 @@ def main() -> None:
         sys.exit(f"serve ended with {gateway.returncode}")
     ticketgate("demo", "--once")
     print("  demo --once: as it must be")
+    if sys.version_info < (3, 13):  # durable_rules cannot be imported there
+        ticketgate("demo", "--once", "--kernel", "durable")
+        print("  demo --once --kernel durable: as it must be")
 
 
 main()
