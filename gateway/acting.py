@@ -95,6 +95,17 @@ class Acting:
         judged = self._action(who, ticket, "review", version=version, text=note, changes=known)
         return await self._do(ticket, replace(judged, verdict="approved" if verdict == "approved" else "rejected"))
 
+    async def task(self, who: Who, name: str, task: str, changes: Mapping[str, str]) -> Outcome:
+        """A task of the ticket is taken up, done or given up: status, group, assignee, result.NAME."""
+        ticket = await self.ticket(name)
+        known = _known_of_task(changes, self.house.mind.vocabulary)
+        return await self._do(ticket, self._action(who, ticket, "task", other=task, changes=known))
+
+    async def feedback(self, who: Who, name: str, score: int, comment: str = "", key: str = "") -> Outcome:
+        """How content the customer is, 1 to 5."""
+        ticket = await self.ticket(name)
+        return await self._do(ticket, self._action(who, ticket, "feedback", score=score, text=comment), key)
+
     async def create(self, who: Who, body: bytes, key: str = "") -> Outcome:
         """A ticket by hand: `body` as in POST /api/v1/messages, what a customer told who writes it down."""
         connector = next(one for one in self.house.mind.connectors.values() if isinstance(one, Person))
@@ -163,6 +174,15 @@ def _known(changes: Mapping[str, str], vocabulary: Vocabulary, ticket: Ticket) -
         else:
             raise _unknown(name, (*CHANGEABLE, "custom.NAME"))
     return known
+
+
+def _known_of_task(changes: Mapping[str, str], vocabulary: Vocabulary) -> dict[str, str]:
+    """The same of a task."""
+    choices = {"group": "group", "assignee": "agent"}
+    return {
+        name: _code(name, value, vocabulary.choices[choices[name]]) if name in choices else value
+        for name, value in changes.items()
+    }
 
 
 def _code(name: str, value: str, labels: Mapping[str, Mapping[str, str]]) -> str:

@@ -4,7 +4,9 @@ GET   /tickets                      newest first, by cursor
 POST  /tickets                      a ticket by hand
 GET   /tickets/{number}             with ETag: its version
 PATCH /tickets/{number}             fields, with If-Match
-POST  /tickets/{number}/claim | comments | merge | links | review
+POST  /tickets/{number}/claim | comments | merge | links | review | feedback
+GET   /tickets/{number}/tasks
+PATCH /tickets/{number}/tasks/{task}
 GET   /tickets/{number}/messages | decisions
 """
 
@@ -59,6 +61,13 @@ class Judged(BaseModel):
     verdict: Literal["approved", "rejected"]
     note: str = Field(default="", max_length=2_000)
     changes: Changes = {}
+
+
+class Score(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    score: int = Field(ge=1, le=5)
+    comment: str = Field(default="", max_length=2_000)
 
 
 class Became(BaseModel):
@@ -130,7 +139,7 @@ def router(acting: Acting, require: Require) -> APIRouter:
     async def change(
         number: str, changes: Changes, answer: Response, who: Writer, if_match: Version = ""
     ) -> Became:  # fmt: skip
-        """Set fields: status, priority, category, subcategory, group, assignee, type, subject, tags, custom.NAME."""
+        """Set status, priority, category, subcategory, group, assignee, type, subject, tags, human, custom.NAME."""
         return _answered(await acting.update(who, number, changes, await version(acting, number, if_match)), answer)
 
     @routes.post("/{number}/claim", response_model=Became, responses=LATER)
@@ -163,6 +172,25 @@ def router(acting: Acting, require: Require) -> APIRouter:
         """A verdict on what the rules were unsure of."""
         seen = await version(acting, number, if_match)
         return _answered(await acting.review(who, number, judged.verdict, judged.note, judged.changes, seen), answer)
+
+    @routes.get("/{number}/tasks")
+    async def tasks(number: str, who: Reader) -> dict[str, Any]:
+        """The pieces of work that rules opened, in order; they stand in the ticket too."""
+        ticket = await acting.ticket(number)
+        return _paged((await told(acting, who, ticket, ticket))["tasks"], "id", False)
+
+    @routes.patch("/{number}/tasks/{task}", response_model=Became, responses=LATER)
+    async def work(number: str, task: str, changes: Changes, answer: Response, who: Writer) -> Became:
+        """Take a task up, end it or give it up: status (open, doing, done, cancelled), group, assignee, result.NAME."""
+        return _answered(await acting.task(who, number, task, changes), answer)
+
+    @routes.post("/{number}/feedback", status_code=201, response_model=Became, responses=LATER)
+    async def feedback(
+        number: str, scored: Score, answer: Response, who: Writer,
+        key: Annotated[str, Header(alias="Idempotency-Key", max_length=255)] = "",
+    ) -> Became:  # fmt: skip
+        """What the customer thinks of how they were served."""
+        return _answered(await acting.feedback(who, number, scored.score, scored.comment, key), answer)
 
     @routes.get("/{number}/messages")
     async def messages(
