@@ -9,6 +9,9 @@ no acknowledgement.
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache
+
+import ahocorasick_rs
 
 from normalizer.canon import Kind
 from normalizer.parts import Fields
@@ -56,6 +59,14 @@ _TRANSCRIPT = re.compile(
     r'notificationtype\\{0,3}"?\s*:\s*\\{0,3}"?(?:bounce|complaint))',
     re.I,
 )
+# Every subject that the patterns below take has one of these in it.
+_SUBJECT_HINTS = (
+    "auto", "авто", "otomat", "abwesen", "absen", "fuori", "afwezig", "frånvaro", "fravær", "poissaolo", "tự động",
+    "vacation", "ooo", "office", "away", "leave", "holiday", "currently", "urlaub", "verif", "confirm", "spam",
+    "trapper", "自动", "自動", "不在", "休假", "外出", "出差", "请假", "年假", "产假", "放假", "离职", "假期", "办公室",
+    "辦公室", "验证", "驗證", "부재", "자동",
+)  # fmt: skip
+# Patterns of subjects are for lower case: to ignore case costs several times as much.
 # What a subject must begin with, whole, before the subject it answers: people write about automatic replies too.
 _AUTO_SUBJECT = re.compile(
     r"^\s*(?:\[[^\]]{1,30}\]\s*){0,3}[【\[(（<]?\s*(?:"
@@ -73,7 +84,6 @@ _AUTO_SUBJECT = re.compile(
     r"out[- ]of[- ](?:the[- ])?office(?: auto-?reply| (?:auto(?:matic|mated)? )?(?:reply|message|notice|notification|"
     r"response))?"
     r")\s*(?:[:：\]】)）>|｜—–-]|$|(?=\bre\b)|(?=回复[:：])|\b(?=(?:from|to|for|re)\b))",
-    re.I,
 )
 # The same, said less clearly: a sign only if the words speak of absence and ask nothing.
 _AWAY_SUBJECT = re.compile(
@@ -83,9 +93,10 @@ _AWAY_SUBJECT = re.compile(
     r"[\w .,'-]{2,60} (?:is|am) (?:currently )?(?:out of (?:the )?office|on (?:vacation|leave)|away)\b|abwesen|"
     r"(?:离开|不在|離開)(?:办公室|辦公室)|(?:休假|外出|出差|请假|年假|产假|放假|离职|假期)(?:中|期间|通知|提醒|公告)?|"
     r"[\u4e00-\u9fff]{0,8}(?:休假|放假|假期)(?:通知|安排|公告|提醒)\s*$|"
-    r"不在\b|outof office|absence\b|absent\b|urlaub|im urlaub)|[(（【\[]\s*(?:自动回复|自動回覆|auto-?reply|"
-    r"automatic reply|out of office)\s*[)）】\]]\s*$",
-    re.I,
+    r"不在\b|outof office|absence\b|absent\b|urlaub|im urlaub)",
+)
+_AUTO_SUFFIX = re.compile(
+    r"[(（【\[]\s*(?:自动回复|自動回覆|auto-?reply|automatic reply|out of office)\s*[)）】\]]\s*$"
 )
 _AWAY_WORDS = re.compile(
     r"\b(?:(?:out of (?:the )?office|on (?:annual |sick |parental |maternity |paternity )?(?:leave|vacation|holiday)|"
@@ -121,11 +132,10 @@ _CHALLENGE = re.compile(
     r"please confirm your (?:message|e-?mail) (?:to|for)\b|"
     r"confirm (?:delivery|your (?:message|e-?mail)) \(?conf#|发件人(?:身份)?验证(?:请求)?[:：]|寄件者驗證|"
     r"action required: (?:verify|confirm) (?:your|that you))",
-    re.I,
 )
-_FORWARDS = re.compile(r"^\s*(?:fwd?|wg|tr|rv|转发|轉寄|轉發)\s*[:：]", re.I)
+_FORWARDS = re.compile(r"^\s*(?:fwd?|wg|tr|rv|转发|轉寄|轉發)\s*[:：]")
 _PREFIX = re.compile(
-    r"^\s*(?:(?:re|aw|sv|antw|fwd?|wg|tr|rv|回复|答复|回覆|回復|转发|轉寄|轉發)(?:\[\d+\])?\s*[:：]\s*)+", re.I
+    r"^\s*(?:(?:re|aw|sv|antw|fwd?|wg|tr|rv|回复|答复|回覆|回復|转发|轉寄|轉發)(?:\[\d+\])?\s*[:：]\s*)+"
 )
 _READ_SUBJECT = re.compile(
     r"^\s*(?:已读|已讀|read|gelesen|lu|not read|未读(?:就)?已?删除|disposition notification|return receipt)\s*[:：(]",
@@ -221,7 +231,7 @@ def answerable(kind: Kind, signs: Signs) -> bool:
     # One field of RFC 3464 in the text, and a subject to match: the costly looks come last.
     if "inal-" in signs.text and _RETURNED.search(signs.text) and _BOUNCE_SUBJECT.search(signs.subject):
         return False  # somebody forwards us a bounce, by hand or by rule: a rule would make a loop
-    if _answers_machine(signs.subject):
+    if signs.subject[:1].isalpha() and _answers_machine(signs.subject[:200].lower()):
         return False  # two machines would go on for ever
     return not _NO_REPLY.match(signs.sender) and not _DAEMON.match(signs.sender)
 
@@ -233,21 +243,32 @@ def _value(fields: Fields, name: str) -> str:
 
 def _speaks_as_machine(signs: Signs) -> bool:
     """By subject and words alone, which people use as well: in answers to such mail, about it, of themselves."""
-    subject, beginning = signs.subject[:200], signs.visible[:_BEGINNING]
-    if _AUTO_SUBJECT.match(subject) or _CHALLENGE.match(subject):
+    subject, beginning = signs.subject[:200].lower(), signs.visible[:_BEGINNING]
+    hint = bool(_hints().find_matches_as_indexes(subject))
+    if hint and (_AUTO_SUBJECT.match(subject) or _CHALLENGE.match(subject)):
         return True
-    brief = len(signs.visible) < _BRIEF and not _FORWARDS.match(subject) and not _ASKS.search(beginning)
-    if brief and _AWAY_SUBJECT.search(subject):
-        return bool(_AWAY_WORDS.search(beginning))
-    if brief and _answers_machine(subject) and _AWAY_WORDS.search(beginning):
+    away = hint and bool(_AWAY_SUBJECT.match(subject) or _AUTO_SUFFIX.search(subject))
+    answers = hint and _answers_machine(subject)
+    # Cheap looks first: nearly all mail is a person's.
+    hinted = "uto" in beginning or "自动" in beginning or "自動" in beginning or "AUTO" in beginning
+    if not (away or answers or hinted):
+        return False
+    if len(signs.visible) >= _BRIEF or _FORWARDS.match(subject) or _ASKS.search(beginning):
+        return False
+    if (away or answers) and _AWAY_WORDS.search(beginning):
         return True
-    return brief and bool(_AUTO_WORDS.search(beginning))
+    return not away and bool(_AUTO_WORDS.search(beginning))
+
+
+@cache
+def _hints() -> ahocorasick_rs.AhoCorasick:
+    return ahocorasick_rs.AhoCorasick(_SUBJECT_HINTS)
 
 
 def _answers_machine(subject: str) -> bool:
     """`Re: Automatic reply: ...`: a person's answer to such mail, or a machine's that answers machines."""
-    prefix = _PREFIX.match(subject[:200])
-    return prefix is not None and bool(_AUTO_SUBJECT.match(subject[prefix.end() : 200]))
+    prefix = _PREFIX.match(subject)
+    return prefix is not None and bool(_AUTO_SUBJECT.match(subject[prefix.end() :]))
 
 
 def _reported(signs: Signs) -> Kind | None:

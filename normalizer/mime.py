@@ -226,7 +226,11 @@ class _Reader:
         return header_text(raw, self.charset) if raw else ""
 
     def _addresses(self, name: str) -> tuple[Address, ...]:
-        fields = self.root.fields.get(name, ())
+        fields = self.root.fields.get(name)
+        if not fields:
+            return ()
+        if len(fields) == 1:
+            return address_list(fields[0], self.charset)
         return tuple(address for raw in fields for address in address_list(raw, self.charset))
 
     def _sender(self) -> Address:

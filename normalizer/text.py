@@ -17,68 +17,96 @@ MAX_LINE = 500  # characters of a line that are looked at
 MAX_ATTRIBUTION = 6  # lines an attribution may be wrapped into
 MAX_BLOCK = 10  # lines a header block may have
 MAX_SIGNATURE = 25  # lines below `-- `; more is text
+MAX_CARD = 12  # lines of name and address below a closing
 MAX_BLANKS = 10  # blank lines between an attribution and its quotation
 MAX_TRIES = 500  # how often something that may begin a quotation is looked at closely; hostile text has thousands
 
 # What every quotation or signature found below has in it somewhere. Most mails have none of these, and are done.
 _MARKS = (
-    ">", "--", "__", "==", "##", "wrote", " sent:", "schr", "crit", "scri", "escre", "skrev", "napsal", "menulis",
-    "kirjoitti", "Sent from",
-    "Get Outlook", "gesendet", "Enviado", "Inviato", "this line", "Begin forwarded",
+    ">", "--", "__", "==", "##", "**", "wrote", "writes", " sent:", "schr", "crit", "scri", "escre", "skrev", "napsal",
+    "menulis", "kirjoitti", "pisze", "pisany", "yazd", "a scris", "Sent ", "Outlook ", "endet", "Enviado", "Inviato",
+    "this line", "Begin forwarded", "Verstuurd", "Verzonden", "Skickat", "Sendt fra", "etetty ", "Wysłan", "Trimis",
+    "Dikirim", "Odesl", "onfidential", "ONFIDENTIAL", "isclaimer", "ertraulich", "egards", "incerely", "Grüße", "Gruß",
+    "heers", "truly", "wishes",
 )  # fmt: skip
 _WIDER_MARKS = (
-    "—", "napisał", "пис", "写道", "寫道", "写到", "viết", "yazdı", "írta", "書き", "작성", "Envoyé", "iPhoneから",
-    "나의 ", "发自", "發自",
-    "送自", "来自", "來自", "寄自", "发送", "傳送", "此行", "发件", "發件", "寄件", "差出人", "送信者", "보낸",
-    "转发", "轉寄",
+    "—", "napisał", "пис", "пише", "写道", "寫道", "写到", "viết", "yazdı", "írta", "書き", "작성", "メール:", "έγραψε",
+    "เขียนว่า", "بواسطة", "מאת", "בתאריך", "Envoyé", "から送信", "보냄", "发自", "發自", "送自", "来自", "來自", "寄自",
+    "发送", "傳送", "发来", "此行", "发件", "發件", "寄件", "差出人", "送信者", "보낸", "转发", "轉寄", "Отправлено",
+    "Στάλθηκε", "gönderildi", "Đã gửi", "ส่งจาก", "获取", "此致", "祝好", "顺祝", "順祝", "祝您", "敬礼", "商祺",
+    "敬上",
+    "保密", "声明", "機密", "签名由", "| |",
 )  # fmt: skip
 _ALL_MARKS = _MARKS + _WIDER_MARKS
+_BLOCK_LABELS = [
+    "from", "von", "de", "van", "da", "fra", "från", "od", "nadawca", "remitente", "от", "отправитель", "expéditeur",
+    "mittente", "lähettäjä", "kimden", "від", "feladó", "από", "sender", "expeditor", "dari", "người gửi", "date",
+    "sent", "datum", "data", "fecha", "дата",
+]  # fmt: skip
+# Both cases written out: to ignore case costs the search several times as much.
 _BLOCK_MARK = re.compile(
-    r"\n[ \t*|>]{0,8}(?:from|von|de|van|da|fra|från|od|nadawca|remitente|от|отправитель|expéditeur|mittente|lähettäjä|"
-    r"kimden|date|sent|"
-    r"datum|data|fecha|дата)[ \t*\xa0]{0,3}[:：|]|\n(?-i:-{1,2} ?[A-Z])",
-    re.I,
+    r"\n[ \t*|>]{0,8}(?=[-a-zA-ZА-яёіΑ-ωέäöåàéÄÖÅÀÉ])(?:"
+    + "|".join(f"[{word[0].upper()}{word[0]}]{word[1:]}|{word.upper()}" for word in _BLOCK_LABELS)
+    + r")[ \t*\xa0]{0,3}[:：|]|\n-{1,2} ?[A-Z]"
 )
 _VERB = (
-    r"wrote|sent|schrieb|schreef|geschreven|a écrit|écrit|ha scritto|scrisse|escribió|escreveu|napisał(?:a|\(a\))?|"
-    r"skrev|"
-    r"написала?|пишет|写道|寫道|写到|đã viết|kirjoitti|yazdı|írta|napsala?|a scris|menulis|のメッセージ|書きました|작성"
+    r"wrote|writes|sent|schrieb|schreef|geschreven|geschrieben|a écrit|écrit|ha scritto|scrisse|escribió|escreveu|"
+    r"napisał(?:a|\(a\))?|pisze|skrev|napisal|написал(?:а|\(а\))?|пишет|пише|写道|寫道|写到|đã viết|kirjoitti|"
+    r"yazdı|írta|napsal(?:a|\(a\))?|a scris|menulis|のメッセージ|のメール|書きました|작성|έγραψε|เขียนว่า"
 )
 _VERB_END = re.compile(rf"(?:{_VERB})\s*[-:：]*\s*$", re.I)
-_VERB_INSIDE = re.compile(r"\b(?:skrev|schreef|schrieb|wrote|escribió)\b", re.I)
+_VERB_INSIDE = re.compile(
+    r"\b(?:skrev|schreef|schrieb|wrote|escribió|escreveu|írta|napisana przez|odesílatel)\b|تمت كتابة|מאת", re.I
+)
 _MAIL_END = re.compile(r"[<(\[]\s*(?:mailto:)?\S+@\S+\s*[>)\]]+\s*[:：]?\s*$")
+_MAIL = re.compile(r"[<(\[]\s*(?:mailto:)?[^\s<>()\[\]]{1,100}@[^\s<>()\[\]]{1,255}\s*[>)\]]")
+_TIMED = re.compile(r"\d{1,2}[:.]\d{2}")
+_COLON = re.compile(r"[:：]\s*$")
 _DATED = re.compile(r"\d{1,2}[:.]\d{2}|\d{4}|\d{1,2}\s?[./年月-]\s?\d{1,2}")
 _STARTS = re.compile(
-    r"[\s>*-]*(?:(?:On|Le|Am|El|Il|Op|Em|W dniu|Dnia|Den|På|Vào|Dne|Pada|At)\b|在|于|於|"
+    r"[\s>*\u200e\u200f-]*(?:(?:On|Le|Am|El|Il|Op|Em|No dia|W dniu|Dnia|Den|På|Vào|Dne|Pada|At|În|Στις|Wiadomość)\b|"
+    r"在|于|於|ในวันที่|בתאריך|في |"
     r"(?:\S{2,12}\s)?\d{1,4}(?:[./年 :-]|\b)|"
     r"Sent from\b|[^\W\d_]{2,10}[.,]\s+\d)",
     re.I,
 )
+_SHARED = re.compile(r"(?<=[^\s>*-]) +(?=On [A-Z][a-z]{2},? [^\n]{5,200}\d[^\n]{1,200} wrote:\s*$)")
 _STARTS_ANYWHERE = re.compile(r"-{2,}\s*(On [A-Z].{5,200}wrote\s*[:-]*)\s*$")
 
 _SIGNS = frozenset(">-_=*#|—")
 _SIGNATURE_STARTS = (
-    "Sent ", "Get ", "Von ", "Envoyé", "Enviado", "Inviato", "发", "發", "来", "來", "从", "從", "寄", "iPhone",
-    "나의", "Begin ", "开始", "以下",
+    "Sent ", "Get ", "Von ", "Gesendet", "Diese ", "Envoyé", "Enviado", "Inviato", "Verstuurd", "Verzonden", "Skickat",
+    "Sendt ", "Lähetetty", "Wysłan", "Trimis", "Dikirim", "Odesl", "Отправлено", "Στάλθηκε", "Đã gửi", "ส่งจาก",
+    "Holen", "Outlook",
+    "Obten", "Télé", "Ottieni", "发", "發", "来", "來", "从", "從", "寄", "获取", "下載", "나의", "Begin ", "开始",
+    "以下",
+    "此致", "签名由", "祝", "顺祝", "順祝", "敬", "Best", "Kind", "Warm", "With ", "Regards", "Sincerely", "Yours",
+    "Cheers", "Mit ", "Viele", "Freundliche", "Beste", "Many thanks", "Thanks and", "Cordialement", "Bien ",
+    "Atentamente", "Saludos", "Cordiali", "Met vriendelijke", "Med vän", "CONFIDENTIAL", "Confidential", "DISCLAIMER",
+    "Disclaimer", "This e", "This m", "This c", "This t", "The info", "The cont", "【", "声明", "保密", "本邮件",
+    "本電郵", "本郵件", "免责", "Ce ", "Este ",
 )  # fmt: skip
+_SIGNATURE_ENDS = ("から送信", "보냄", "gönderildi", "gesendet.", "gesendet", "Outlook を入手")
 
 _LABELS = {
     "from": (
         "from|von|de|van|da|fra|från|od|nadawca|remitente|od kogo|发件人|發件人|寄件者|寄件人|差出人|送信者|보낸 사람|"
-        "от|отправитель|expéditeur|mittente|lähettäjä|kimden"
+        "от|отправитель|від|expéditeur|mittente|lähettäjä|kimden|feladó|από|sender|de la|expeditor|dari|người gửi|"
+        "보낸이"
     ),
     "date": (
         "date|sent|gesendet|datum|envoyé|envoyé le|verzonden|inviato|data|sendt|skickat|enviado|enviado el|wysłano|"
         "fecha|发送时间|發送時間|发送日期|寄件日期|日期|时间|時間|日付|送信日時|送信日|보낸 날짜|날짜|отправлено|дата|"
-        "lähetetty|tarih|gönderilme"
+        "lähetetty|tarih|gönderilme|gönderildi|odesláno|elküldve|dátum|στάλθηκε|ημερομηνία|enviada em|enviada|sent at|"
+        "发件时间|發件時間|надіслано|trimis|dikirim|đã gửi"
     ),
     "to": (
         "to|an|à|aan|a|til|till|para|do|destinatário|收件人|收件者|宛先|받는 사람|кому|vastaanottaja|kime|"
-        "destinataire|destinatario"
+        "destinataire|destinatario|komu|címzett|προς|recipient|către|kepada|đến|받는이"
     ),
     "subject": (
         "subject|betreff|objet|onderwerp|oggetto|emne|ämne|asunto|assunto|temat|主题|主題|主旨|标题|標題|件名|제목|"
-        "тема|aihe|konu"
+        "тема|aihe|konu|předmět|predmet|tárgy|θέμα|subiect|subjek|chủ đề"
     ),
     "cc": "cc|kopie|抄送|副本|kopia|копия|참조",
 }
@@ -86,19 +114,26 @@ _KIND_OF = {label.replace(" ", ""): kind for kind, labels in _LABELS.items() for
 _LABEL_LINE = re.compile(r"[\s>*|]{0,12}([^\W\d_]{1,20}(?:[ \u3000\xa0][^\W\d_]{1,12})?)[\s*]{0,3}[:：|]", re.I)
 
 _ORIGINAL = re.compile(
-    r"[\s>*]*[-_=]{3,}\s*(?:Original(?: Message)?|Original Appointment|Reply message|Ursprüngliche Nachricht|"
+    r"[\s>*]*[-_=]{3,}(?:\s|&nbsp;)*(?:Original(?: Message)?|Original Appointment|Repl(?:y|ied) message|"
+    r"Ursprüngliche Nachricht|"
     r"Message d.origine|"
     r"Mensaje original|Mensagem original|Messaggio originale|Oorspronkelijk bericht|Oprindelig meddelelse|"
     r"Ursprungligt meddelande|原始邮件|邮件原件|原邮件|回复的原邮件|回复的邮件|原始郵件|原始訊息|原始信件|"
     r"元のメッセージ|원본 메시지|"
-    r"Исходное сообщение|(?:On )?[^-_=\n]{2,120} wrote)\s*:?\s*[-_=]{2,}\s*$",
+    r"Исходное сообщение|(?:On )?[^-_=\n]{2,120} wrote)(?:\s|&nbsp;)*:?\s*[-_=]{2,}\s*$",
     re.I,
 )
+_NOTES = re.compile(r"[^\n]{1,80}-{2,3} ?\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4} \d{1,2}:\d{2}(?::\d{2})?(?: [AP]M)? ?-{2,3}")
 _FORWARDED = re.compile(
-    r"[\s>*]*(?:-{2,}\s*(?:Forwarded message|Forwarded by|Weitergeleitete Nachricht|Message transféré|转发的?邮件|"
-    r"转发邮件信息|"
-    r"转发的原邮件|轉寄|轉寄郵件|Mensaje reenviado)[^\n]{0,60}|Begin forwarded message:|(?:开始转发的邮件|"
-    r"以下为转发邮件|开始转发邮件)[:：])",
+    r"[\s>*]*(?:-{2,}\s*(?:Forwarded message|Forwarded by|Weitergeleitete Nachricht|Message (?:transféré|transmis)|"
+    r"Mensaje reenviado|Messaggio inoltrato|Mensagem (?:encaminhada|reencaminhada)|Doorgestuurd bericht|"
+    r"Vidarebefordrat meddelande|Videresendt (?:meddelelse|melding)|Przekazana wiadomość|Пересылаемое сообщение|"
+    r"Перенаправленное сообщение|Přeposlaná zpráva|İletilen ileti|転送(?:された)?メッセージ|전달된 메시지|"
+    r"转发的?(?:邮件|消息)|"
+    r"转发邮件信息|转发的原邮件|轉寄(?:的?郵件)?|轉發的?(?:郵件|訊息))[^\n]{0,60}|Begin forwarded message:|"
+    r"Anfang der weitergeleiteten (?:E-Mail|Nachricht):|Début du message (?:réexpédié|transféré)\s?:|"
+    r"Inizio messaggio inoltrato:|"
+    r"(?:开始转发的邮件|以下为转发邮件|开始转发邮件|以下是轉寄的郵件|転送されたメッセージ)[:：])",
     re.I,
 )
 _ABOVE = re.compile(
@@ -108,17 +143,68 @@ _ABOVE = re.compile(
 )  # fmt: skip
 _RULE = re.compile(r"\s*(?:_{20,}|[-=*]{10,}|—{5,})\s*$")
 _LONG_RULE = re.compile(r"\s*_{20,}\s*$")
+_DELIMITED = _ALL_MARKS.index("--")
+# Marks with which something begins in their own line.
+_BELOW = frozenset(
+    _ALL_MARKS.index(mark)
+    for mark in ("--", "egards", "incerely", "Grüße", "Gruß", "heers", "truly", "wishes", "此致", "祝好")
+)
 _DELIMITER = re.compile(r"\n--[ \xa0\t]*\n")
 _DASHES = re.compile(r"\s{0,3}(?:--|—|——)[ \xa0\t]*$")
 _MOBILE = re.compile(
-    r"\s*(?:Sent from (?:my )?(?:i?[A-Z0-9][\w+®™./-]*)(?: (?:for|on|by|[A-Z0-9][\w+®™./-]*|phone|device|tablet|"
-    r"app)){0,6}|"
-    r"Get Outlook for \w+(?: ?<[^>]*>)?|Von meinem .{2,40} gesendet|Envoyé de mon .{2,30}|Enviado desde mi .{2,30}|"
-    r"Inviato da .{2,30}|"
-    r"(?:发|發)(?:自|送自)(?:我|我的)?\S{0,30}(?:手机|手機|iPhone|iPad|邮箱|邮件|客户端|Mail|Outlook|\w+)|(?:来|"
-    r"來)自(?:我的)? ?(?:iPhone|iPad|Android|安卓|华为|小米|OPPO|vivo)\S{0,20}|"
-    r"从 ?(?:Windows|我的|网易|QQ|Android|iPhone).{0,24}发送|從我的.{0,20}傳送|寄自.{1,20}|iPhoneから送信|"
-    r"나의 .{1,20}에서 보냄)\s*$"
+    r"\s*(?:(?:Sent|Written|Composed) (?:from|with|via|using|by)(?: (?:my|a|an|the))?"
+    r"(?: (?:i?[A-Z0-9][\w+®™./'’-]*|phone|mobile|smartphone|tablet|device|cell))"
+    r"(?: (?:for|on|by|with|via|and|the|my|a|secure|powered|e-?mail|phone|device|tablet|smartphone|mobile|network|app|"
+    r"i?[A-Z0-9(][\w+®™./)'’-]*)){0,9}\.?(?: ?[(<\[]https?://[^\s)>\]]*[)>\]])?|"
+    r"(?:(?:Get|Holen Sie sich|Obtenez|Télécharger|Obtener|Obtenga|Ottieni|Obter|获取|取得|下載適用於) ?(?:iOS 的 )?|"
+    r"\S{0,12} ?)"
+    r"Outlook (?:for|für|pour|para|per|voor|för|til|dla|для) (?:iOS|Android|Mac|\w+)(?: ?[<(\[][^>]*[>)\]])?|"
+    r"Outlook for \w+ を入手.{0,60}|下載適用於 iOS 的 Outlook.{0,60}|"
+    r"(?:Von meinem|Gesendet (?:von|mit|aus)|Diese Nachricht wurde von) [^,?!]{2,70}|Envoyé (?:de|depuis|à partir|"
+    r"par|via|avec) "
+    r"[^,?!]{2,50}|Enviad[oa] (?:desde|de|do|da|a partir|con|com|por) [^,?!]{2,50}|"
+    r"Inviat[oa] (?:da|dal|dall|con|tramite)\b[^,?!]{2,50}|(?:Verstuurd|Verzonden) (?:vanaf|met|via|"
+    r"vanuit) [^,?!]{2,40}|"
+    r"(?:Skickat från|Sendt fra|Lähetetty|Wysłan[eoy] (?:z|za)|Trimis de|Dikirim dari|Odesláno z|Отправлено (?:с|из|"
+    r"от|со)|"
+    r"Надіслано з|Στάλθηκε από|Đã gửi từ|ส่งจาก) ?[^,?!]{2,50}|\S{2,30} (?:cihazımdan )?gönderildi|"
+    r"(?:发|發|来|來|寄)(?:送)?自 ?(?:我的?|我的手机)? ?[^，,。？?！!]{0,20}(?:手机|手機|iPhone|iPad|Mac|邮箱|郵箱|"
+    r"邮件|客户端|客戶端|"
+    r"Mail|Outlook|Android|安卓|华为|荣耀|小米|红米|魅族|三星|OPPO|vivo|HUAWEI|Xiaomi|Windows|Phone|平板|大师|版|"
+    r"企业微信|钉钉|飞书|"
+    r"[A-Za-z0-9+]{3,})|"
+    r"(?:从|從) ?(?:Windows|我的|网易|網易|QQ|Android|iPhone|iPad|Outlook).{0,24}(?:发送|傳送|寄出|发来的手机邮件)|"
+    r"寄自.{1,20}|"
+    r"签名由 ?.{2,20} ?定制|[^，,。]{2,20}から送信|[^,.]{1,20}에서 보냄)\s*$"
+)
+_FRAME = re.compile(r"\s*\|\s*\|\s*$")  # of the card NetEase's program draws
+_CLOSING = re.compile(
+    r"(?:(?:best|kind|warm|many|with (?:best|kind|warm))(?:est)? (?:regards|wishes|thanks)|regards|"
+    r"(?:yours )?sincerely(?: yours)?|"
+    r"yours (?:truly|faithfully)|cheers|thanks and regards|mit (?:freundlichen|besten|herzlichen) gr(?:ü|ue)(?:ß|ss)en|"
+    r"(?:viele|beste|freundliche|herzliche) gr(?:ü|ue)(?:ß|ss)e|(?:bien )?cordialement|atentamente|"
+    r"saludos(?: cordiales)?|"
+    r"cordiali saluti|met vriendelijke groet(?:en)?|med vänliga? hälsning(?:ar)?|此致|敬礼|祝(?:好|商祺|工作顺利|"
+    r"您?生活愉快)|"
+    r"顺祝(?:商祺|安康)?|順頌商祺|敬上)\s*[,，.。!！~～]{0,2}",
+    re.I,
+)
+_CONTACT = re.compile(
+    r"https?://|www\.|[\w.+-]{1,64}@[\w.-]+\.\w|(?:tel|phone|mobile|fax|cell|电话|電話|手机|传真|邮箱|地址|"
+    r"网址)\s*[.:：]|\+?\d[\d ()/-]{7,}|"
+    r"\b(?:Ltd|Inc|GmbH|LLC|AG|S\.A\.|B\.V\.|Corp)\b|(?:公司|集团|有限|大厦)",
+    re.I,
+)
+_DISCLAIMER = re.compile(
+    r"[\s*_【\[（(-]{0,6}(?:confidentiality notice|confidential(?:ity)?\s*[:：]|(?:legal )?disclaimer\b|(?:this|"
+    r"the (?:information|content)"
+    r"[^.\n]{0,40}) ?(?:e-?mail|message|communication|transmission)?[^.\n]{0,80}\b(?:confidential|privileged|"
+    r"intended (?:only|solely))|"
+    r"diese (?:e-?mail|nachricht)[^.\n]{0,60}vertraulich|ce (?:message|courriel|mail)[^.\n]{0,60}confidentiel|"
+    r"este (?:mensaje|correo|e-?mail)[^.\n]{0,60}confidencia|(?:保密|免责|法律)?声明[】\]）)]?\s*[:：]|保密(?:提示|"
+    r"通知)|"
+    r"(?:本|此)(?:电子)?(?:邮件|郵件|電郵)[^。\n]{0,40}(?:保密|机密|機密|仅(?:限|供)|僅供))",
+    re.I,
 )
 _NAMED = re.compile(r"-{1,2} ?[A-Z][\w.]*(?: [A-Z][\w.]*){0,3}\s*$")
 _BARE_ADDRESS = re.compile(r"\s*[\w.+-]{1,64}@[\w.-]{1,255}\s*$")
@@ -139,12 +225,15 @@ def split_reply(full: str, forwarded: bool = False) -> Split:
 
     If nothing would be visible, everything but `>` lines is: somebody forwarded without a word of their own.
     """
-    marks = _marks(full)
-    if not marks:
+    marks = _finder().find_matches_as_indexes(full)
+    block = _block_mark(full)
+    if block is None and not marks:
         return Split(full.strip())
-    if marks == ["--"] and "---" not in full:
+    if block is None and all(mark[0] == _DELIMITED for mark in marks) and "---" not in full:
         return _signed(full)
-    cutter = _Cutter(full.split("\n"), forwarded)
+    first = min(len(full) if block is None else block, marks[0][1] if marks else len(full))
+    above = 0 if block is None and all(mark[0] in _BELOW for mark in marks) else MAX_ATTRIBUTION + 1
+    cutter = _Cutter(full.split("\n"), forwarded, full.count("\n", 0, first) - above)
     cutter.run()
     visible = _joined(cutter.visible)
     if not visible:
@@ -152,18 +241,19 @@ def split_reply(full: str, forwarded: bool = False) -> Split:
     return Split(visible, _joined(cutter.quoted), _joined(cutter.signature))
 
 
-def _marks(full: str) -> list[str]:
-    """What in the text may belong to a quotation or signature."""
-    marks = list({_ALL_MARKS[found[0]]: None for found in _finder().find_matches_as_indexes(full)})
-    labelled = ":" in full or "：" in full or "|" in full or "\n-" in full
-    if labelled and (_BLOCK_MARK.search(full) or _BLOCK_MARK.match(f"\n{full[:100]}")):
-        marks.append(":")
-    return marks
+def _block_mark(full: str) -> int | None:
+    """Where a quoted header may begin."""
+    if not (":" in full or "：" in full or "|" in full or "\n-" in full):
+        return None
+    if _BLOCK_MARK.match(f"\n{full[:100]}"):
+        return 0
+    found = _BLOCK_MARK.search(full)
+    return found.start() if found else None
 
 
 @cache
 def _finder() -> ahocorasick_rs.AhoCorasick:
-    return ahocorasick_rs.AhoCorasick(_ALL_MARKS)
+    return ahocorasick_rs.AhoCorasick(_ALL_MARKS, implementation=ahocorasick_rs.Implementation.DFA)
 
 
 def _signed(full: str) -> Split:
@@ -180,12 +270,12 @@ def _joined(lines: list[str]) -> str:
 
 
 class _Cutter:
-    def __init__(self, lines: list[str], forwarded: bool) -> None:
+    def __init__(self, lines: list[str], forwarded: bool, begin: int) -> None:
         self.lines = lines
         self.forwarded = forwarded
-        self.at = 0
+        self.at = max(0, begin)  # nothing is cut above
         self.tries = MAX_TRIES
-        self.visible: list[str] = []
+        self.visible: list[str] = lines[: self.at]
         self.quoted: list[str] = []
         self.signature: list[str] = []
 
@@ -203,7 +293,13 @@ class _Cutter:
             return self._take(self.visible, len(self.lines))
         if _is_quote(bare):
             return self._quote()
+        if bare.endswith("wrote:") and (shared := _SHARED.search(line)) and self._next_is_quote(self.at + 1):
+            self.visible.append(line[: shared.start()])
+            self.lines[self.at] = self.lines[self.at][shared.end() :]
+            return self._quote(1)
         if _ORIGINAL.match(line) or _ABOVE.match(line) or self._header_block(self.at):
+            return self._take_rest()
+        if "--" in bare and _NOTES.match(line):
             return self._take_rest()
         if length := self._attribution(line):
             return self._quote(length) if self._next_is_quote(self.at + length) else self._take_rest()
@@ -227,6 +323,8 @@ class _Cutter:
 
     def _quote(self, length: int = 0) -> bool:
         """Attribution, `>` lines and the blanks among and after them."""
+        if not length:
+            self._take_attribution_above()
         end = self.at + length
         while end < len(self.lines):
             bare = self.lines[end].strip()
@@ -234,6 +332,22 @@ class _Cutter:
                 break
             end += 1
         return self._take(self.quoted, end)
+
+    def _take_attribution_above(self) -> None:
+        """Who is quoted stands right above the quotation, in languages and forms that nobody has listed."""
+        at = len(self.visible)
+        while at and not self.visible[at - 1].strip() and len(self.visible) - at < 2:
+            at -= 1
+        end = at
+        while at and end - at < 3 and self.visible[at - 1].strip():
+            at -= 1
+            text = " ".join(line[:MAX_LINE].strip() for line in self.visible[at:end])
+            if not _COLON.search(text[-3:]):
+                return
+            if _MAIL.search(text) and len(text) < MAX_LINE:
+                self.quoted.extend(self.visible[at:])
+                del self.visible[at:]
+                return
 
     def _next_is_quote(self, at: int) -> bool:
         return any(_is_quote(line.strip()) for line in self._next_words(at))
@@ -247,14 +361,15 @@ class _Cutter:
 
     def _attribution(self, line: str) -> int:
         """How many lines an attribution beginning here takes; 0 if none does."""
-        if _STARTS_ANYWHERE.search(line):
+        if "--" in line and _STARTS_ANYWHERE.search(line):
             return 1
-        if not _STARTS.match(line) or not self._try():
+        starts = _STARTS.match(line) is not None
+        if not (starts or ("@" in line and _DATED.search(line))) or not self._try():
             return 0
         text = ""
         for length in range(1, MAX_ATTRIBUTION + 1):
             following = self.lines[self.at + length - 1 : self.at + length]
-            if not following or len(text) > MAX_LINE:
+            if not following or len(text) > MAX_LINE or not (starts or following[0].strip()):
                 return 0
             text = f"{text} {following[0][:MAX_LINE].strip()}".strip()
             if _is_attribution(text, self._next_is_quote(self.at + length)):
@@ -289,10 +404,23 @@ class _Cutter:
         return len(kinds) >= 3 or (len(kinds) == 2 and ("@" in said or "date" in kinds) and bool(_DATED.search(said)))
 
     def _signature(self, line: str, bare: str) -> bool:
-        shown = any(shown.strip() for shown in self.visible[-3:])
-        if _MOBILE.match(line):
+        signs = bare.startswith(_SIGNATURE_STARTS) or bare.endswith(_SIGNATURE_ENDS)
+        if signs and _MOBILE.match(line):
             return self._sign(40)
-        if not shown:
+        if bare[0] == "|" and _FRAME.match(line):
+            return self._sign(8)
+        if not any(shown.strip() for shown in self.visible[-3:]):
+            return False
+        return self._words_below(line, bare) if signs else self._rule(line, bare)
+
+    def _words_below(self, line: str, bare: str) -> bool:
+        """Closings with a card below, and what lawyers add."""
+        if _DISCLAIMER.match(line) and len(bare) > 12:
+            return self._sign(40)
+        return bool(_CLOSING.fullmatch(bare)) and self._is_card() and self._sign(MAX_CARD)
+
+    def _rule(self, line: str, bare: str) -> bool:
+        if bare[0] not in _SIGNS:
             return False
         if _LONG_RULE.match(line):
             return self._sign(len(self.lines))
@@ -301,6 +429,11 @@ class _Cutter:
         if _RULE.match(line):
             return self._sign(6)
         return bool(_NAMED.match(bare)) and self._sign(0)
+
+    def _is_card(self) -> bool:
+        """Whether below a closing there is more than a name: a company, a number, an address."""
+        below = [line[:MAX_LINE] for line in self.lines[self.at + 1 : self.at + 1 + MAX_CARD] if line.strip()]
+        return len(below) >= 2 and any(_CONTACT.search(line) for line in below[1:])
 
     def _sign(self, most: int) -> bool:
         """A signature up to the next quotation, unless it has more than `most` lines of text below its first."""
@@ -333,6 +466,9 @@ def _may_begin(bare: str) -> bool:
         or ((":" in bare or "：" in bare or "|" in bare) and _LABEL_LINE.match(bare) is not None)
         or _STARTS.match(bare) is not None
         or bare.startswith(_SIGNATURE_STARTS)
+        or bare.endswith(_SIGNATURE_ENDS)
+        or bare.endswith(" wrote:")
+        or ("@" in bare and _DATED.search(bare) is not None)
         or "---" in bare
         or "此行" in bare
         or "this line" in bare
@@ -344,13 +480,18 @@ def _is_quote(bare: str) -> bool:
 
 
 def _is_attribution(text: str, quote_follows: bool) -> bool:
-    if not _DATED.search(text) and not text.lower().startswith("sent from"):
-        return False
+    if not _DATED.search(text):
+        return text.lower().startswith("sent from") and bool(_VERB_END.search(text)) and text[-1] in ":：-"
+    ends = text[-1:] in (":", "：")
     if _VERB_END.search(text):
-        return text[-1] in ":：-" or quote_follows
+        return ends or text[-1] == "-" or quote_follows
     if _MAIL_END.search(text):
-        return quote_follows or (text[-1] in ":：" and ("<" in text or bool(_VERB_INSIDE.search(text))))
-    return text[-1:] in (":", "：") and bool(_VERB_INSIDE.search(text)) and ("@" in text or quote_follows)
+        return quote_follows or (ends and ("<" in text or bool(_VERB_INSIDE.search(text))))
+    if not ends:
+        return False
+    if _MAIL.search(text) and _TIMED.search(text):
+        return True  # who, when, and a colon, in whatever language
+    return bool(_VERB_INSIDE.search(text)) and ("@" in text or quote_follows or bool(_TIMED.search(text)))
 
 
 def _label(line: str) -> str:

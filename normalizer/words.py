@@ -26,7 +26,8 @@ _SECTION = re.compile(r"([^*]+)\*(?:(\d{1,3})(\*?))?")
 
 def text(raw: bytes, hint: str = "") -> str:
     """An unstructured field as people read it. `hint` is the charset of raw 8-bit bytes, if something suggests one."""
-    if not hint and len(raw) < 200 and b"=" not in raw and raw.isascii() and not raw.translate(None, _PRINTABLE):
+    plain_ascii = len(raw) < 200 and b"=" not in raw and raw.isascii() and not raw.translate(None, _PRINTABLE)
+    if plain_ascii and not (hint and (b"+" in raw or b"~" in raw)):
         return raw.decode("ascii").strip()
     flat = _FOLD.sub(b" ", raw[:MAX_HEADER]).strip()
     if b"=?" in flat and flat.isascii():

@@ -1,10 +1,12 @@
 """The words of this time, apart from quotations and signatures; HTML as people see it."""
 
 import time
+from html import escape
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from replies import ATTRIBUTIONS, BLOCKS, SIGNATURES
 
 from normalizer.html import declared_charset, html_to_text
 from normalizer.text import split_reply
@@ -33,6 +35,82 @@ def test_the_reply_is_what_stands_above_the_quotation(client: str) -> None:
     split = split_reply(REPLIES[client])
     assert split.visible == REPLIES[client].split("\n")[0]
     assert split.quoted
+
+
+SAID = "It still leaks.\nI tried twice."
+
+
+@pytest.mark.parametrize("program", ATTRIBUTIONS)
+def test_a_quotation_is_known_by_its_attribution_in_many_languages(program: str) -> None:
+    split = split_reply(f"{SAID}\n\n{ATTRIBUTIONS[program]}\n\n> Please restart it.\n> Support\n")
+    assert split.visible == SAID
+    if program != "gnus":  # without a date only the marks below tell
+        assert split_reply(f"{SAID}\n\n{ATTRIBUTIONS[program]}\n\nPlease restart it.\nSupport\n").visible == SAID
+
+
+@pytest.mark.parametrize("program", BLOCKS)
+def test_a_quotation_is_known_by_its_header_block_in_many_languages(program: str) -> None:
+    assert split_reply(f"{SAID}\n\n{BLOCKS[program]}\n\nPlease restart it.\nSupport\n").visible == SAID
+
+
+@pytest.mark.parametrize("program", SIGNATURES)
+def test_what_programs_sign_with_is_a_signature(program: str) -> None:
+    split = split_reply(f"{SAID}\n\n{SIGNATURES[program]}\n")
+    assert (split.visible, bool(split.signature)) == (SAID, True)
+    quoted = f"\n\n{ATTRIBUTIONS['gmail en']}\n\n> Please restart it.\n"
+    assert split_reply(f"{SAID}\n\n{SIGNATURES[program]}{quoted}").visible == SAID
+
+
+@pytest.mark.parametrize("program", [*ATTRIBUTIONS, *BLOCKS])
+def test_a_quotation_is_known_in_html_too(program: str) -> None:
+    above = "".join(f"<div>{escape(line)}</div>" for line in {**ATTRIBUTIONS, **BLOCKS}[program].split("\n"))
+    body = "<p>Please restart it.</p>" if program in BLOCKS else "<blockquote><p>Please restart it.</p></blockquote>"
+    said = html_to_text(
+        f"<html><body><div>It still leaks.</div><br><div>I tried twice.</div>{above}{body}</body></html>"
+    )
+    assert split_reply(said).visible == "It still leaks.\n\nI tried twice."
+
+
+def test_an_attribution_that_shares_a_line_leaves_what_was_said_before_it() -> None:
+    assert (
+        split_reply("Yes, do. On Mon, Jan 5, 2026 at 9:10 AM, s@example.com wrote:\n> May we?\n").visible == "Yes, do."
+    )
+
+
+def test_netease_draws_a_card_that_is_no_word_of_anybodys() -> None:
+    card = "| |\n张伟\n|\n|\nzhang@customer.example\n|\n"
+    assert (
+        split_reply(
+            f"好的\n\n\n{card}\n签名由 网易邮箱大师 定制\n\n在2026年01月05日 09:10，客服 写道：\n请重启"
+        ).visible
+        == "好的"
+    )
+
+
+CARDS = (
+    "Best regards,\n\nJo Kowalski\nExample Ltd\nTel: +44 20 7946 0018\nwww.customer.example",
+    "Mit freundlichen Grüßen\nUwe Brandt\nBrandt GmbH\nTelefon 030 1234567",
+    "此致\n敬礼\n\n张伟\n杭州青禾贸易有限公司\n电话：0571-5555 0101",
+    "祝好！\n李雷\n手机：138 0013 8000\n地址：上海市浦东新区",
+)
+DISCLAIMERS = (
+    "This e-mail and any attachments are confidential and intended solely for the addressee.\nIf you are not, delete it.",
+    "CONFIDENTIALITY NOTICE: the contents may be privileged.",
+    "Diese E-Mail enthält vertrauliche Informationen.\nBitte löschen Sie sie.",
+    "声明：本邮件及附件仅供收件人使用。",
+    "本邮件包含保密信息，如误收请删除。",
+)
+
+
+@pytest.mark.parametrize("below", [*CARDS, *DISCLAIMERS])
+def test_cards_and_disclaimers_are_signatures(below: str) -> None:
+    split = split_reply(f"{SAID}\n\n{below}\n\n{ATTRIBUTIONS['gmail en']}\n\n> Please restart it.\n")
+    assert (split.visible, split.signature.split("\n")[0]) == (SAID, below.split("\n")[0])
+
+
+def test_a_name_below_a_closing_stays() -> None:
+    text = f"{SAID}\n\nBest regards,\nJo"
+    assert split_reply(text).visible == text
 
 
 def test_answers_between_quoted_lines_are_kept() -> None:
@@ -65,6 +143,25 @@ def test_dashes_above_a_long_text_are_no_signature() -> None:
         "Use a -- b, not a - b.",
         "5:30 PM is fine.",
         ">>> look here <<<",
+        "I wrote to you on 5 January 2026, and again on 9 January, and nobody answered:\nthe kettle leaks.",
+        "My address changed: jo@customer.example since 3.1.2026.",
+        "Please use these: order 77120934, date 5.1.2026, time 09:10.\nThanks",
+        "From: Berlin\nI want to go to: Hamburg",
+        "来自上海的客户问的问题，请回复",
+        "来自QQ邮箱的邮件你们都没有收到，为什么",
+        "发自内心地感谢你们的帮助",
+        "发送时间不对，应该是下午",
+        "祝好运，也请尽快处理退款",
+        "The information on your page is confidential? I doubt it.",
+        "This is the confidential part of my file, please give it to Ron.",
+        "Sent from the shop in Leeds, arrived broken",
+        "Sent from my husband's account because mine is locked.",
+        "Regards to your driver, he was very kind.",
+        "Enviado el paquete ayer, todavía no llega.",
+        "1) yes\n2) no\n--- see above",
+        "-----\nThe error is below\n-----\nE-07",
+        "Error at 2026-01-05 09:10: disk full",
+        "Log:\n2026-01-05 09:10 start\n2026-01-05 09:11 user jo@customer.example: denied\n2026-01-05 09:12 stop",
     ],
 )
 def test_words_that_look_like_a_quotation_are_not_cut(text: str) -> None:
@@ -93,7 +190,30 @@ def test_no_word_is_lost(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["On 2020 x", "> a\nb", "From: a", "2020-01-01 <", "-- ", "_" * 20, "| a |", "x wrote:"]
+    "line",
+    [
+        "On 2020 x",
+        "> a\nb",
+        "From: a",
+        "2020-01-01 <",
+        "-- ",
+        "_" * 20,
+        "| a |",
+        "x wrote:",
+        "Best regards,",
+        "a@b 2020",
+        "<a@b> 9:10 2020:",
+        "Sent from A" + " A" * 200,
+        "this e-mail " + "x" * 400,
+        "发自" + "我" * 200,
+        "> a\nx <a@b>:",
+        "Outlook for " + "x" * 400,
+        "CONFIDENTIAL:",
+        "祝好",
+        "9:10 " * 90,
+        "(a@b " * 90,
+        "---1/1/2020 1:1",
+    ],
 )
 def test_hostile_lines_are_read_in_linear_time(line: str) -> None:
     def taken(times: int) -> float:
