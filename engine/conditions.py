@@ -5,6 +5,9 @@ case), a list is one of, `{list: NAME}` one of a word list. Each operator fits s
 when the rulebook is loaded.
 """
 
+# ruff: noqa: E501
+# Tables read better a row a line.
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -39,36 +42,36 @@ class Operator:
     takes: str
     zh: str
     en: str
-    example: str = ""
+    example: str
 
 
 OPERATORS: Mapping[str, Operator] = {
     o.name: o
     for o in (
-        Operator("is", _EQUAL, "one", "等于", "is"),
-        Operator("is_not", _EQUAL, "one", "不等于", "is not"),
-        Operator("in", _EQUAL, "list", "是其中之一", "is one of"),
-        Operator("not_in", _EQUAL, "list", "不在其中", "is none of"),
-        Operator("at_least", _ORDERED, "one", "不低于", "is at least"),
-        Operator("at_most", _ORDERED, "one", "不高于", "is at most"),
-        Operator("more_than", _ORDERED, "one", "高于", "is more than"),
-        Operator("less_than", _ORDERED, "one", "低于", "is less than"),
-        Operator("between", (*_ORDERED, "date"), "pair", "介于", "is between"),
-        Operator("before", _DATED, "one", "早于", "is before"),
-        Operator("after", _DATED, "one", "晚于", "is after"),
-        Operator("within", ("date", "duration"), "length", "不超过", "is within"),
-        Operator("has", ("set",), "one", "含有", "has"),
-        Operator("has_any", ("set",), "list", "含有其中之一", "has any of"),
-        Operator("has_all", ("set",), "list", "全部含有", "has all of"),
-        Operator("starts_with", ("text", "date"), "some", "开头是", "starts with"),
-        Operator("ends_with", ("text", "date"), "some", "结尾是", "ends with"),
-        Operator("matches", ("text",), "pattern", "匹配", "matches"),
-        Operator("exists", (*_EQUAL, "words"), "flag", "有值", "is there"),
-        Operator("says", ("words",), "words", "提到", "says"),
-        Operator("says_all", ("words",), "words", "全部提到", "says all of"),
-        Operator("says_none", ("words",), "words", "没有提到", "says none of"),
+        Operator("is", _EQUAL, "one", "等于", "is", "category: {is: complaint}"),
+        Operator("is_not", _EQUAL, "one", "不等于", "is not", "status: {is_not: closed}"),
+        Operator("in", _EQUAL, "list", "是其中之一", "is one of", "channel: {in: [telegram, sms]}"),
+        Operator("not_in", _EQUAL, "list", "不在其中", "is none of", "language: {not_in: [zh, en]}"),
+        Operator("at_least", _ORDERED, "one", "不低于", "is at least", "priority: {at_least: high}"),
+        Operator("at_most", _ORDERED, "one", "不高于", "is at most", "sla.left: {at_most: 30m}"),
+        Operator("more_than", _ORDERED, "one", "高于", "is more than", "extracted.amount: {more_than: 1000 CNY}"),
+        Operator("less_than", _ORDERED, "one", "低于", "is less than", "message.length: {less_than: 5}"),
+        Operator("between", (*_ORDERED, "date"), "pair", "介于", "is between", "clock.time: {between: [\"22:00\", \"06:00\"]}"),
+        Operator("before", _DATED, "one", "早于", "is before", "clock.now: {before: 2026-11-11 20:00}"),
+        Operator("after", _DATED, "one", "晚于", "is after", "clock.date: {after: 2026-11-11}"),
+        Operator("within", ("date", "duration"), "length", "不超过", "is within", "custom.purchased_on: {within: 365d}"),
+        Operator("has", ("set",), "one", "含有", "has", "tags: {has: refund}"),
+        Operator("has_any", ("set",), "list", "含有其中之一", "has any of", "tags: {has_any: [refund, return]}"),
+        Operator("has_all", ("set",), "list", "全部含有", "has all of", "tags: {has_all: [vip, refund]}"),
+        Operator("starts_with", ("text", "date"), "some", "开头是", "starts with", "subject: {starts_with: [\"RE:\", \"FW:\"]}"),
+        Operator("ends_with", ("text", "date"), "some", "结尾是", "ends with", "message.from: {ends_with: .edu.cn}"),
+        Operator("matches", ("text",), "pattern", "匹配", "matches", "extracted.order_number: {matches: '^JD[0-9]{6}'}"),
+        Operator("exists", (*_EQUAL, "words"), "flag", "有值", "is there", "extracted.order_number: {exists: true}"),
+        Operator("says", ("words",), "words", "提到", "says", "says: [没收到, not received]"),
+        Operator("says_all", ("words",), "words", "全部提到", "says all of", "says_all: [退款, 发票]"),
+        Operator("says_none", ("words",), "words", "没有提到", "says none of", "says_none: {list: complaint-words}"),
     )
-}
+}  # fmt: skip
 SAYS = ("says", "says_all", "says_none")
 NESTS: Mapping[str, Callable[[tuple[Condition, ...]], Condition]] = {"any": Any, "all": All, "none": Nothing}
 _SHOWN_WORDS, _SHOWN_CHARACTERS = 12, 160  # of one condition in a trace

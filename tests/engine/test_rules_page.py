@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from rule_samples import example, named, with_weather
+
 from engine.conditions import OPERATORS
 from engine.effects import LATER, SETTABLE, VERBS
 from engine.facts import FIELDS, OPEN_FIELDS
 from engine.trial import EXPECT, GIVEN
-from engine.vocabulary import LAYERS, TRIGGERS
+from engine.vocabulary import LAYERS, TRIGGERS, Vocabulary
 
 PAGE = Path(__file__).parents[2] / "docs" / "rules.md"
 START, END = "<!-- generated: {} -->", "<!-- end -->"
@@ -22,18 +24,29 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def fields() -> str:
-    rows = [(f"`{f.name}`", f.choice or f.kind, "yes" if f.slot else "", f.en, f.zh) for f in FIELDS.values()]
+def fields(vocabulary: Vocabulary) -> str:
+    vocabulary = with_weather(vocabulary)
+    rows = [
+        (f"`{f.name}`", f.choice or f.kind, "yes" if f.slot else "", f"`{example(f, vocabulary)}`", f.en, f.zh)
+        for f in FIELDS.values()
+    ]
     rows += [
-        (f"`{of.prefix}NAME`", of.kind, "yes" if prefix in ("mark.", "custom.") else "", of.en, of.zh)
+        (
+            f"`{of.prefix}NAME`",
+            of.kind,
+            "yes" if prefix in ("mark.", "custom.") else "",
+            f"`{example(named(of, vocabulary), vocabulary)}`",
+            of.en,
+            of.zh,
+        )
         for prefix, of in OPEN_FIELDS.items()
     ]
-    return table(("field", "kind or codes", "rules can change it", "what it is", "含义"), rows)
+    return table(("field", "kind or codes", "rules can change it", "example", "what it is", "含义"), rows)
 
 
 def operators() -> str:
-    rows = [(f"`{o.name}`", ", ".join(o.kinds), o.takes, o.en, o.zh) for o in OPERATORS.values()]
-    return table(("operator", "for", "takes", "means", "含义"), rows)
+    rows = [(f"`{o.name}`", ", ".join(o.kinds), o.takes, f"`{o.example}`", o.en, o.zh) for o in OPERATORS.values()]
+    return table(("operator", "for", "takes", "example", "means", "含义"), rows)
 
 
 def verbs() -> str:
@@ -60,8 +73,13 @@ def listed(words: Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
 
-def written(page: str) -> str:
-    for name, made in (("fields", fields), ("operators", operators), ("actions", verbs), ("words", others)):
+def written(page: str, vocabulary: Vocabulary) -> str:
+    for name, made in (
+        ("fields", lambda: fields(vocabulary)),
+        ("operators", operators),
+        ("actions", verbs),
+        ("words", others),
+    ):
         start = START.format(name)
         before, _, rest = page.partition(start)
         assert rest, f"docs/rules.md lacks {start}"
@@ -69,8 +87,8 @@ def written(page: str) -> str:
     return page
 
 
-def test_the_page_about_rules_lists_what_there_is() -> None:
+def test_the_page_about_rules_lists_what_there_is(vocabulary: Vocabulary) -> None:
     page = PAGE.read_text()
     if os.environ.get("GOLDEN"):
-        PAGE.write_text(written(page))
-    assert PAGE.read_text() == written(page)
+        PAGE.write_text(written(page, vocabulary))
+    assert PAGE.read_text() == written(page, vocabulary)
