@@ -157,7 +157,7 @@ def case(given: Mapping[str, Any], vocabulary: Vocabulary, at: Place | None = No
     """A case out of what an example gives; everything else is as plain as can be."""
     try:
         return _case(given, vocabulary)
-    except (TypeError, ValueError, AttributeError) as e:
+    except (TypeError, ValueError, AttributeError, KeyError) as e:
         raise ConfigError(at.where if at else Where("given"), f"cannot be used: {e}", "see docs/rules.md") from e
 
 
