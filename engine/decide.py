@@ -60,11 +60,12 @@ from engine.ruleset import (
     Write,
 )
 from engine.sla import promised
-from engine.thread import SPEAKING
+from engine.thread import SPEAKING, identities
 from engine.words import folded
 from normalizer.canon import (
     Contact,
     Derived,
+    Message,
     Pending,
     Quality,
     Related,
@@ -532,6 +533,16 @@ def _unanswerable(board: _Board, verb: str) -> str:
             return f"not answerable ({message.kind})"
         if not message.answerable:
             return "not answerable"
+    if message is not None and _unreachable(case.contact, message):
+        return acknowledgement.BOUNCING
     if verb == "acknowledge":
-        return TOO_MANY if acknowledgement.too_many(case.history, case.now) else ""
+        too_many = acknowledgement.too_many(case.history, case.now)
+        return TOO_MANY if too_many else acknowledgement.THROTTLES.get(case.throttled, "")
+    if case.throttled == "storm":
+        return acknowledgement.THROTTLES["storm"]
     return TOO_MANY_REPLIES if acknowledgement.too_many_replies(case.history, case.ticket, case.now) else ""
+
+
+def _unreachable(contact: Contact, message: Message) -> bool:
+    said = {(one.kind, one.value) for one in identities(message)}
+    return any(one.bouncing and (one.kind, one.value) in said for one in contact.identities)

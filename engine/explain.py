@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from engine.acknowledgement import MOST
+from engine.acknowledgement import BOUNCING, MOST, THROTTLES
 from engine.company import Company
 from engine.conditions import OPERATORS
 from engine.decide import TOO_MANY, TOO_MANY_REPLIES
@@ -130,6 +130,12 @@ _WITHHELD_ZH: Words = {
     "only once, when the ticket is new": "只在新建工单时回复一次",
     "already acknowledged": "已回复过",
     TOO_MANY: f"一小时内已自动回复该客户 {MOST} 次",
+    THROTTLES["address"]: "一小时内对该地址的自动回复已达上限",
+    THROTTLES["thread"]: "一天内对该邮件往来的自动回复已达上限",
+    THROTTLES["domain"]: "一小时内对该域名的自动回复已达上限",
+    THROTTLES["whole"]: "一小时内的自动回复总数已达上限",
+    THROTTLES["storm"]: "自动回复风暴，已全部暂停，平息后恢复",
+    BOUNCING: "发往该地址的邮件被退回，此后对方未再来信",
     " with ": "，所需技能 ",
     "template ": "模板 ",
     " cannot be rendered": " 无法生成",

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from gateway.api_tickets import Page, Require
 from gateway.health import signs
@@ -123,10 +123,15 @@ def router(house: House, require: Require) -> APIRouter:
 
     @routes.get("/quarantine", response_model=Page)
     async def quarantine(
-        _: Aside, after: After = "", limit: Limit = 50, code: str = "", stage: Stage | Literal[""] = ""
+        _: Aside, after: After = "", limit: Limit = 50, code: str = "", stage: Stage | Literal[""] = "",
+        connector: str = "", account: str = "", since: AwareDatetime | None = None,
+        until: AwareDatetime | None = None, q: str = "",
     ) -> Page:  # fmt: skip
-        """What was set aside, newest first. `stage`: door, journal or noted."""
-        found = await store.quarantine(after=after, limit=limit + 1, code=code, stage=stage)
+        """What was set aside, newest first. `stage`: door, journal or noted; `q`: words of what is kept of it."""
+        found = await store.quarantine(
+            after=after, limit=limit + 1, code=code, stage=stage, connector=connector, account=account, since=since,
+            until=until, words=q,
+        )  # fmt: skip
         items = [{**asdict(one), "body": None} for one in found[:limit]]
         return _page([dict(masked(item)) for item in items], len(found) > limit)
 

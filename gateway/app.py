@@ -141,4 +141,7 @@ async def measured(asked: starlette.requests.Request) -> Response:
     metrics.outbox_dead.set(counts.outbox_dead)
     metrics.outbox_held.set(counts.outbox_held)
     metrics.tickets_stored.set(counts.tickets)
+    now = house.clock.now()
+    _, storm = await house.store.acknowledgements(now)
+    metrics.storm.set(storm.rages(now))
     return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

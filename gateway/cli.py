@@ -7,6 +7,7 @@ something failed, 2 when they were called wrongly. What each needs is imported w
 import asyncio
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,6 +22,7 @@ from gateway.terminal import emit, language, moment, show
 from normalizer.errors import ConfigError, TicketgateError
 
 if TYPE_CHECKING:
+    from gateway.settings import Configured
     from gateway.store.store import Store
 
 app = typer.Typer(
@@ -29,9 +31,11 @@ app = typer.Typer(
 )  # fmt: skip
 quarantine_app = typer.Typer(no_args_is_help=True, help="What was set aside, and why. 隔离区")
 outbox_app = typer.Typer(no_args_is_help=True, help="What is owed to the outside. 发件箱")
+acknowledgements_app = typer.Typer(no_args_is_help=True, help="Limits, and the storm that stops them. 自动回复")
 keys_app = typer.Typer(no_args_is_help=True, help="API keys, and the master key. 密钥")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(outbox_app, name="outbox")
+app.add_typer(acknowledgements_app, name="acknowledgements")
 app.add_typer(keys_app, name="keys")
 app.add_typer(users_app, name="users")
 app.add_typer(audit_app, name="audit")
@@ -265,12 +269,22 @@ def quarantine_list(
     stage: Annotated[
         Stage | None, typer.Option(help="door: refused; journal: ours and failed; noted: no failure, as bounces.")
     ] = None,
+    account: Annotated[str, typer.Option(help="CONNECTOR, or CONNECTOR/ACCOUNT.")] = "",
+    since: Annotated[datetime | None, typer.Option(help="Received at this moment or later (local time).")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Received before this moment.")] = None,
+    words: Annotated[str, typer.Option(help="All of these stand in its reason, how it came, or what was kept.")] = "",
     json: Json = False,
 ) -> None:
     """What was refused at the door, could not be read, or asks for nothing and made no ticket; with its reason."""
 
+    known = configured(config)
+
     async def listed(store: "Store") -> None:
-        rows = await store.quarantine(after=after, limit=limit, code=code, stage=stage or "")
+        connector, _, of = account.partition("/")
+        rows = await store.quarantine(
+            after=after, limit=limit, code=code, stage=stage or "", connector=connector, account=of, words=words,
+            since=_local(since, known), until=_local(until, known),
+        )  # fmt: skip
         show(
             ["id", "when", "stage", "from", "code", "reason", "size"],
             [[r.id, moment(r.received_at), r.stage, f"{r.connector}/{r.account}", r.code, r.reason, r.size]
@@ -278,7 +292,7 @@ def quarantine_list(
             json, empty="nothing is set aside",
         )  # fmt: skip
 
-    with_store(configured(config), listed)
+    with_store(known, listed)
 
 
 @quarantine_app.command("show")
@@ -355,6 +369,28 @@ def outbox_retry(
     with_store(known, retried)
 
 
+@outbox_app.command("drop")
+def outbox_drop(
+    identities: Annotated[list[str] | None, typer.Argument(metavar="[ID...]")] = None,
+    config: Config = None,
+    state: Annotated[Stuck | None, typer.Option(help="All that are dead or held, instead of IDs.")] = None,
+) -> None:
+    """Give up what was refused or is held: it is never sent. The audit knows who did it. 放弃发送
+
+    With the first step of a ticket for a helpdesk goes what would have followed it there.
+    """
+    if bool(identities) == bool(state):
+        raise typer.BadParameter("give either IDs or --state")
+
+    async def dropped(store: "Store") -> None:
+        gone = await store.drop_outgoing(identities or state or [], whose(), now())
+        typer.echo(f"{len(gone)} will never be sent")
+        if missing := set(identities or ()) - set(gone):
+            raise TicketgateError(f"nothing dead or held has the id {', '.join(sorted(missing))}")
+
+    with_store(configured(config), dropped)
+
+
 @outbox_app.command("hold")
 def outbox_hold(config: Config = None) -> None:
     """Let nothing go out and no timer ring, until released. What is accepted meanwhile becomes tickets as ever."""
@@ -377,6 +413,31 @@ def outbox_release(config: Config = None) -> None:
         typer.echo(f"released: {counts.outbox_waiting} wait to be sent" if was else "nothing was held back")
 
     with_store(configured(config), release)
+
+
+@acknowledgements_app.command("show")
+def acknowledgements_show(config: Config = None, json: Json = False) -> None:
+    """How many went out within the hour, how many each limit held back, and whether a storm stopped them."""
+
+    async def shown(store: "Store") -> None:
+        told, storm = await store.acknowledgements(now())
+        rows = [[name, many] for name, many in told.items()]
+        until = moment(storm.until) if storm.rages(now()) and storm.until else ""
+        show(["within the hour", "acknowledgements"], [*rows, *([["stopped until", until]] if until else [])], json,
+             empty="nobody was acknowledged within the hour")  # fmt: skip
+
+    with_store(configured(config), shown)
+
+
+@acknowledgements_app.command("resume")
+def acknowledgements_resume(config: Config = None) -> None:
+    """Let acknowledgements go again after a storm stopped them. What was held back meanwhile stays so. 恢复自动回复"""
+
+    async def resumed(store: "Store") -> None:
+        raged = await store.resume_acknowledgements(whose(), now())
+        typer.echo("acknowledgements go out again" if raged else "nothing had stopped them")
+
+    with_store(configured(config), resumed)
 
 
 @keys_app.command("add")
@@ -444,6 +505,11 @@ def keys_rotate(config: Config = None) -> None:
     known = configured(config)
     count = asyncio.run(wire.rotate(known))
     typer.echo(f"{count} keys are wrapped anew")
+
+
+def _local(at: datetime | None, known: "Configured") -> datetime | None:
+    """A moment as written on the command line: in the deployment's time zone."""
+    return at.replace(tzinfo=known.settings.zone) if at else None
 
 
 async def _told(text: str) -> None:

@@ -89,7 +89,9 @@ async def _send(house: House, owed: Owed, now: datetime) -> Sent:
             connector = house.mind.connectors.get((reply.connector, reply.account))
             if connector is None:
                 raise Refused(f"no account {reply.connector}/{reply.account} is configured any more")
-            return await connector.send(replace(reply, key=house.store.reply_key(reply.ticket, reply.number)), now)
+            if owed.outgoing.kind == "reply":  # what a colleague answers to a notice is no customer's word
+                reply = replace(reply, key=house.store.reply_key(reply.ticket, reply.number))
+            return await connector.send(reply, now)
         case HandoverStep() as step:
             helpdesk = house.helpdesks.get(step.target)
             if helpdesk is None:

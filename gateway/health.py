@@ -4,13 +4,14 @@ Read only and quick; `doctor` tries things for real, this tells how they have be
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from gateway.clock import JUMP
 from gateway.house import House
+from gateway.store.ledger import Storm
 from gateway.store.pulse import Incoming, Pulse, Target
 from gateway.store.work import Counts
 
@@ -36,9 +37,10 @@ async def signs(house: House) -> list[Sign]:
     """Everything, in the order a message meets it."""
     now = house.clock.now()
     seen, counts = await house.store.pulse(now), await house.store.counts()
+    told, storm = await house.store.acknowledgements(now)
     return [
         *_accounts(house, seen, now), _rules(house), _journal(counts, now), _disk(house), _clock(house),
-        _outbound(house, counts), *_targets(house, seen),
+        _outbound(house, counts), _acknowledgements(told, storm, now), *_targets(house, seen),
     ]  # fmt: skip
 
 
@@ -102,6 +104,16 @@ def _outbound(house: House, counts: Counts) -> Sign:
     return Sign(
         "outbound", "outbound", "warning" if off else "ok", "off" if off else "on", {"held": counts.outbox_held}
     )
+
+
+def _acknowledgements(told: Mapping[str, int], storm: Storm, now: datetime) -> Sign:
+    """Within the hour: how many were owed, and held back by each limit; and whether a storm stopped them."""
+    rages = storm.rages(now)
+    facts: dict[str, str | int | float | None] = {
+        "acknowledged": told.get("sent", 0), "withheld": sum(told.values()) - told.get("sent", 0),
+        "storm_until": storm.until.isoformat() if rages and storm.until else None,
+    }  # fmt: skip
+    return Sign("outbound", "acknowledgements", "bad" if rages else "ok", "storm" if rages else "answering", facts)
 
 
 def _targets(house: House, seen: Pulse) -> Iterator[Sign]:

@@ -25,6 +25,11 @@ fired = Counter("ticketgate_rules_fired", "Times each rule fired", ["rule"], reg
 unrendered = Counter(
     "ticketgate_acknowledgements_unrendered", "Withheld since their template cannot be rendered", registry=registry
 )
+withheld = Counter(
+    "ticketgate_acknowledgements_withheld", "Held back by a limit of the ledger", ["limit"], registry=registry
+)
+storms = Counter("ticketgate_acknowledgement_storms", "Times a storm stopped acknowledgements", registry=registry)
+storm = Gauge("ticketgate_acknowledgement_storm", "1 while acknowledgements are stopped", registry=registry)
 settled = Counter(
     "ticketgate_outgoing_settled", "What the outbox sent or gave up", ["target", "outcome"], registry=registry
 )

@@ -16,6 +16,7 @@ from connectors.imported import Imported
 from connectors.person import Person
 from engine import company as companies
 from engine import facts, rulebook, views
+from engine.acknowledgement import is_nobody
 from engine.company import Company
 from engine.decide import decide, without
 from engine.decision import Acknowledge, Answer, AskFor, Case, Decision, Effect
@@ -106,19 +107,30 @@ class Mind:
         """Language, subject and text by a template. Raises ConfigError."""
         return self.templates.render(template, ticket, contact, self.company, self.vocabulary, fields, answer)
 
-    def way_back(self, message: Message) -> tuple[Account, Address] | None:
-        """Which account speaks to this sender, and at what address; None if nobody can, or it would be to ourselves."""
+    def way_back(self, message: Message, *, automatic: bool = True) -> tuple[Account, Address] | None:
+        """Which account speaks to this sender, and at what address; None if nobody can, or it would be to ourselves.
+
+        What is sent automatically goes to From (RFC 3834 4), unless that is ours, as of a form that writes in our name;
+        and to nobody whose address is a machine's. What people write goes to Reply-To.
+        """
         own = (message.connector, message.account)
         connector = self.connectors.get(own)
         via = connector.settings.answering if connector and hasattr(connector.settings, "answering") else own
-        to = message.reply_to[0] if message.reply_to else message.sender
+        to = self._addressee(message, automatic)
         if via is None or via not in self.connectors or not to.address:
             return None
         if (mailbox := self.mailboxes.get(via)) and (to.kind != "email" or not mailbox.sends):
             return None
-        if to.kind == "email" and any(one.owns(to.address) for one in self.mailboxes.values()):
+        if to.kind == "email" and (self._is_ours(to.address) or (automatic and is_nobody(to.address))):
             return None
         return via, to
+
+    def _addressee(self, message: Message, automatic: bool) -> Address:
+        asked = message.reply_to[0] if message.reply_to else message.sender
+        return asked if not automatic or self._is_ours(message.sender.address) else message.sender
+
+    def _is_ours(self, address: str) -> bool:
+        return any(one.owns(address) for one in self.mailboxes.values())
 
 
 @dataclass(frozen=True, slots=True)

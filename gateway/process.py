@@ -17,15 +17,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from engine import waiting
-from engine.decision import Case, Decision, Fact, Feedback, Route, Work
+from engine.acknowledgement import THROTTLES
+from engine.decide import TOO_MANY
+from engine.decision import Acknowledge, Case, Decision, Fact, Feedback, Route, Work
 from engine.routing import turn
-from engine.thread import REOPENS, Found, Placed, Wanted, lookups, place
+from engine.thread import Found, Placed, Wanted, lookups, place
+from gateway import ledger as ledgers
 from gateway import metrics, notice, owing
 from gateway.crypto import SealedError
 from gateway.faults import reach
 from gateway.house import House
+from gateway.ledger import Ledger
 from gateway.log import log
 from gateway.mind import UNRENDERED, Mind
+from gateway.store.ledger import Entry, Recipient
 from gateway.store.standing import carried_by
 from gateway.store.work import Claim, Outcome
 from normalizer.canon import Kind, Message, Task, Ticket
@@ -48,6 +53,9 @@ NOT_A_REQUEST = frozenset(
 )
 
 
+LIMITS = {reason: code for code, reason in {**THROTTLES, "sender": TOO_MANY}.items()}
+
+
 @dataclass(slots=True)
 class Reading:
     """A claimed envelope, read: what is still to be placed, and what went wrong."""
@@ -58,7 +66,6 @@ class Reading:
     told: notice.Notice | None = None
     trouble: Exception | None = None  # once all messages are placed the envelope is put aside for this
     lost: int = 0
-    reopens: timedelta = REOPENS
 
     def wanted(self, share: int) -> list[Wanted]:
         return [self.told.wanted()] if self.told else [lookups(message) for message in self.messages[:share]]
@@ -123,14 +130,18 @@ async def one_round(house: House, readings: list[Reading]) -> list[Reading]:
     if not readings:
         return []
     now = house.clock.now()
-    empty = [Outcome(reading.claim) for reading in readings if not reading.messages and not reading.told]
+    empty = [
+        Outcome(reading.claim, noted="nothing") for reading in readings if not reading.messages and not reading.told
+    ]
     readings = [reading for reading in readings if reading.messages or reading.told]
     drafts = distinct(await drafted(house, readings, now))
     numbers = await house.store.numbers(
         [(d.placed.ticket.id, local_day(house, d.placed.ticket)) for d in drafts if d.placed and d.placed.is_new]
     )
     await look_up(house, drafts, now)
-    outcomes = await asyncio.to_thread(lambda: in_turn(house, drafts, numbers, now))
+    ledger = await ledgers.opened(house, [to for d in drafts if (to := addressee(d))], now)
+    outcomes = await asyncio.to_thread(lambda: in_turn(house, drafts, numbers, ledger, now))
+    await ledgers.closed(house, ledger)
     made = [(d, made) for d, made in zip(drafts, outcomes, strict=True) if isinstance(made, Outcome)]
     committed = await house.store.commit([*empty, *(outcome for _, outcome in made)], now)
     for d, error in zip(drafts, outcomes, strict=True):
@@ -229,7 +240,7 @@ def draft(reading: Reading, message: Message | None, found: Found, now: datetime
     last = len(reading.messages) == 1 and not reading.trouble
     if found.placed_before:
         return Draft(reading, message, found, None, last)
-    placed = place(message, found, now, reading.reopens)
+    placed = place(message, found, now, timedelta(days=reading.mind.configured.settings.reopen_within))
     if placed.is_new and message.kind in NOT_A_REQUEST:
         return Draft(reading, message, found, None, last)
     return Draft(reading, message, found, placed, last)
@@ -250,7 +261,9 @@ def distinct(drafts: Sequence[Draft]) -> list[Draft]:
     return now
 
 
-def in_turn(house: House, drafts: Sequence[Draft], numbers: dict[str, str], now: datetime) -> list[Outcome | Exception]:
+def in_turn(
+    house: House, drafts: Sequence[Draft], numbers: dict[str, str], ledger: Ledger, now: datetime
+) -> list[Outcome | Exception]:
     """The outcomes of a round, one after another: each decision knows whom those before it gave work to."""
     made: list[Outcome | Exception] = []
     moved: Counter[str] = Counter()
@@ -259,7 +272,7 @@ def in_turn(house: House, drafts: Sequence[Draft], numbers: dict[str, str], now:
             load = Counter(one.found.load)
             load.update(moved)
             one.found = replace(one.found, load={whose: many for whose, many in load.items() if many > 0})
-        became = outcome(house, one, numbers, now)
+        became = outcome(house, one, numbers, ledger, now)
         made.append(became)
         if isinstance(became, Outcome):
             _move(moved, one, became)
@@ -280,15 +293,23 @@ def local_day(house: House, ticket: Ticket) -> str:
     return ticket.captured_at.astimezone(house.configured.settings.zone).strftime("%Y%m%d")
 
 
-def outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime) -> Outcome | Exception:
+def addressee(draft: Draft) -> Recipient | None:
+    """Whom the acknowledgement would be for, if there should be one."""
+    if draft.message is None or draft.placed is None or not draft.placed.is_new or not draft.message.answerable:
+        return None
+    way = draft.reading.mind.way_back(draft.message)
+    return ledgers.recipient(draft.message, way[1]) if way else None
+
+
+def outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger, now: datetime) -> Outcome | Exception:
     """Everything that is committed for one draft; an exception is an answer, so that one cannot spoil a batch."""
     try:
-        return _outcome(house, draft, numbers, now)
+        return _outcome(house, draft, numbers, ledger, now)
     except Exception as e:
         return e
 
 
-def _outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime) -> Outcome:
+def _outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger, now: datetime) -> Outcome:
     reading, message = draft.reading, draft.message
     if draft.placed is None:
         if message is None or draft.found.placed_before:
@@ -300,8 +321,13 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime)
     if not placed.trigger:  # news that changes the ticket, and nothing to decide
         return Outcome(reading.claim, tickets=(raised(placed.ticket),), done=True)
     before = draft.found.tickets.get(placed.ticket.id)
-    made, spoken = reading.mind.decide(case(placed, message, draft, now))
+    to = addressee(draft)
+    throttled = ledger.check(to) if to else ""
+    made, spoken = reading.mind.decide(replace(case(placed, message, draft, now), throttled=throttled))
     ticket = raised(made.ticket)
+    entry = Entry(to, code) if to and (code := entered(made)) is not None else None
+    if entry:
+        ledger.enter(entry.recipient, entry.code)
     return Outcome(
         reading.claim,
         messages=((message, ticket.id),) if message else (),
@@ -312,6 +338,7 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], now: datetime)
         timers=owing.timers(house, before, ticket),
         cancelled_timers=owing.cancelled(before, ticket),
         turns=turns(made),
+        acknowledged=(entry,) if entry else (),
         done=draft.last,
         hold=not house.outbound,
     )
@@ -361,6 +388,14 @@ def turns(made: Decision) -> tuple[tuple[str, str, int], ...]:
     return ()
 
 
+def entered(made: Decision) -> str | None:
+    """The limit that kept an acknowledgement back; empty if it is owed; None if the rules wanted none."""
+    if any(isinstance(effect, Acknowledge) for effect in made.effects):
+        return ""
+    kept = (reason.removeprefix("acknowledge: ") for reason in made.withheld if reason.startswith("acknowledge: "))
+    return next((code for reason in kept if (code := LIMITS.get(reason))), None)
+
+
 def raised(ticket: Ticket) -> Ticket:
     return replace(ticket, version=ticket.version + 1)
 
@@ -384,6 +419,9 @@ def count(one: Outcome, now: datetime) -> None:
     envelope = one.claim.envelope
     metrics.processed.labels(envelope.connector, "done").inc()
     metrics.process_seconds.observe((now - envelope.received_at).total_seconds())
+    for entry in one.acknowledged:
+        if entry.code:
+            metrics.withheld.labels(entry.code).inc()
     for made in one.decisions:
         for rule in made.fired:
             metrics.fired.labels(rule.rule).inc()

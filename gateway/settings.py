@@ -111,6 +111,19 @@ class RulesFrom(BaseModel):
         return {"folder": value} if isinstance(value, str | Path) else value
 
 
+class Acknowledgements(BaseModel):
+    """How many acknowledgements may go out before something must be wrong. 0: as many as there are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address_an_hour: int = Field(default=3, ge=0)
+    thread_a_day: int = Field(default=3, ge=0)
+    domain_an_hour: int = Field(default=500, ge=0)
+    whole_an_hour: int = Field(default=5000, ge=0)
+    storm_a_minute: int = Field(default=500, ge=0)  # more stop all of them
+    storm_quiet: int = Field(default=10, ge=1)  # minutes at less than half of that, before they go again
+
+
 class Settings(BaseSettings):
     """Everything a deployment chooses."""
 
@@ -131,6 +144,8 @@ class Settings(BaseSettings):
     calls: tuple[dict[str, Any], ...] = ()
     attempts: int = Field(default=3, ge=1, le=10)
     outgoing_attempts: int = Field(default=24, ge=1, le=100)
+    acknowledgements: Acknowledgements = Acknowledgements()
+    reopen_within: int = Field(default=7, ge=0)  # days after it was closed that an answer opens a ticket again
     review_below: float = Field(default=0.4, ge=0, le=1)
     kernel: Literal["native", "durable"] = "native"
     kernel_reloads: int = Field(default=20, ge=1)  # then a process with durable_rules starts afresh

@@ -60,7 +60,7 @@ def figure(told_by: Words, name: str, value: Any) -> str:
         return told_by.span(float(value), 2)
     if name.endswith("_bytes"):
         return size(int(value))
-    if name in ("last", "last_sent", "since", "refused_at"):
+    if name in ("last", "last_sent", "since", "refused_at", "storm_until"):
         return f"{told_by.moment(datetime.fromisoformat(value)).absolute}"
     if name == "sha":
         return str(value)[:12]

@@ -25,7 +25,7 @@ from gateway.store import posted as posts
 from gateway.store.work import Posted
 
 ROWS = 50
-STATES = ("", "dead", "held", "waiting", "queued", "sent")
+STATES = ("", "dead", "held", "waiting", "queued", "sent", "dropped")
 STUCK = ("dead", "held")
 
 

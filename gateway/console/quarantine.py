@@ -54,12 +54,16 @@ async def drawn(house: House, asked: Request, told: str = "", fault: str = "") -
     d = DESK[told_by.language]
     given = asked.query_params
     code, stage, after = given.get("code", ""), _stage(given.get("stage", "")), given.get("after", "")
-    found = await house.store.quarantine(after=after, limit=ROWS + 1, code=code, stage=stage)
-    here = "/console/quarantine?" + urlencode({"code": code, "stage": stage})
+    source, q = given.get("source", ""), given.get("q", "")
+    connector, _, account = source.partition("/")
+    found = await house.store.quarantine(
+        after=after, limit=ROWS + 1, code=code, stage=stage, connector=connector, account=account, words=q
+    )
+    here = "/console/quarantine?" + urlencode({"code": code, "stage": stage, "source": source, "q": q})
     older = f"{here}&after={found[ROWS - 1].id}" if len(found) > ROWS else ""
     return render(
         asked, "quarantine.html", house, told_by.language, d["quarantine"], d=d, code=code, stage=stage, stages=STAGES,
-        told=told, fault=fault,
+        told=told, fault=fault, q=q, source=source, sources=["/".join(one) for one in house.mind.connectors],
         rows=[row(told_by, one) for one in found[:ROWS]], older=older, first=here if after else "",
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from engine.facts import next_due
 from engine.thread import SPEAKING
 from gateway.crypto import Vault
 from gateway.store import claim as leases
-from gateway.store import feed, outbox, quarantine
+from gateway.store import feed, ledger, outbox, quarantine
 from gateway.store.dialect import Insert, Many, Placed, chunks, insert, insert_new, one_of
 from gateway.store.standing import Stand, Standing, codes
 from gateway.store.tables import (
@@ -99,6 +99,8 @@ class _Writing:
         self._timers()
         self._tell()
         outbox.owe(self.connection, self.keys, self.standing, self.outcomes)
+        entries = [entry for outcome in self.outcomes for entry in outcome.acknowledged]
+        ledger.enter(self.connection, self.standing.vault, entries, self.now)
         quarantine.note(self.connection, self.standing.vault, [o for o in self.outcomes if o.noted], self.now)
 
     def _contacts_named(self) -> Iterator[str]:

@@ -5,6 +5,7 @@
     sent     taken
     dead     refused for good, until a person retries it; a dead `create` keeps what follows it back
     held     outbound was off when it was made, until a person retries it; a held step keeps what follows it back
+    dropped  given up by a person: never sent. With a `create` goes what would have followed it
 
 What became of it enters the journal in the same transaction, so that decisions hear of it like of anything else.
 """
@@ -25,6 +26,7 @@ from gateway.store.dialect import Many, Record, chunks, insert, insert_new, one_
 from gateway.store.standing import Standing
 from gateway.store.tables import (
     DEAD,
+    DROPPED,
     HELD,
     LONG_AGO,
     QUEUED,
@@ -276,6 +278,35 @@ def retry(connection: Connection, ids: Sequence[str] | Stuck, now: datetime) -> 
         _again.run(connection, [{"of": row.id, **fresh} for row in rows])
         _go_on(connection, [row.ticket for row in rows])
     return len(rows)
+
+
+_to_drop = select(outgoing.c.id, outgoing.c.ticket, outgoing.c.target, outgoing.c.step).where(
+    outgoing.c.id == bindparam("of"), outgoing.c.state.in_((DEAD, HELD))
+)
+_following = select(outgoing.c.id).where(
+    outgoing.c.ticket == bindparam("about"), outgoing.c.target == bindparam("at"),
+    outgoing.c.state.in_((QUEUED, DEAD, HELD)),
+)  # fmt: skip
+
+
+def drop(connection: Connection, vault: Vault, ids: Sequence[str] | Stuck, by: str, now: datetime) -> list[str]:
+    """Give up dead or held ones for good. Gives the ids of all that were dropped, with what cannot be without them."""
+    if isinstance(ids, str):
+        ids = list(connection.scalars(select(outgoing.c.id).where(outgoing.c.state == ids).order_by(outgoing.c.seq)))
+    dropped: list[str] = []
+    for identity in ids:
+        if (row := connection.execute(_to_drop, {"of": identity}).first()) is None:
+            continue
+        gone = [row.id]
+        if row.step == "create":
+            about = {"about": row.ticket, "at": row.target}
+            gone += [one for one in connection.scalars(_following, about) if one != row.id]
+        for one in gone:
+            why = vault.house.seal(dump(Never(f"dropped by {by}")), settlement_place(one))
+            connection.execute(_settle, {"of": one, "state": DROPPED, "settled_at": now, "settlement": why})
+        _go_on(connection, [row.ticket])
+        dropped += gone
+    return dropped
 
 
 _stuck = select(

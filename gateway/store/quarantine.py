@@ -37,6 +37,27 @@ from normalizer.errors import Rejected
 from normalizer.identity import mask, mask_text
 
 HOUR = 3600
+LOOKED_AT = 5000  # rows that are opened for one search of words
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which rows are looked for; what is empty chooses nothing."""
+
+    code: str = ""
+    stage: str = ""
+    connector: str = ""
+    account: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    words: str = ""
+
+
+def says(one: SetAside, words: str) -> bool:
+    """Whether all these words stand in what is kept beside the envelope."""
+    facts = (value for name, value in one.facts.items() if name not in ("helo", "tls"))
+    kept = "\n".join([one.reason, *facts, one.body.decode("utf-8", "replace")]).casefold()
+    return all(word in kept for word in words.casefold().split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +115,16 @@ def keep_journalled(connection: Connection, vault: Vault, row: Record, code: str
 
 
 def note(connection: Connection, vault: Vault, outcomes: Sequence[Outcome], now: datetime) -> None:
-    """A row for each envelope with a message that asks for nothing; the first of its messages gives the code."""
+    """A row for each envelope that asks for nothing: by its first message, if it holds any."""
     rows = []
     for outcome in outcomes:
-        envelope, (message, _) = outcome.claim.envelope, outcome.messages[0]
+        envelope = outcome.claim.envelope
         came = {
             "id": envelope.id, "connector": envelope.connector, "account": envelope.account,
             "received_at": envelope.received_at, "size": len(envelope.body), "attempts": outcome.claim.attempts,
         }  # fmt: skip
-        reason = f"{mask(message.sender)}: {mask_text(message.subject)}"
+        said = [f"{mask(message.sender)}: {mask_text(message.subject)}" for message, _ in outcome.messages]
+        reason = said[0] if said else "no message in it"
         rows.append(_row(vault, came, NOTED, outcome.noted, reason, now))
     _note.run(connection, rows)
 

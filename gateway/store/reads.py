@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Column, Connection, ScalarSelect, Select, Table, func, select
@@ -19,6 +20,7 @@ from gateway.store.dialect import Record
 from gateway.store.tables import (
     ASIDE,
     DEAD,
+    DROPPED,
     HELD,
     NOTED,
     QUEUED,
@@ -126,7 +128,7 @@ def list_outgoing(
     if ticket_id:
         statement = statement.where(outgoing.c.ticket == _seq_of(tickets, ticket_id))
     if state or not ticket_id:
-        statement = statement.where(outgoing.c.state == state if state else outgoing.c.state != SENT)
+        statement = statement.where(outgoing.c.state == state if state else outgoing.c.state.not_in((SENT, DROPPED)))
     rows = connection.execute(statement).all()
     things = damaged.each(
         lambda some: whole.outgoing(connection, vault, some), rows, lambda row: damaged.outgoing(connection, row)
@@ -151,21 +153,34 @@ def _settled(vault: Vault, row: Record) -> dict[str, str]:
 
 
 def list_quarantine(
-    connection: Connection, vault: Vault, after: str, limit: int, code: str, stage: str
+    connection: Connection, vault: Vault, after: str, limit: int, chosen: aside.Chosen
 ) -> list[SetAside]:
-    """Without the bytes."""
+    """Without the bytes. For words, which are sealed, rows are opened one by one: so many of the newest."""
+    if not chosen.words:
+        return _opened(vault, connection.execute(_chosen(chosen, after, limit)).all())
+    rows = connection.execute(_chosen(chosen, after, aside.LOOKED_AT)).all()
+    found = (one for one in _opened(vault, rows, whole=True) if aside.says(one, chosen.words))
+    return [replace(one, body=b"") for one in islice(found, limit)]
+
+
+def _chosen(chosen: aside.Chosen, after: str, limit: int) -> Select[Any]:
     statement = _newest(quarantine, quarantine.c.id, after, limit)
-    for column, value in ((quarantine.c.code, code), (quarantine.c.stage, stage)):
-        statement = statement.where(column == value) if value else statement
-    rows = connection.execute(statement).all()
-    return damaged.each(lambda some: [aside.opened(vault, row) for row in some], rows, damaged.set_aside)
+    for name in ("code", "stage", "connector", "account"):
+        if value := getattr(chosen, name):
+            statement = statement.where(quarantine.c[name] == value)
+    if chosen.since:
+        statement = statement.where(quarantine.c.received_at >= chosen.since)
+    return statement.where(quarantine.c.received_at < chosen.until) if chosen.until else statement
+
+
+def _opened(vault: Vault, rows: Sequence[Record], *, whole: bool = False) -> list[SetAside]:
+    return damaged.each(lambda some: [aside.opened(vault, row, whole=whole) for row in some], rows, damaged.set_aside)
 
 
 def quarantined(connection: Connection, vault: Vault, identity: str) -> SetAside | None:
     """With what was kept of it; the bytes of a journalled one are its envelope's."""
     rows = connection.execute(select(quarantine).where(quarantine.c.id == identity)).all()
-    opened = damaged.each(lambda some: [aside.opened(vault, row, whole=True) for row in some], rows, damaged.set_aside)
-    return next(iter(opened), None)
+    return next(iter(_opened(vault, rows, whole=True)), None)
 
 
 def envelope_row(connection: Connection, identity: str) -> Any:

@@ -31,10 +31,12 @@ from engine.views import View
 from gateway.crypto import KeyRing, SealedError, Vault
 from gateway.store import (
     access,
+    audit,
     damaged,
     enclosed,
     erase,
     feed,
+    ledger,
     listing,
     outbox,
     reads,
@@ -55,6 +57,7 @@ from gateway.store.dialect import Record
 from gateway.store.find import find, reply_mac
 from gateway.store.journal import Arrival, journal
 from gateway.store.journal_page import journal_page, journalled
+from gateway.store.ledger import Recipient, Standing, Storm
 from gateway.store.listing import Filters, Page
 from gateway.store.prune import prune
 from gateway.store.pulse import Pulse, pulse
@@ -232,6 +235,17 @@ class Store:
         """Owe these dead or held ones again, or all that are dead or held, each with the id it always had."""
         return await self.database.write("arrange", partial(outbox.retry, ids=ids, now=now))
 
+    async def drop_outgoing(self, ids: Sequence[str] | Stuck, by: str, now: datetime) -> list[str]:
+        """Give up these dead or held ones, or all that are dead or held, for good; the audit knows. Gives their ids."""
+
+        def dropped(connection: Connection) -> list[str]:
+            gone = outbox.drop(connection, self.vault, ids, by, now)
+            for one in gone:
+                audit.append(connection, self.vault, now, who=by, what="outbox.drop", about=one)
+            return gone
+
+        return await self.database.write("arrange", dropped)
+
     async def edit_outgoing(self, identity: str, changes: Mapping[str, str]) -> bool:
         """Mend a dead or held reply: to, subject, text; it keeps its id. False if there is none."""
         return await self.database.write(
@@ -370,11 +384,16 @@ class Store:
         )
 
     async def quarantine(
-        self, after: str = "", limit: int = 50, code: str = "", stage: Stage | Literal[""] = ""
-    ) -> list[SetAside]:
-        """Newest first, without the bytes; after that id. All, or of one code or stage."""
+        self, after: str = "", limit: int = 50, code: str = "", stage: Stage | Literal[""] = "", connector: str = "",
+        account: str = "", since: datetime | None = None, until: datetime | None = None, words: str = "",
+    ) -> list[SetAside]:  # fmt: skip
+        """Newest first, without the bytes; after that id. All, or those that all of the others choose.
+
+        `words` stand in its reason, in how it came, or in what was kept of what was refused at the door.
+        """
+        chosen = aside.Chosen(code, stage, connector, account, since, until, words)
         return await self.database.read(
-            partial(reads.list_quarantine, vault=self.vault, after=after, limit=limit, code=code, stage=stage)
+            partial(reads.list_quarantine, vault=self.vault, after=after, limit=limit, chosen=chosen)
         )
 
     async def quarantined(self, identity: str) -> SetAside | None:
@@ -397,6 +416,26 @@ class Store:
     async def envelope(self, identity: str) -> Envelope | None:
         row = await self.database.read(partial(reads.envelope_row, identity=identity))
         return (await self.database.aside(lambda: self._opened(row)))[0] if row else None
+
+    async def acknowledged(self, recipients: Sequence[Recipient], now: datetime) -> Standing:
+        """How many acknowledgements were owed lately, to these and in all."""
+        return await self.database.read(partial(ledger.standing, vault=self.vault, recipients=recipients, now=now))
+
+    async def acknowledgements(self, now: datetime) -> tuple[dict[str, int], Storm]:
+        """Within the hour: how many were owed, and held back by each limit; and whether a storm stops them."""
+        return await self.database.read(lambda c: (ledger.counts(c, now), ledger.read_storm(c)))
+
+    async def keep_storm(self, storm: Storm) -> None:
+        await self.database.write("arrange", partial(ledger.write_storm, storm=storm))
+
+    async def resume_acknowledgements(self, by: str, now: datetime) -> bool:
+        """Let them go again; the audit knows. False if nothing stopped them."""
+
+        def resumed(connection: Connection) -> bool:
+            audit.append(connection, self.vault, now, who=by, what="acknowledgements.resume")
+            return ledger.resume(connection, now)
+
+        return await self.database.write("arrange", resumed)
 
     def reply_key(self, ticket: str, number: str) -> str:
         """What an address of ours bears so that mail to it finds this ticket: NUMBER-MAC."""

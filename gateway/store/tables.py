@@ -324,7 +324,13 @@ def _make_spoken(_: MetaData, connection: Connection, **__: Any) -> None:
 # ---- what is owed ----------------------------------------------------------------------------------------------------
 
 REPLY = "reply"
-QUEUED, SENT, DEAD, HELD = "queued", "sent", "dead", "held"  # and WAITING: the next of its target and ticket
+QUEUED, SENT, DEAD, HELD, DROPPED = (
+    "queued",
+    "sent",
+    "dead",
+    "held",
+    "dropped",
+)  # and WAITING: the next of its target and ticket
 
 outgoing = Table(
     "outgoing", metadata, _seq(), _id(),

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from engine.decision import Decision
+from gateway.store.ledger import Entry
 from normalizer.canon import Contact, Envelope, Message, Outgoing, Sent, Ticket
 
 
@@ -44,6 +45,7 @@ class Outcome:
     done: bool = True  # False: the envelope holds more messages; the claim goes on
     noted: str = ""  # code of canon.REASONS: a message that belongs to no ticket is shown in quarantine, as no failure
     turns: tuple[tuple[str, str, int], ...] = ()  # group, agent, and which turn of the group that is
+    acknowledged: tuple[Entry, ...] = ()  # what the ledger is to keep
     hold: bool = False  # outbound is off: outgoing things are kept as `held` and never become due by themselves
 
 
@@ -144,7 +146,7 @@ class Posted:
 
     outgoing: Outgoing
     number: str  # of its ticket
-    state: Literal["queued", "waiting", "sent", "dead", "held"]
+    state: Literal["queued", "waiting", "sent", "dead", "held", "dropped"]
     settled_at: datetime | None
     reason: str  # why the latest attempt failed
     external_id: str

@@ -29,6 +29,7 @@ company: Bench
 time_zone: Asia/Shanghai
 data: ./data
 outbound: off
+acknowledgements: {{domain_an_hour: 0, whole_an_hour: 0, storm_a_minute: 0}}
 log_level: warning
 http: {{listen: "127.0.0.1:{http}"}}
 connectors:

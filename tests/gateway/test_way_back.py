@@ -61,7 +61,25 @@ def test_a_customer_is_answered_by_the_account_written_to_or_the_one_that_answer
 def test_nobody_is_answered_at_an_address_of_ours_whichever_account_has_it(known: Mind, own: str) -> None:
     for account in (("email_smtp", "support"), ("email_smtp", "sales"), ("webform", "contact")):
         assert known.way_back(said(*account, own)) is None
-        assert known.way_back(said(*account, reply_to=(Address("email", own),))) is None
+        assert known.way_back(said(*account, reply_to=(Address("email", own),)), automatic=False) is None
+
+
+def test_a_machine_answers_the_one_who_wrote_and_a_person_where_it_was_asked_to(known: Mind) -> None:
+    li, office = Address("email", "li@example.cn"), Address("email", "office@example.cn")
+    mail = said("email_smtp", "sales", reply_to=(office,))
+    assert known.way_back(mail) == (("email_smtp", "sales"), li)
+    assert known.way_back(mail, automatic=False) == (("email_smtp", "sales"), office)
+
+
+@pytest.mark.parametrize(
+    "nobody",
+    ["owner-news@example.cn", "news-request@example.cn", "MAILER-DAEMON@example.cn", "no-reply@example.cn",
+     "noreply+7@example.cn", "do-not-reply@example.cn", "bounces+li=example.cn@example.com", "postmaster@example.cn"],
+)  # fmt: skip
+def test_no_machine_is_answered_by_a_machine(known: Mind, nobody: str) -> None:
+    assert known.way_back(said("email_smtp", "sales", nobody)) is None
+    assert known.way_back(said("webform", "contact", nobody)) is None
+    assert known.way_back(said("email_smtp", "sales", nobody), automatic=False) is not None
 
 
 def test_a_form_of_the_website_that_writes_in_our_name_is_answered_where_it_asks_to(known: Mind) -> None:

@@ -38,10 +38,11 @@ outbound: {outbound}
 attempts: {attempts}
 http: {{listen: "127.0.0.1:{http}"}}
 signin: {{local: {local}}}
+acknowledgements: {acknowledgements}
 connectors:
   - connector: email_smtp
     account: support
-    addresses: [support@example.com]
+    addresses: [{address}]
     door: {{listen: ["127.0.0.1:{smtp}"]}}
     trusted_relays: [127.0.0.0/8]
     relay: {{host: 127.0.0.1, port: {mail_sink}, tls: none}}
@@ -82,6 +83,8 @@ class Gateway:
     mail_sink: int = 1
     desk: int = 1
     outbound: str = "on"
+    address: str = "support@example.com"
+    acknowledgements: str = "{domain_an_hour: 0, whole_an_hour: 0, storm_a_minute: 0}"
     attempts: int = 3
     local: str = "admin"  # role of who asks from this machine as long as there is no user; null: none
     smtp: int = field(default_factory=free_port)
@@ -95,6 +98,8 @@ class Gateway:
         self.config.write_text(
             CONFIG.format(
                 outbound=self.outbound,
+                address=self.address,
+                acknowledgements=self.acknowledgements,
                 attempts=self.attempts,
                 local=self.local,
                 http=self.http,
