@@ -15,6 +15,7 @@ from engine.decision import (
     AskFor,
     AskReview,
     CallOut,
+    Case,
     Close,
     Decision,
     Effect,
@@ -41,10 +42,12 @@ from engine.decision import (
     UseSla,
     WaitFor,
     Written,
+    effects_of,
 )  # fmt: skip
 from engine.facts import FIELDS, known, short
 from engine.sla import length, promise
 from engine.vocabulary import Vocabulary
+from normalizer.canon import Pending, Ticket
 
 Words = Mapping[str, str]
 
@@ -147,7 +150,7 @@ def explain(decision: Decision, language: str, vocabulary: Vocabulary, company: 
 
     `language` is zh or en. With `company` the promise tells the due time in local time.
     """
-    tell = _Teller("zh" if language.startswith("zh") else "en", vocabulary, decision)
+    tell = _Teller(language, vocabulary, decision.ticket, decision.case)
     sentences = [tell.words[f"by {decision.case.placed_by}"]] if decision.case.placed_by else []
     sentences += [tell.fired(fired) for fired in decision.fired] or [tell.words["none fired"]]
     if decision.case.cancelled:
@@ -157,14 +160,20 @@ def explain(decision: Decision, language: str, vocabulary: Vocabulary, company: 
     return [*sentences, *tell.promise(company)]
 
 
+def explain_pending(pending: Pending, ticket: Ticket, language: str, vocabulary: Vocabulary) -> str:
+    """What a rule wants done later, in words."""
+    return _Teller(language, vocabulary, ticket).all_of(effects_of(pending))
+
+
 _TOLD = frozenset(("category", "subcategory", "priority", "status", "type", "group", "assignee", "sla", "acknowledge"))
 _CHOICES = {"assignee": "agent", "sla": "policy"}
 
 
 class _Teller:
-    def __init__(self, language: str, vocabulary: Vocabulary, decision: Decision) -> None:
-        self.language, self.vocabulary, self.decision = language, vocabulary, decision
-        self.words = _ZH if language == "zh" else _EN
+    def __init__(self, language: str, vocabulary: Vocabulary, ticket: Ticket, case: Case | None = None) -> None:
+        self.language = "zh" if language.startswith("zh") else "en"
+        self.vocabulary, self.ticket, self.case = vocabulary, ticket, case
+        self.words = _ZH if self.language == "zh" else _EN
 
     def fired(self, fired: Fired) -> str:
         if not fired.stage:
@@ -174,13 +183,13 @@ class _Teller:
             rule=fired.rule,
             reason=self.words["reason"].format(because=fired.because) if fired.because else "",
             seen=self.words["join"].join(map(self.seen, fired.seen)) or self.words["always"],
-            effects=self._all(fired.effects),
+            effects=self.all_of(fired.effects),
         )
 
     def _due(self, fired: Fired) -> str:
         """What a rule wanted done earlier, once this would happen."""
-        trigger, review = self.decision.case.trigger, self.decision.case.ticket.review
-        effects = self._all(fired.effects)
+        trigger, review = (self.case.trigger, self.case.ticket.review) if self.case else ("", None)
+        effects = self.all_of(fired.effects)
         if trigger.startswith("timer."):
             return self.words["due timer"].format(name=trigger.removeprefix("timer."), rule=fired.rule, effects=effects)
         if trigger == "review.decided" and review and review.verdict:
@@ -188,7 +197,7 @@ class _Teller:
             return self.words["due review"].format(verdict=verdict, rule=fired.rule, effects=effects)
         return self.words["due"].format(rule=fired.rule, effects=effects)
 
-    def _all(self, effects: Iterable[Effect]) -> str:
+    def all_of(self, effects: Iterable[Effect]) -> str:
         return self.words["join"].join(map(self.effect, effects))
 
     def seen(self, seen: Seen) -> str:
@@ -227,7 +236,7 @@ class _Teller:
             return f"{value:g}"
         found = FIELDS.get(field)
         choice = _CHOICES.get(field) or (found.choice if found else "")
-        category = self.decision.ticket.category
+        category = self.ticket.category
         return self.vocabulary.label(choice, str(value), self.language, category.value if category else "")
 
     def _listed(self, value: Fact) -> str:
@@ -290,7 +299,7 @@ class _Teller:
         if review.hold:
             said += words["hold"].format(value=words["list"].join(review.hold))
         for name, effects in (("approved", review.approved), ("rejected", review.rejected)):
-            said += words[name].format(value=self._all(effects)) if effects else ""
+            said += words[name].format(value=self.all_of(effects)) if effects else ""
         return said
 
     def _asked(self, field: str) -> str:
@@ -312,7 +321,7 @@ class _Teller:
         return words["wait"].format(
             time=short(wait.seconds),
             unless=words["unless"].format(value=ends) if ends else "",
-            then=self._all(wait.then),
+            then=self.all_of(wait.then),
         )
 
     def _route(self, route: Route) -> str:
@@ -342,7 +351,7 @@ class _Teller:
         return reason
 
     def promise(self, company: Company | None) -> list[str]:
-        ticket = self.decision.ticket
+        ticket = self.ticket
         if company and (told := promise(ticket, company, self.language)):
             key = "by" if told.is_length else "promise"
             return [self.words[key].format(text=told.text, due=told.due)]

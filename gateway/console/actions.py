@@ -1,6 +1,6 @@
 """What people do to a ticket. Each is a form of its page, checked here, done by `acting`, and told on the page again.
 
-POST /console/tickets/{number}/update | claim | comment | merge | link | review
+POST /console/tickets/{number}/update | claim | comment | merge | link | review | task | human
 
 A form bears what its reader saw. If somebody changed the same field meanwhile, nothing is done: the page shows how it
 stands now and keeps what was typed. Changes to other fields do not stand in each other's way.
@@ -43,6 +43,7 @@ def routes(house: House, acting: Acting) -> list[Route]:
     acts: Mapping[str, tuple[Act, str]] = {
         "update": (_update, "saved"), "claim": (_claim, "claimed"), "comment": (_comment, "commented"),
         "merge": (_merge, "merged"), "link": (_link, "linked"), "review": (_review, "reviewed"),
+        "task": (_task, "saved"), "human": (_human, "saved"),
     }  # fmt: skip
     return [
         Route(f"/console/tickets/{{number}}/{verb}", endpoint(house, acting, act, done), methods=["POST"], name=verb)
@@ -150,6 +151,15 @@ async def _other(acting: Acting, ticket: Ticket, number: str) -> str:
     if other.id == ticket.id:
         raise Rejected("it is this ticket itself", status=422, code="self")
     return other.id
+
+
+async def _task(acting: Acting, who: Who, ticket: Ticket, given: Given) -> Outcome | None:
+    return await acting.task(who, ticket.id, given.get("task", ""), {"status": given.get("status", "")})
+
+
+async def _human(acting: Acting, who: Who, ticket: Ticket, _: Given) -> Outcome | None:
+    """The rules may answer and close again."""
+    return await acting.update(who, ticket.id, {"human": ""})
 
 
 async def _review(acting: Acting, who: Who, ticket: Ticket, given: Given) -> Outcome | None:

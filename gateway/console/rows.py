@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from engine.decision import Decision
+from engine.explain import explain_pending
 from gateway.console.ticket_words import TICKET
 from gateway.console.words import PAGE
 from gateway.masking import masked_words
 from gateway.mind import Mind
-from normalizer.canon import Address, Contact, Derived, Milestone, Ticket
+from normalizer.canon import Address, Contact, Derived, Milestone, Pending, Ticket
 from normalizer.identity import mask, mask_text
 
 CHANNELS = {
@@ -172,6 +173,10 @@ class Words:
         elif milestone.missed and ticket.status.value in ("solved", "closed", "merged"):
             state, words = "missed", str(t["missed"])
         return Clock(named, self.moment(milestone.due), state, words, near)
+
+    def later(self, pending: Pending, ticket: Ticket) -> str:
+        """What a rule wants done later, in words."""
+        return self.text(explain_pending(pending, ticket, self.language, self.mind.vocabulary))
 
     def why(self, decision: Decision) -> list[str]:
         return [self.text(line) for line in self.mind.explain(decision, self.language)]

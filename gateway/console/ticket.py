@@ -28,7 +28,7 @@ from gateway.console.ticket_words import TICKET
 from gateway.console.tickets import SETTABLE, choices
 from gateway.house import House
 from gateway.store.work import Posted
-from normalizer.canon import Attachment, Call, Contact, Envelope, HandoverStep, Message, Ticket
+from normalizer.canon import Attachment, Call, Contact, Envelope, HandoverStep, Message, Task, Ticket, Wait
 from normalizer.errors import Rejected, Unreadable
 
 PROPERTIES = ("status", "priority", "group", "assignee", "category", "subcategory", "type", "tags")
@@ -76,6 +76,9 @@ async def drawn(
         others=[told_by.row(one, contact) for one, _ in await store.tickets(contact=found.contact, limit=6)
                 if one.id != found.id][:5],
         external=[(one.system, one.id, safe_link(one.url)) for one in found.external],
+        tasks=[_task(told_by, one) for one in found.tasks], waits=[_wait(told_by, found, one) for one in found.waits],
+        suggestions=[told_by.text(one.text) for one in found.suggestions], human=found.human,
+        left=_left(told_by, found),
         outbox=[posted(told_by, one) for one in await store.outgoing(ticket=found.id)],
         choices=choices(told_by), inner=_inner(told_by), types=_labelled(told_by, "type"), settable=SETTABLE,
         now=now, values={**now, **(typed or {})}, typed=typed or {}, properties=PROPERTIES,
@@ -135,6 +138,33 @@ def _custom(told_by: Words, ticket: Ticket) -> list[tuple[str, str]]:
     ]
 
 
+def _task(told_by: Words, task: Task) -> dict[str, Any]:
+    return {
+        "id": task.id, "title": told_by.text(task.title), "status": task.status, "ended": task.ended_at is not None,
+        "whose": told_by.code("agent", task.assignee) or told_by.code("group", task.group),
+        "due": told_by.moment(task.due_at) if task.due_at else None,
+    }  # fmt: skip
+
+
+def _wait(told_by: Words, ticket: Ticket, wait: Wait) -> dict[str, Any]:
+    """What is waited for, what ends it before, and what is done then."""
+    t = TICKET[told_by.language]
+    return {
+        "name": wait.name, "due": told_by.moment(wait.due_at), "then": told_by.later(wait.then, ticket),
+        "unless": " / ".join(t["unless"][name] for name in wait.unless),
+    }  # fmt: skip
+
+
+def _left(told_by: Words, ticket: Ticket) -> list[tuple[str, str]]:
+    """Marks on agents' replies, and what the customer thinks."""
+    t = TICKET[told_by.language]
+    made = [(t["quality"], f"{told_by.text(one.mark)} · {told_by.person(one.by)}") for one in ticket.quality]
+    if ticket.feedback:
+        said = " ".join((t["score"].format(ticket.feedback.score), told_by.text(ticket.feedback.comment)))
+        made.append((t["feedback"], said.strip()))
+    return made
+
+
 def _person(told_by: Words, contact: Contact | None) -> dict[str, Any] | None:
     if contact is None:
         return None
@@ -171,11 +201,17 @@ def _decision(told_by: Words, decision: Decision) -> dict[str, Any]:
     fired = len(decision.fired)
     return {
         "when": told_by.moment(decision.case.now),
-        "trigger": t["triggers"].get(decision.case.trigger, decision.case.trigger),
+        "trigger": _trigger(t, decision.case.trigger),
         "ruleset": decision.ruleset[:12],
         "fired": lines[:fired],
         "became": lines[fired:],
     }
+
+
+def _trigger(t: Mapping[str, Any], trigger: str) -> str:
+    """What set the rules off; of a wait with its name."""
+    kind, _, name = trigger.partition(".")
+    return f"{t['triggers'][kind]}（{name}）" if kind == "timer" else str(t["triggers"].get(trigger, trigger))
 
 
 def _acts(told_by: Words, decision: Decision) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """What rules do, through a real gateway: waits, reviews with holds, tasks, signed calls and answers, once each."""
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ rules:
       wait: {for: 1s, unless: [customer_speaks, agent_replies], then: {close: 安静了}}
   - rule: course-long
     when: {says: 直播打不开}
-    then: {wait: {for: 90s, unless: customer_speaks, then: {close: 安静了}}}
+    then: {suggest: course-faq, wait: {for: 90s, unless: customer_speaks, then: {close: 安静了}}}
   - rule: fraud-is-checked-twice
     layer: risk
     when: {says: 盗刷}
@@ -218,3 +219,23 @@ def test_what_a_customer_thinks_is_kept(api: httpx.Client, write: Any) -> None:
     assert until(api, lambda one: bool(one["feedback"]), "happy")["feedback"]["score"] == 5
     *_, last = decisions(api, made["number"])
     assert last["case"]["trigger"] == "feedback.received"
+
+
+def test_the_page_of_a_ticket_shows_tasks_waits_and_suggestions_and_lets_people_act(
+    api: httpx.Client, write: Any, gateway: Gateway
+) -> None:
+    """As a browser on this machine, which may do everything as long as there is no user."""
+    write("page", "直播打不开，银行卡被盗刷")
+    made = until(api, lambda one: bool(one["waits"]), "page")
+    api.post(f"/tickets/{made['number']}/review", json={"verdict": "approved"}).raise_for_status()
+    made = until(api, lambda one: bool(one["tasks"]), "page")
+    with httpx.Client(base_url=f"http://127.0.0.1:{gateway.http}", follow_redirects=True, timeout=20) as browser:
+        page = browser.get(f"/console/tickets/{made['number']}?lang=zh").text
+        for words in ("冻结账户", "course-long", "客户又来信", "关闭（安静了）", "预审同意", "推荐答复", "课程打不开"):
+            assert words in page, words
+        token = re.search(r'name="csrf" value="([^"]+)"', page)
+        assert token
+        given = {"csrf": token[1], "task": made["tasks"][0]["id"], "status": "done"}
+        after = browser.post(f"/console/tickets/{made['number']}/task", data=given)
+        assert after.status_code == 200
+    assert until(api, lambda one: "frozen" in one["tags"], "page")["tasks"][0]["status"] == "done"
