@@ -18,7 +18,25 @@ from engine.acknowledgement import language as answer_language
 from engine.calendar import duration
 from engine.company import Company
 from engine.decide import decide
-from engine.decision import Acknowledge, Case, Decision, Fact, Feedback, HandOver, Past, Work
+from engine.decision import (
+    Acknowledge,
+    Answer,
+    AskFor,
+    CallOut,
+    Case,
+    Decision,
+    Fact,
+    Feedback,
+    Grade,
+    HandOver,
+    LinkTo,
+    Notify,
+    OpenTask,
+    Past,
+    Suggest,
+    WaitFor,
+    Work,
+)  # fmt: skip
 from engine.facts import BUCKETS, EVENTS, bucket
 from engine.reading import Place, Reading, suggestion
 from engine.ruleset import RuleSet
@@ -59,7 +77,8 @@ GIVEN = (
 EXPECT = (
     "category", "subcategory", "priority", "status", "type", "group", "assignee", "tags", "no_tags", "acknowledged",
     "handed_over", "review", "fired", "fired_exactly", "not_fired", "first_response", "promise", "policy",
-    "escalation_level", "subject", "contested", "shadow",
+    "escalation_level", "subject", "contested", "shadow", "replied", "asked_for", "suggested", "notified", "called",
+    "tasks", "waits", "human", "linked", "quality",
 )  # fmt: skip
 
 
@@ -409,11 +428,13 @@ def _compare(name: str, expected: Any, decision: Decision, company: Company) -> 
             return found, set(_list(expected)).isdisjoint(found)
         case "fired_exactly":
             return found, set(_list(expected)) == set(found)
-        case "handed_over":
+        case (
+            "handed_over" | "asked_for" | "suggested" | "notified" | "called" | "tasks" | "waits" | "linked" | "quality"
+        ):
             return found, bool(found) == expected if isinstance(expected, bool) else set(_list(expected)) == set(found)
         case "review":
             return found, (found is not None) == expected if isinstance(expected, bool) else found == str(expected)
-        case "acknowledged":
+        case "acknowledged" | "replied":
             no = expected in (False, None, "no", "none")
             return found, (found == "") if no else bool(found) if expected is True else found == str(expected)
         case "escalation_level":
@@ -455,6 +476,14 @@ def _targets(decision: Decision, _c: Company, _t: Ticket) -> tuple[str, ...]:
     return next((effect.targets for effect in decision.effects if isinstance(effect, HandOver)), ())
 
 
+def _notified(decision: Decision, _c: Company, _t: Ticket) -> list[str]:
+    """Groups and agents, and addresses where there is neither; systems too."""
+    told = [effect for effect in decision.effects if isinstance(effect, Notify)]
+    return [
+        name for e in told for name in (*e.groups, *e.agents, *e.calls, *(() if e.groups + e.agents else e.addresses))
+    ]
+
+
 def _first_response(_d: Decision, _c: Company, ticket: Ticket) -> timedelta | None:
     milestone = ticket.sla.milestones.get("first_response") if ticket.sla else None
     return milestone.due - ticket.captured_at if milestone else None
@@ -488,6 +517,16 @@ _OUTCOMES: Mapping[str, Callable[[Decision, Company, Ticket], Any]] = {
     "first_response": _first_response,
     "promise": _promise,
     "contested": lambda d, _c, _t: any(w.contested for w in d.written),
+    "replied": lambda d, _c, _t: "".join(e.answer for e in d.effects if isinstance(e, Answer)),
+    "asked_for": lambda d, _c, _t: [name for e in d.effects if isinstance(e, AskFor) for name in e.fields],
+    "suggested": lambda d, _c, _t: [e.answer or e.text for e in d.effects if isinstance(e, Suggest)],
+    "notified": _notified,
+    "called": lambda d, _c, _t: [e.target for e in d.effects if isinstance(e, CallOut)],
+    "tasks": lambda d, _c, _t: [e.title for e in d.effects if isinstance(e, OpenTask)],
+    "waits": lambda d, _c, _t: [e.name for e in d.effects if isinstance(e, WaitFor)],
+    "human": lambda _d, _c, t: t.human is not None,
+    "linked": lambda d, _c, _t: [e.to for e in d.effects if isinstance(e, LinkTo)],
+    "quality": lambda d, _c, _t: [e.mark for e in d.effects if isinstance(e, Grade)],
 }
 
 
