@@ -13,7 +13,7 @@ import importlib
 import json
 import weakref
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any as Anything
 
@@ -155,10 +155,10 @@ class _Index:
         return True
 
     def true(self, values: Values) -> list[tuple[Unit, Rule]]:
-        numbers = self.columns.number(values)
+        numbers, up = self.columns.number(values)
         first: dict[int, int] = {}  # the first row that is true, by unit
         for part in self.parts:
-            for owners in part.ask(numbers):
+            for owners in part.ask(numbers, up):
                 for u, r in owners:
                     first[u] = min(r, first.get(u, r))
         hits = [(self.units[u], self.units[u].rows[first[u]]) for u in sorted(first)]
@@ -309,17 +309,20 @@ class _Part:
         self._owners = [owners[conjunction] for conjunction in growing.kept]
         self._present = [(column, f',"{_name(column)}":') for column in sorted(growing.present)]
         wanted = {atom[0] for c in growing.kept for atom in c if _raised(atom, on)} - growing.present
-        self._flags = [(column, f',"{_name(column)}":1') for column in sorted(wanted)]
+        self._flags = {column: f',"{_name(column)}":1' for column in wanted}
         self._raised = growing.raised
+        self._all_flagged = all(any(_raised(atom, on) and atom[0] in wanted for atom in c) for c in growing.kept)
         self._text = json.dumps({f"r{i}": _rule(paths[c]) for i, c in enumerate(growing.kept)})
         self._idle.append(self._made())
 
-    def ask(self, numbers: Sequence[int]) -> Iterable[list[tuple[int, int]]]:
+    def ask(self, numbers: Mapping[int, int], up: set[int]) -> Iterable[list[tuple[int, int]]]:
         """Whose conjunctions are true. Raises _Wide for a fact that it cannot take."""
-        raised = [text for column, text in self._flags if numbers[column]]
+        raised = [self._flags[column] for column in sorted(up) if column in self._flags]
+        if self._all_flagged and not raised:
+            return ()
         if len(raised) > self._raised:
             raise _Wide
-        present = [f"{text}{numbers[column]}" for column, text in self._present]
+        present = [f"{text}{numbers.get(column, 0)}" for column, text in self._present]
         handle = self._idle.pop() if self._idle else self._made()
         started = self._started(handle, "".join((_SID, *present, *raised, "}")))
         self._idle.append(handle)  # what one holds after a failure nobody knows, so then it is not used again

@@ -52,21 +52,21 @@ class Columns:
     _known: dict[Anything, int] = field(default_factory=dict)  # the flags there are, by what they tell
     _checks: list[tuple[int, str, Check]] = field(default_factory=list)
 
-    def number(self, values: Values) -> list[int]:
-        """The facts as numbers, by column."""
-        row = [0] * self.count
+    def number(self, values: Values) -> tuple[dict[int, int], set[int]]:
+        """The facts as numbers, by column, where they are not 0; and the flags that are up."""
+        numbers: dict[int, int] = {}
         for (name, _), (column, codes) in self._choices.items():
-            if (value := values.get(name)) is not None:
-                row[column] = codes.get(value, 0)
+            if (value := values.get(name)) is not None and (code := codes.get(value)):
+                numbers[column] = code
         for (name, kind), (column, bounds) in self._places.items():
-            row[column] = place(bounds, order(kind, values.get(name)))
+            numbers[column] = place(bounds, order(kind, values.get(name)))
+        up: set[int] = set()
         for (name, kind), table in self._keyed.items():
             for key in keys(kind, values.get(name)):
-                for column in table.get(key, ()):
-                    row[column] = 1
-        for column, name, holds in self._checks:
-            row[column] = int(holds(values.get(name)))
-        return row
+                up.update(table.get(key, ()))
+        up.update([column for column, name, holds in self._checks if holds(values.get(name))])
+        numbers.update(dict.fromkeys(up, 1))
+        return numbers, up
 
     def new(self) -> int:
         self.count += 1
