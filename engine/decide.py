@@ -7,7 +7,7 @@ outcome depends on the set of rules and facts, never on any order.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any as Anything
@@ -97,6 +97,16 @@ def decide(ruleset: RuleSet, company: Company, case: Case) -> Decision:
     for number, stage in enumerate(ruleset.stages, 1):
         _run(board, stage, number, ruleset.kernel)
     return sealed(_outcome(board, company))
+
+
+def played(ruleset: RuleSet, company: Company, case: Case) -> Iterator[tuple[Stage, dict[str, Value]]]:
+    """Stage by stage, the facts as its rules saw them last: for who asks why a rule did not fire."""
+    board = _Board(ruleset, company, case, ruleset.facts(case, company))
+    board.take_due()
+    for number, stage in enumerate(ruleset.stages, 1):
+        before = dict(board.values)
+        _run(board, stage, number, ruleset.kernel)
+        yield stage, board.values if stage.circular else before
 
 
 @dataclass(slots=True)

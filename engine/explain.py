@@ -150,7 +150,7 @@ def explain(decision: Decision, language: str, vocabulary: Vocabulary, company: 
 
     `language` is zh or en. With `company` the promise tells the due time in local time.
     """
-    tell = _Teller(language, vocabulary, decision.ticket, decision.case)
+    tell = Teller(language, vocabulary, decision.ticket, decision.case)
     sentences = [tell.words[f"by {decision.case.placed_by}"]] if decision.case.placed_by else []
     sentences += [tell.fired(fired) for fired in decision.fired] or [tell.words["none fired"]]
     if decision.case.cancelled:
@@ -162,14 +162,16 @@ def explain(decision: Decision, language: str, vocabulary: Vocabulary, company: 
 
 def explain_pending(pending: Pending, ticket: Ticket, language: str, vocabulary: Vocabulary) -> str:
     """What a rule wants done later, in words."""
-    return _Teller(language, vocabulary, ticket).all_of(effects_of(pending))
+    return Teller(language, vocabulary, ticket).all_of(effects_of(pending))
 
 
 _TOLD = frozenset(("category", "subcategory", "priority", "status", "type", "group", "assignee", "sla", "acknowledge"))
 _CHOICES = {"assignee": "agent", "sla": "policy"}
 
 
-class _Teller:
+class Teller:
+    """Parts of a decision in words: fields, values, conditions, effects."""
+
     def __init__(self, language: str, vocabulary: Vocabulary, ticket: Ticket, case: Case | None = None) -> None:
         self.language = "zh" if language.startswith("zh") else "en"
         self.vocabulary, self.ticket, self.case = vocabulary, ticket, case

@@ -59,16 +59,17 @@ def _fired(rule: Rule, stage: int, turn: int, values: Mapping[str, Value]) -> Fi
 def _seen(condition: Condition, values: Mapping[str, Value]) -> list[Seen]:
     """The conditions as they were checked; of an `any` those that held."""
     if isinstance(condition, Test):
-        return [_checked(condition, values.get(condition.field))]
+        return [checked(condition, values.get(condition.field))]
     if isinstance(condition, Nothing):
-        return [_checked(test, values.get(test.field), "not ") for test in tests(condition)]
+        return [checked(test, values.get(test.field), "not ") for test in tests(condition)]
     parts = condition.parts
     if isinstance(condition, Any):
         parts = tuple(part for part in parts if holds(part, values))
     return [seen for part in parts for seen in _seen(part, values)]
 
 
-def _checked(test: Test, found: Value, negated: str = "") -> Seen:
+def checked(test: Test, found: Value, negated: str = "") -> Seen:
+    """A condition with what was there."""
     operator = negated + test.operator
     if isinstance(found, frozenset):
         return Seen(WORDS, operator, test.shown, tuple(sorted([test.names[w] for w in found if w in test.names])))

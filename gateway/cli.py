@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gateway import cli_rulesets  # noqa: F401 - its commands are rules_app's
 from gateway.cli_import import import_app
 from gateway.cli_people import audit_app, users_app
-from gateway.cli_rules import rules_app
+from gateway.cli_rulesets import rules_app, with_rules
 from gateway.command import Config, Json, Lang, Limit, configured, now, whose, with_store
 from gateway.terminal import emit, language, moment, show
 from normalizer.errors import ConfigError, TicketgateError
 
 if TYPE_CHECKING:
+    from gateway.live import LiveRules
     from gateway.settings import Configured
     from gateway.store.store import Store
 
@@ -156,22 +156,26 @@ def explain(
     lang: Lang = "",
     reveal: Annotated[bool, typer.Option(help="Show names and addresses unmasked.")] = False,
     json: Json = False,
+    why_not: Annotated[
+        str, typer.Option(help="About this rule alone: each condition, whether it held, and what was there.")
+    ] = "",
 ) -> None:
     """Why a ticket is as it is: every decision, rule by rule. 为什么"""
-    from gateway import mind
     from gateway import show as shows
-    from gateway.clock import SystemClock
-    from gateway.users import Users
+    from gateway.reasons import Reasons
 
-    known = configured(config)
-    decided_by = mind.read(known)
-
-    async def told(store: "Store") -> None:
+    async def told(rules: "LiveRules") -> None:
         if reveal:
-            await Users(store, SystemClock()).note(whose(), "revealed", number)
-        await shows.decisions(store, number, decided_by, language(lang), json=json, reveal=reveal)
+            from gateway.users import Users
 
-    with_store(known, told)
+            await Users(rules.sets.store, rules.clock).note(whose(), "revealed", number)
+        shown = shows.Shown(rules.sets.store, language(lang), json=json, reveal=reveal)
+        if why_not:
+            await shown.why_not(number, Reasons(rules), why_not)
+        else:
+            await shown.decisions(number, Reasons(rules))
+
+    with_rules(configured(config), told)
 
 
 @app.command()

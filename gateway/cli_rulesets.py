@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.settings import Configured
     from gateway.store.store import Store
 
-__all__ = ["rules_app"]  # with what is added here
+__all__ = ["rules_app", "with_rules"]  # with what is added here
 
 Reveal = Annotated[bool, typer.Option(help="Show names and addresses unmasked.")]
 Why = Annotated[str, typer.Option("--why", help="Kept with it, for `rules history`.")]
@@ -47,7 +47,7 @@ def history(config: Config = None, limit: Limit = 20, json: Json = False) -> Non
             ["set", "when", "who", "why", "changed"], rows, json, empty="nothing is live yet; `ticketgate serve` begins"
         )
 
-    _with_rules(known, told)
+    with_rules(known, told)
 
 
 @rules_app.command()
@@ -68,7 +68,7 @@ def diff(
         for one in differences(was, await _bundle(rules, after)):
             _tell(one, reveal=reveal, json=json)
 
-    _with_rules(known, told)
+    with_rules(known, told)
 
 
 @rules_app.command()
@@ -85,7 +85,7 @@ def put(
         live = await rules.put_live(await _bundle(rules, str(folder)), whose(), why)
         typer.echo(f"{live.sha[:SHA]} is live: {len(rules.mind.ruleset.rules)} rules")
 
-    _with_rules(known, done)
+    with_rules(known, done)
 
 
 @rules_app.command()
@@ -101,7 +101,7 @@ def rollback(
         live = await rules.take_back(whose(), why or "rollback", name)
         typer.echo(f"{live.sha[:SHA]} is live again: {len(rules.mind.ruleset.rules)} rules")
 
-    _with_rules(known, done)
+    with_rules(known, done)
 
 
 @rules_app.command()
@@ -117,7 +117,7 @@ def export(
         bundle = await _bundle(rules, name)
         typer.echo(f"{len(bundle.write(folder))} files of {bundle.sha[:SHA]} in {folder}")
 
-    _with_rules(known, done)
+    with_rules(known, done)
 
 
 @rules_app.command()
@@ -164,7 +164,7 @@ def replay(
         if broken:
             raise typer.Exit(1)
 
-    _with_rules(known, told)
+    with_rules(known, told)
 
 
 def _report(done: "Replayed", language: str, *, reveal: bool, json: bool) -> None:
@@ -244,7 +244,7 @@ def _folder(name: str) -> Path | None:
     return Path(name) if Path(name).is_dir() else None
 
 
-def _with_rules(known: "Configured", use: "Callable[[LiveRules], Awaitable[None]]") -> None:
+def with_rules(known: "Configured", use: "Callable[[LiveRules], Awaitable[None]]") -> None:
     """On the data folder, with what is live there. What does not pass is told whole."""
     from gateway import wire
     from gateway.clock import SystemClock

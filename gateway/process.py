@@ -156,19 +156,22 @@ async def one_round(house: House, readings: list[Reading]) -> list[Reading]:
 
 async def look_up(house: House, drafts: Sequence["Draft"], now: datetime) -> None:
     """Ask elsewhere what rules want to know of these, if they want to know anything."""
-    if not house.mind.ruleset.asks:
-        return
-    asking = [(d, case(d.placed, d.message, d, now)) for d in drafts if d.placed and d.placed.trigger]
-    answers = await house.look_ups.answers(house.mind, [one for _, one in asking], house.outbound)
-    for (d, _), known in zip(asking, answers, strict=True):
-        d.outside = known
+    for mind in {id(d.reading.mind): d.reading.mind for d in drafts}.values():  # two, while one takes over
+        if mind.ruleset.asks:
+            asking = [
+                (d, case(d.placed, d.message, d, now))
+                for d in drafts if d.reading.mind is mind and d.placed and d.placed.trigger
+            ]  # fmt: skip
+            answers = await house.look_ups.answers(mind, [one for _, one in asking], house.outbound)
+            for (d, _), known in zip(asking, answers, strict=True):
+                d.outside = known
 
 
 async def drafted(house: House, readings: Sequence[Reading], now: datetime) -> "list[Draft]":
     """Every message that is to be placed, in its place as things stand now."""
     share = max(1, BATCH // max(1, len(readings)))
     wanted = [reading.wanted(share) for reading in readings]
-    if any("order" in window.same for window in house.mind.ruleset.windows):
+    if any("order" in window.same for reading in readings for window in reading.mind.ruleset.windows):
         wanted = [[replace(one, orders=True) for one in each] for each in wanted]
     found = iter(await house.store.find([one for each in wanted for one in each], now))
     reach("process.after_find")

@@ -3,12 +3,14 @@
 import sys
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import typer
 
+from engine.decision import Decision
 from gateway.masking import masked, masked_words
-from gateway.mind import Mind
+from gateway.reasons import Reasons
 from gateway.store.store import Store
 from gateway.store.work import SetAside
 from gateway.terminal import emit, moment
@@ -52,18 +54,48 @@ async def ticket(store: Store, number: str, *, json: bool, reveal: bool) -> None
         typer.echo(f"\n{moment(message.received_at)} {message.channel} {message.kind}\n{text}")
 
 
-async def decisions(store: Store, number: str, mind: Mind, language: str, *, json: bool, reveal: bool) -> None:
-    """Every decision about a ticket, as JSON lines or plain sentences. Masked unless revealed."""
-    found = await store.ticket(number)
-    if found is None:
-        raise TicketgateError(f"no ticket {number}; `ticketgate tickets` lists them")
-    for decision in await store.decisions(found.id):
-        if json or not sys.stdout.isatty():
-            whole = public(decision)
-            emit(whole if reveal else masked(whole))
-        else:
-            told = "\n".join(mind.explain(decision, language))
-            typer.echo((told if reveal else masked_words(told, decision.case.contact)) + "\n")
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Decisions at a terminal: JSON lines or plain sentences, masked unless revealed."""
+
+    store: Store
+    language: str
+    json: bool
+    reveal: bool
+
+    async def decisions(self, number: str, reasons: Reasons) -> None:
+        """Every decision about a ticket; in sentences also which rules were nearest to firing."""
+        for decision in await self._of(number):
+            if self._plain:
+                mind = await reasons.mind(decision.ruleset)
+                near = await reasons.near(decision, self.language)
+                self._say("\n".join((*mind.explain(decision, self.language), *near)) + "\n", decision)
+            else:
+                whole = public(decision)
+                emit(whole if self.reveal else masked(whole))
+
+    async def why_not(self, number: str, reasons: Reasons, rule: str) -> None:
+        """Of each decision about a ticket, why this rule did not do what was expected of it."""
+        for decision in await self._of(number):
+            lines = await reasons.why_not(decision, rule, self.language)
+            if self._plain:
+                self._say(f"{decision.case.trigger}\n" + "\n".join(lines) + "\n", decision)
+            else:
+                told = lines if self.reveal else [masked_words(line, decision.case.contact) for line in lines]
+                emit({"decision": decision.hash, "trigger": decision.case.trigger, "rule": rule, "told": told})
+
+    @property
+    def _plain(self) -> bool:
+        return not self.json and sys.stdout.isatty()
+
+    async def _of(self, number: str) -> Sequence[Decision]:
+        found = await self.store.ticket(number)
+        if found is None:
+            raise TicketgateError(f"no ticket {number}; `ticketgate tickets` lists them")
+        return await self.store.decisions(found.id)
+
+    def _say(self, told: str, decision: Decision) -> None:
+        typer.echo(told if self.reveal else masked_words(told, decision.case.contact))
 
 
 def set_aside(row: SetAside, *, json: bool) -> None:

@@ -15,6 +15,7 @@ from gateway import bundle as bundles
 from gateway import live, process
 from gateway.health import signs
 from gateway.house import House
+from gateway.reasons import Reasons
 from gateway.vet import Unfit
 from normalizer.errors import ConfigError, Rejected
 
@@ -217,3 +218,18 @@ def test_a_set_has_one_name_wherever_it_stands(by_files: Gateway, tmp_path: Path
 def test_no_set_holds_a_file_of_another_name(by_files: Gateway, name: str) -> None:
     with pytest.raises(ConfigError, match="no rule set holds"):
         bundles.of_rules(by_files.folder / "rules").with_changes({name: b"rules: []"})
+
+
+async def test_why_not_is_answered_by_the_rules_that_decided(by_store: Gateway) -> None:
+    async with house_of(by_store) as house:
+        await priority(house, "a parcel, no airship")
+        ((ticket, _),) = await house.store.tickets()
+        (made,) = await house.store.decisions(ticket.id)
+        renamed = rulebook().replace("rule: zeppelins", "rule: airships").encode()
+        await house.rules.put_live(house.mind.bundle.with_changes({LANES: renamed}), "person:li", "rename")
+
+        reasons = Reasons(house.rules)
+        first, condition, *_ = await reasons.why_not(made, "zeppelins", "en")
+        assert first == "rule zeppelins did not fire."
+        assert condition.startswith("  ✗ message.words")
+        assert await reasons.why_not(made, "airships", "zh") == ["没有规则 airships。"]
