@@ -17,7 +17,7 @@ export UV_DEFAULT_INDEX := $(PIP_INDEX)
 endif
 endif
 
-.PHONY: help install demo serve check format test packages golden fuzz bench score chaos image sbom wheel lock vendor clean
+.PHONY: help install demo serve check format test packages golden fuzz bench score chaos imap image sbom wheel lock vendor clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -89,6 +89,9 @@ score: $(VENV)/dev.txt ## accuracy on the public corpora in ../shared/corpora
 
 chaos: $(VENV)/dev.txt packages ## kill -9 at every fault point and at random, 200 times
 	@$(BIN)/pytest -q tests/chaos --kills 200 $(ARGS)
+
+imap: $(VENV)/dev.txt packages ## kill a mailbox's server 20 times while 2,000 mails arrive, and the gateway too
+	@$(BIN)/pytest -q tests/chaos/test_imap.py --imap-kills 20 --imap-mails 2000 $(ARGS)
 
 image: ## build the container image and try it (BASE=another base: Debian, Python 3.11 or newer)
 	@packaging/image.sh

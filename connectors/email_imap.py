@@ -10,6 +10,7 @@ and the journal knows those it has.
 """
 
 import asyncio
+import re
 import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -38,6 +39,8 @@ LASTING = timedelta(seconds=30)  # a connection that broke later than that was a
 NEVER_READ = "never read"
 
 T = TypeVar("T")
+
+_DIGITS = re.compile(r"\d+")
 
 log = structlog.get_logger("ticketgate")
 
@@ -257,7 +260,7 @@ class Watch:
             return 0.0
         if error.wait:
             self.account.refused()
-        if error.reason != self._trouble:
+        if _DIGITS.sub("", error.reason) != _DIGITS.sub("", self._trouble):  # some servers tell the time with it
             self._say(log.warning, "mailbox cannot be read; trying again", hint=error.reason)
         first = error.wait.total_seconds() if error.wait else FIRST_WAIT
         if self._trouble and not self._taken:

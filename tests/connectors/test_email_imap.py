@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -69,23 +69,15 @@ async def until(well: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path]) -> Iterator[Opens]:
-    opened: list[Dovecot] = []
-
-    def start(**more: Any) -> Dovecot:
-        opened.append(Dovecot(tmp_path_factory.mktemp("dovecot"), certificate, **more).start())
-        return opened[-1]
-
-    yield start
-    for one in opened:
-        one.kill()
+@pytest.fixture
+def server(certificate: tuple[Path, Path]) -> Iterator[Opens]:
+    with ExitStack() as stack:
+        yield lambda **more: stack.enter_context(Dovecot(certificate, **more))
 
 
 @pytest.fixture
-def dovecot(server: Opens) -> Iterator[Dovecot]:
-    with server() as one:
-        yield one
+def dovecot(server: Opens) -> Dovecot:
+    return server()
 
 
 def account(dovecot: Dovecot, **more: Any) -> EmailImap:
@@ -202,11 +194,11 @@ async def test_new_uids_bring_everything_again_and_double_nothing(dovecot: Dovec
     dovecot.forget_uids()
     for n in range(5):
         dovecot.mail(letter(f"new{n}"))
-    with dovecot.start():
-        async with reading(journal, account(dovecot)):
-            await journal.holds(*(f"new{n}" for n in range(5)))
-            dovecot.mail(letter("after"))
-            await journal.holds("after")
+    dovecot.start()
+    async with reading(journal, account(dovecot)):
+        await journal.holds(*(f"new{n}" for n in range(5)))
+        dovecot.mail(letter("after"))
+        await journal.holds("after")
     assert (journal.brought, len(journal.kept)) == (66, 36)
 
 

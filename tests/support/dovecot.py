@@ -8,13 +8,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
 
 from imapclient import IMAPClient
-from serving import free_port
+from serving import Gateway, free_port
 
 CONFIG = """
 base_dir = {folder}/run
@@ -82,15 +83,18 @@ USER, PASSWORD = "support", "open sesame"
 
 @dataclass
 class Dovecot:
-    """`mail` is put in at any time, whether it runs or not; `tokens` is a port that says which tokens are good."""
+    """`mail` is put in at any time, whether it runs or not; `tokens` is a port that says which tokens are good.
 
-    folder: Path
+    Started by root, its processes are somebody else; so its folder is in no test's own, which others may not enter.
+    """
+
     certificate: tuple[Path, Path]
     capability: str = ""  # what it says it can, instead of what it can
     tokens: int = 0
     imap: int = field(default_factory=free_port)
     imaps: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="dovecot-")))
     _count: int = 0
 
     def __post_init__(self) -> None:
@@ -98,21 +102,22 @@ class Dovecot:
         me, us = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
         for name in ("run", "state", "mail", "home"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
+        for file, name in zip(self.certificate, ("certificate.pem", "key.pem"), strict=True):
+            shutil.copy(file, self.folder / name)
         (self.folder / "users").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
         (self.folder / "oauth2").write_text(
             f"introspection_url = http://127.0.0.1:{self.tokens}/\nintrospection_mode = post\n"
             "username_attribute = user\nactive_attribute = active\nactive_value = true\n"
         )
         self.config.write_text(CONFIG.format(
-            folder=self.folder, certificate=self.certificate[0], key=self.certificate[1],
+            folder=self.folder, certificate=self.folder / "certificate.pem", key=self.folder / "key.pem",
             user="dovecot" if root else me, mail_group="dovecot" if root else us, internal="dovecot" if root else me, group="dovecot" if root else us, login="dovenull" if root else me,
             imap=self.imap, imaps=self.imaps, capability=self.capability,
             mechanisms="xoauth2 oauthbearer" if self.tokens else "",
             oauth=OAUTH.format(folder=self.folder) if self.tokens else "",
         ))  # fmt: skip
         if root:
-            for path in (self.folder, *self.folder.parents[:-1]):
-                path.chmod(path.stat().st_mode | 0o011)  # its own processes are somebody else
+            self.folder.chmod(0o711)
             for name in ("mail", "home"):
                 shutil.chown(self.folder / name, "dovecot", "dovecot")
 
@@ -155,6 +160,7 @@ class Dovecot:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def mail(self, raw: bytes, folder: str = "INBOX", arrived: float | None = None) -> None:
         """Deliver, as a mail server does: whole or not at all."""
@@ -215,3 +221,24 @@ def letter(identity: str, text: str = "订单还没有收到，请核实。", **
         made[name.replace("_", "-")] = value
     made.set_content(text)
     return made.as_bytes()
+
+
+ACCOUNT = """\
+  - connector: email_imap
+    account: mailbox
+    addresses: [support@example.com]
+    host: localhost
+    port: {port}
+    ca_file: {ca_file}
+    username: {user}
+    password: {{file: mailbox-password}}
+"""
+
+
+def read_by(gateway: Gateway, dovecot: Dovecot, **more: str) -> Gateway:
+    """Have a gateway, before it starts, read the mailbox too."""
+    account = ACCOUNT.format(port=dovecot.imaps, ca_file=dovecot.certificate[0], user=USER)
+    account += "".join(f"    {name}: {value}\n" for name, value in more.items())
+    (gateway.folder / "mailbox-password").write_text(PASSWORD)
+    gateway.config.write_text(gateway.config.read_text().replace("helpdesks:\n", account + "helpdesks:\n"))
+    return gateway
