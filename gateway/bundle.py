@@ -192,6 +192,8 @@ def _read(files: Mapping[str, Path]) -> Bundle:
     for name, file in files.items():
         _check_name(name)
         try:
+            if file.stat().st_size > LARGEST:  # not even read
+                raise ConfigError(Where(str(file)), f"larger than {LARGEST} bytes", "split it", "too-large")
             content[name] = file.read_bytes()
         except OSError as e:
             raise ConfigError(Where(str(file)), f"cannot be read: {type(e).__name__}", "make it readable") from e

@@ -8,6 +8,7 @@ events, no recursion, so hostile input costs no more than its length.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, TypeVar
 
 import yaml
@@ -72,7 +73,7 @@ def read(text: str, file: str) -> Document:
         mark = e.problem_mark or e.context_mark
         place = Where(file, mark.line + 1, mark.column + 1) if mark else Where(file)
         raise ConfigError(place, f"not YAML: {e.problem or e.context}", "check indentation and quotes", "yaml") from e
-    except yaml.YAMLError as e:
+    except (yaml.YAMLError, UnicodeEncodeError) as e:  # half a surrogate is no text
         raise ConfigError(Where(file), f"not YAML: {e}", "save it as UTF-8 text", "yaml") from e
 
 
@@ -216,7 +217,7 @@ def plain(text: str) -> str | int | float | bool | None:
         # a leading zero is an order number or a phone, not a number
         return text if len(text.lstrip("+-")) > 1 and text.lstrip("+-").startswith("0") else int(text)
     if _FLOAT.fullmatch(text):
-        return float(text)
+        return found if isfinite(found := float(text)) else text
     return text
 
 

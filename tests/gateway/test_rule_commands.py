@@ -1,6 +1,7 @@
 """`ticketgate rules check | test | schema | graph | bench` on folders of rulebooks, as an operator calls them."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -173,3 +174,28 @@ def test_bench_tells_how_quick_and_what_is_slow(shop: Path) -> None:
     assert (told["tickets"], told["rules"], told["kernel"]) == (20, 2, "native")
     assert told["per_second"] > 10 and told["worst"] > 0
     assert [set(one) for one in told["slow"]] == [{"rule", "where", "conditions", "microseconds"}]
+
+
+def test_a_file_of_100_megabytes_is_not_even_read(shop: Path) -> None:
+    with (shop / "large.yaml").open("wb") as large:
+        large.truncate(100_000_000)
+    tracemalloc.start()
+    done = rules("check", str(shop))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert done.exit_code == 1
+    assert done.stdout.startswith(f"{shop}/large.yaml: too-large larger than 33554432 bytes (split it)")
+    assert peak < 60_000_000
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "gb18030", "latin-1"])
+def test_a_file_that_is_no_utf_8_is_told(shop: Path, encoding: str) -> None:
+    (shop / "other.yaml").write_text("rulebook: x\nabout: ¡é÷¨\nrules: []\n", encoding=encoding)
+    done = rules("check", str(shop))
+    assert done.exit_code == 1
+    assert "other.yaml" in done.stdout and "(save it as UTF-8)" in done.stdout
+
+
+def test_a_byte_order_mark_hurts_nobody(shop: Path) -> None:
+    (shop / "shop.yaml").write_text(BOOK, encoding="utf-8-sig")
+    assert rules("check", str(shop)).exit_code == 0
