@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine import rulebook
@@ -24,7 +24,7 @@ from engine.check import check, errors
 from engine.reading import Finding
 from engine.trial import Failure, run_tests, trials
 from gateway import settings
-from gateway.bundle import TEMPLATES, Bundle, unpack
+from gateway.bundle import TEMPLATES, TESTS, Bundle, unpack
 from gateway.mind import Mind, stood_on
 from gateway.settings import Configured
 from normalizer.canon import dump, load
@@ -93,8 +93,9 @@ def examine(configured: Configured, bundle: Bundle, today: str = "") -> Examined
         if errors(found):
             return Examined(found)
         ruleset = rulebook.load(texts, base.vocabulary)
-        failed = tuple(map(_failed, run_tests(ruleset, base.company)))
-        return Examined((*failed, *found), len(trials(ruleset.texts, base.vocabulary)))
+        tested = replace(ruleset, texts={**texts, **bundle.texts(TESTS, ".yaml")})
+        failed = tuple(map(_failed, run_tests(tested, base.company)))
+        return Examined((*failed, *found), len(trials(tested.texts, base.vocabulary)))
     except ConfigError as e:
         return Examined((_finding(e),))
 

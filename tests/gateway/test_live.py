@@ -12,7 +12,7 @@ from ruled import drain, house_of, rulebook, ruled, said
 from serving import Gateway
 
 from gateway import bundle as bundles
-from gateway import live, process
+from gateway import live, process, vet
 from gateway.health import signs
 from gateway.house import House
 from gateway.reasons import Reasons
@@ -173,6 +173,29 @@ async def test_what_does_not_pass_is_never_put_live(by_store: Gateway) -> None:
         assert ("person:li", "rules.refused") in await audited(house)
         with pytest.raises(Rejected, match="no other rule set"):
             await house.rules.take_back("person:li", "hm")
+
+
+async def test_examples_that_stand_apart_must_pass_too(by_store: Gateway) -> None:
+    apart = b"tests:\n  - {name: apart, given: {text: my zeppelin is lost}, expect: {priority: low}}\n"
+    async with house_of(by_store) as house:
+        with pytest.raises(Unfit, match=r"rules/tests/lanes.yaml:2:.*apart: priority is 'high', not 'low'"):
+            await house.rules.put_live(
+                house.mind.bundle.with_changes({"rules/tests/lanes.yaml": apart}), "person:li", "hm"
+            )
+
+
+async def test_a_large_set_is_examined_in_a_process_of_its_own(
+    by_store: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vet, "LARGE", 0)
+    async with house_of(by_store) as house:
+        wrong = house.mind.bundle.with_changes({LANES: rulebook("urgent", expected="low").encode()})
+        with pytest.raises(Unfit, match=r"rules/60-lanes.yaml:\d+:\d+: test-failed"):
+            await house.rules.put_live(wrong, "person:li", "hm")
+        live = await house.rules.put_live(
+            house.mind.bundle.with_changes({LANES: rulebook("urgent").encode()}), "person:li", "loud"
+        )
+        assert house.mind.bundle.sha == live.sha
 
 
 async def test_two_put_live_at_once_end_with_one_of_them(by_store: Gateway) -> None:
