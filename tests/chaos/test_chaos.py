@@ -3,13 +3,14 @@
 import asyncio
 import re
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from serving import Desk, Gateway, MailSink
-from storm import FAULTS, Storm, storm
+from storm import FAULTS, Storm, storm, with_work
 
 from gateway import settings, wire
 
@@ -27,6 +28,7 @@ class Ledger:
     undecided: list[str]  # tickets without a decision, or whose rules did not run
     unacknowledged: list[str]
     aside: int
+    worked: dict[str, dict[str, int]]  # what was done for tickets about invoices, by number
 
 
 @pytest.mark.timeout(3600)
@@ -34,7 +36,10 @@ def test_nothing_accepted_is_lost_or_doubled_however_often_it_is_killed(tmp_path
     with MailSink() as sink, Desk() as desk:
         # Killed from outside at the same point again and again, an innocent envelope looks like one that kills.
         gateway = Gateway(tmp_path, mail_sink=sink.port, desk=desk.port, attempts=10)
+        with_work(gateway)
         seen = storm(gateway, kills)
+        gateway.settle(120)
+        time.sleep(2.5)  # the last waits are over, and what rang is journalled
         gateway.settle(120)
         gateway.stop()
         ledger = asyncio.run(count(gateway))
@@ -54,6 +59,11 @@ def test_nothing_accepted_is_lost_or_doubled_however_often_it_is_killed(tmp_path
         assert len(acknowledged) == ledger.tickets
         assert sum(acknowledged.values()) - len(acknowledged) <= seen.kills  # at most one twice for each kill
         assert len({one["data"]["ticket"]["id"] for one in desk.received}) == ledger.tickets
+        assert ledger.worked  # and of these each has one task, one call, and waited once
+        assert [number for number, did in ledger.worked.items() if did != {"tasks": 1, "rang": 1, "waits": 0}] == []
+        calls = Counter(one["id"] for one in desk.received if one["type"] == "ticket.call")
+        assert len(calls) == len(ledger.worked)
+        assert sum(calls.values()) - len(calls) <= seen.kills * 8  # under way at once when it was killed
         if kills >= 4 * len(FAULTS):  # each had two turns
             assert set(FAULTS) <= set(seen.points)
 
@@ -82,6 +92,7 @@ async def count(gateway: Gateway) -> Ledger:
     messages: Counter[str] = Counter()
     comments: Counter[str] = Counter()
     numbers, undecided, unacknowledged = [], [], []
+    worked: dict[str, dict[str, int]] = {}
     try:
         after = ""
         while page := await store.tickets(after=after, limit=200):
@@ -93,13 +104,16 @@ async def count(gateway: Gateway) -> Ledger:
                 decisions = await store.decisions(ticket.id)
                 if not decisions or not decisions[0].fired:
                     undecided.append(ticket.number)
+                if "发票怎么开" in ticket.description:
+                    rang = sum(one.case.trigger == "timer.invoice" for one in decisions)
+                    worked[ticket.number] = {"tasks": len(ticket.tasks), "rang": rang, "waits": len(ticket.waits)}
                 if ticket.acked_at is None:
                     unacknowledged.append(ticket.number)
             after = page[-1][0].number
         aside = len(await store.quarantine(limit=10_000))
     finally:
         await store.close()
-    return Ledger(messages, comments, len(numbers), numbers, undecided, unacknowledged, aside)
+    return Ledger(messages, comments, len(numbers), numbers, undecided, unacknowledged, aside, worked)
 
 
 def test_a_sync_of_the_journal_precedes_every_answer(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import random
+import shutil
 import smtplib
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 
 from serving import START_WITHIN, Gateway, sign
 
@@ -24,7 +26,8 @@ FAULTS = (
     "blob.after_sync", "claim.before_commit", "claim.after_commit", "process.after_read", "process.after_find",
     "number.before_commit", "number.after_commit", "commit.before_commit", "commit.after_commit", "due.before_commit",
     "due.after_commit", "settle.before_commit", "settle.after_commit", "refuse.before_commit", "refuse.after_commit",
-    "set_aside.before_commit", "set_aside.after_commit",
+    "set_aside.before_commit", "set_aside.after_commit", "ring.before_commit", "ring.after_commit", "call.before",
+    "call.after",
 )  # fmt: skip
 WORDS = (
     "订单号{n}，物流显示已签收但未收到货",
@@ -32,6 +35,26 @@ WORDS = (
     "Where is my order #{n}? It is late.",
     "请问发票怎么开？{n}",
 )
+WORKED = """
+rulebook: storm
+rules:
+  - rule: invoice
+    when: {says: 发票怎么开}
+    then:
+      task: {title: 开票, group: billing, due: 4h}
+      call: {target: erp, with: {what: invoice}}
+      wait: {for: 1s, unless: customer_speaks, then: {tag: quiet}}
+"""
+
+
+def with_work(gateway: Gateway) -> None:
+    """The rules that come along, and one that opens a task, calls the desk and waits, for every fourth message."""
+    rules = gateway.folder / "rules"
+    shutil.copytree(Path(__file__).parents[2] / "rules", rules, ignore=shutil.ignore_patterns("examples"))
+    (rules / "90-storm.yaml").write_text(WORKED)
+    url = f"http://127.0.0.1:{gateway.desk}/calls"
+    call = f'calls:\n  - {{name: erp, url: "{url}", secret: {{env: TEST_DESK_SECRET}}, allow_private: true}}\n'
+    gateway.config.write_text(f"rules: rules\n{call}" + gateway.config.read_text())
 
 
 @dataclass
