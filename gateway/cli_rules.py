@@ -1,13 +1,20 @@
 """`ticketgate rules`: everything about rulebooks that needs no running gateway."""
 
+from collections import Counter
 from datetime import UTC
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gateway.command import Config, Json, Lang, configured, now
+from gateway.command import Config, Json, Lang, configured, now, with_store
 from gateway.terminal import emit, language
+from normalizer.errors import TicketgateError
+
+if TYPE_CHECKING:
+    from engine.decision import Case, Decision
+    from gateway.settings import Configured
+    from gateway.store.store import Store
 
 rules_app = typer.Typer(no_args_is_help=True, help="Rulebooks: check, test, draw, measure. 规则")
 
@@ -40,14 +47,22 @@ def examples(
 
 
 @rules_app.command()
-def check(folder: Folder = None, config: Config = None, lang: Lang = "", json: Json = False) -> None:
+def check(
+    folder: Folder = None,
+    config: Config = None,
+    since: Annotated[str, typer.Option(help="Also which rules did not fire in the last 30d, 12h, ...")] = "",
+    lang: Lang = "",
+    json: Json = False,
+) -> None:
     """What is wrong in the rulebooks, at its place, with what to write instead. Errors exit 1. 检查规则"""
     from engine import findings
     from engine.check import errors
     from gateway import rule_files
 
     known = configured(config)
-    found = rule_files.findings(known, folder or known.rules, today=now().astimezone(UTC).date().isoformat())
+    hits = _hits(known, since) if since else None
+    today = now().astimezone(UTC).date().isoformat()
+    found = rule_files.findings(known, folder or known.rules, today=today, hits=hits, since=since)
     spoken = language(lang)
     for one in found:
         if json:
@@ -59,6 +74,36 @@ def check(folder: Folder = None, config: Config = None, lang: Lang = "", json: J
         typer.echo(rule_files.summed(wrong, len(found) - wrong, spoken), err=True)
     if wrong:
         raise typer.Exit(1)
+
+
+def _hits(known: "Configured", since: str) -> Counter[str]:
+    """How often each rule fired in the last while."""
+    return Counter(fired.rule for decision in _decided(known, since) for fired in decision.fired)
+
+
+def _recorded(known: "Configured", since: str, most: int) -> "list[Case]":
+    return [decision.case for decision in _decided(known, since, most)]
+
+
+def _decided(known: "Configured", since: str, most: int = 0) -> "list[Decision]":
+    """What was decided in the last while, or the first so many of it."""
+    from engine.calendar import duration
+
+    length = duration(since)
+    if length is None:
+        raise typer.BadParameter(f"{since!r} is no length of time; write 30d or 12h")
+    made: list[Decision] = []
+
+    async def read(store: "Store") -> None:
+        until, after = now(), 0
+        while not most or len(made) < most:
+            page, after = await store.decided(until - length, until, after)
+            if not page:
+                return
+            made.extend(page)
+
+    with_store(known, read)
+    return made[: most or None]
 
 
 @rules_app.command()
@@ -99,13 +144,18 @@ def bench(
     config: Config = None,
     tickets: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many to decide, each several times.")] = 500,
     slowest: Annotated[int, typer.Option(min=0, max=1_000, help="How many of the slowest rules to name.")] = 10,
+    recorded: Annotated[str, typer.Option(help="Decide what was recorded in the last 7d, 12h, ... instead.")] = "",
     json: Json = False,
 ) -> None:
     """How many decisions a second these rules take here, and which of them are slow. 测速"""
     from gateway import rule_bench, rule_tests
 
     known = configured(config)
-    found = rule_bench.measure(rule_tests.set_up(known, folder or known.rules), tickets, slowest)
+    tried = rule_tests.set_up(known, folder or known.rules)
+    chosen = _recorded(known, recorded, tickets) if recorded else rule_bench.cases(tried, tickets)
+    if not chosen:
+        raise TicketgateError(f"nothing was decided in the last {recorded}")
+    found = rule_bench.measure(tried, chosen, slowest)
     if json:
         emit(found)
         return

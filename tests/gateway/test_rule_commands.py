@@ -1,5 +1,6 @@
 """`ticketgate rules check | test | schema | graph | bench` on folders of rulebooks, as an operator calls them."""
 
+import asyncio
 import json
 import tracemalloc
 from pathlib import Path
@@ -7,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import Result
+from ruled import drain, house_of, ruled, said
 from typer.testing import CliRunner
 
 from gateway.cli import app
@@ -199,3 +201,30 @@ def test_a_file_that_is_no_utf_8_is_told(shop: Path, encoding: str) -> None:
 def test_a_byte_order_mark_hurts_nobody(shop: Path) -> None:
     (shop / "shop.yaml").write_text(BOOK, encoding="utf-8-sig")
     assert rules("check", str(shop)).exit_code == 0
+
+
+def test_rules_that_did_not_fire_are_told_from_what_was_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_SHOP_SECRET", "whsec_" + "A" * 32)
+    monkeypatch.setenv("TEST_DESK_SECRET", "whsec_" + "A" * 32)
+    gateway = ruled(tmp_path)
+    house = ("--config", str(gateway.config))
+    assert "nothing was decided" in str(rules("bench", "--recorded", "7d", *house).exception)
+
+    async def one_mail() -> None:
+        async with house_of(gateway) as opened:
+            await said(opened, "my zeppelin is lost")
+            await drain(opened)
+
+    asyncio.run(one_mail())
+    done = rules("check", "--since", "30d", "--json", *house)
+    assert done.exit_code == 0, done.output
+    dead = {
+        told["message"]["en"].split("'")[1]
+        for told in map(json.loads, done.stdout.splitlines())
+        if told["code"] == "dead"
+    }
+    assert "seniors-for-vips" in dead and not dead & {"zeppelins", "received"}
+    assert json.loads(rules("bench", "--recorded", "7d", "--json", *house).stdout)["tickets"] == 1
+    assert rules("check", "--since", "long", *house).exit_code == 2
