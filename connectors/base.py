@@ -101,11 +101,9 @@ class AccountSettings(BaseModel):
     account: str
 
 
-class HttpSettings(AccountSettings):
-    """What every account reached over HTTP has besides. The gateway keeps to `size_limit` and `rate`."""
+class AnsweredSettings(AccountSettings):
+    """Of an account whose customers are answered by another one's mail."""
 
-    size_limit: int = Field(default=10 * 1024 * 1024, gt=0)  # octets of a request's body; more is 413
-    rate: int = Field(default=0, ge=0)  # requests a minute from one remote address; 0: as many as they like
     reply_by: str = ""  # who answers for it: "support" (a mail account) or "connector/account"; empty: nobody
 
     @property
@@ -113,6 +111,13 @@ class HttpSettings(AccountSettings):
         """The connector and account that carries replies to people who came this way."""
         connector, _, account = self.reply_by.rpartition("/")
         return (connector or "email_smtp", account) if account else None
+
+
+class HttpSettings(AnsweredSettings):
+    """What every account reached over HTTP has besides. The gateway keeps to `size_limit` and `rate`."""
+
+    size_limit: int = Field(default=10 * 1024 * 1024, gt=0)  # octets of a request's body; more is 413
+    rate: int = Field(default=0, ge=0)  # requests a minute from one remote address; 0: as many as they like
 
 
 @runtime_checkable

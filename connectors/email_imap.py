@@ -14,7 +14,7 @@ import re
 import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Literal, Self, TypeVar
@@ -233,8 +233,9 @@ class Watch:
             self._stop.set()
             if self._open:
                 self._open.wake()
-            if thread.is_alive():  # connecting may take a while longer; nothing it finds is taken any more
-                await asyncio.wait([asyncio.ensure_future(ended.wait())], timeout=2)
+            with suppress(TimeoutError):  # connecting may take a while longer; nothing it finds is taken any more
+                async with asyncio.timeout(2):
+                    await ended.wait()
 
     def _work(self, ended: asyncio.Event) -> None:
         wait = 0.0
@@ -363,6 +364,7 @@ class Watch:
             owed=(*self.place.owed, *self._to_settle(mails, oversized))[-MOST_OWED:],
             passed=(*self.place.passed, *given_up)[-MOST_PASSED:],
         )  # fmt: skip
+        self._passed_at = self.clock() if given_up else self._passed_at
         self._keep(envelopes, place)
         for uid in uids:
             self._broken.pop(uid, None)
@@ -419,7 +421,7 @@ class Watch:
         now = self.clock()
         if not self.place.passed or (self._passed_at and now < self._passed_at + PASSED_AGAIN):
             return
-        if self._passed_at is None:  # it was tried just now
+        if self._passed_at is None:  # of an earlier run of the gateway, which tried just before it ended
             self._passed_at = now
             return
         self._passed_at = now

@@ -1,7 +1,7 @@
 """Mail from files: what customers wrote before, or to another system (`ticketgate import mail`).
 
 It is read as any other mail, so that what is already here is known, and so that an answer finds its ticket. It is as
-old as it says, and nobody is acknowledged.
+old as it says, and nobody is acknowledged. What people answer leaves by the mail account that `reply_by` names.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 
-from connectors.base import AccountSettings
+from connectors.base import AccountSettings, AnsweredSettings
 from connectors.mail_account import head_of, scan
 from normalizer.canon import Envelope, Message, Reply, Sent
 from normalizer.errors import Refused, Unreadable
@@ -23,9 +23,9 @@ _FIELD = re.compile(rb"^(?:from|to|subject|date|message-id|received|sender|deliv
 
 class Imported:
     name: ClassVar[str] = "import"
-    Settings: ClassVar[type[AccountSettings]] = AccountSettings
+    Settings: ClassVar[type[AccountSettings]] = AnsweredSettings
 
-    def __init__(self, settings: AccountSettings) -> None:
+    def __init__(self, settings: AnsweredSettings) -> None:
         self.settings = settings
 
     def envelope(self, raw: bytes, file: str, dated: datetime, size: int = 0) -> Envelope:
@@ -46,7 +46,7 @@ class Imported:
         return [replace(mail, answerable=False)]
 
     async def send(self, reply: Reply, now: datetime) -> Sent:
-        raise Refused("imported mail has no way back: answer from a mail account")
+        raise Refused("imported mail has no way back: name a mail account in reply_by")
 
 
 def is_mail(raw: bytes) -> bool:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.command import Config, Json, configured, now, with_store
-from gateway.terminal import emit, progress
+from gateway.command import Config, Json, Lang, configured, now, with_store
+from gateway.terminal import emit, language, progress
 
 if TYPE_CHECKING:
     from connectors.base import Mailbox
@@ -51,6 +51,7 @@ class Tally:
 def mail(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="mbox, Maildir, .eml, or folders of them.")],
     config: Config = None,
+    lang: Lang = "",
     json: Json = False,
 ) -> None:
     """Import mail: every customer's mail becomes a message, as old as it is. Nobody is acknowledged. 导入邮件"""
@@ -62,10 +63,11 @@ def mail(
     tally = Tally()
 
     async def brought(store: "Store") -> None:
+        from connectors.imported import Imported
         from gateway import mind
 
         accounts = mind.connectors(known)
-        importer: Imported = accounts["import", "import"]  # type: ignore[assignment]
+        importer = next(one for one in accounts.values() if isinstance(one, Imported))
         reader = Importing(importer, _mailboxes(accounts.values()), tally, mailfiles.LIMIT)
         with progress() as told:
             for batch in reader.batches(paths, told):
@@ -76,7 +78,7 @@ def mail(
     if json or not sys.stdout.isatty():
         emit(asdict(tally))
     else:
-        _say(tally)
+        _say(tally, language(lang))
     if tally.skipped and not tally.mails:
         raise typer.Exit(1)
 
@@ -87,16 +89,25 @@ def _mailboxes(connectors: Iterable[object]) -> "list[Mailbox]":
     return [one for one in connectors if isinstance(one, Mailbox)]
 
 
-def _say(tally: Tally) -> None:
-    typer.echo(
-        f"{tally.mails} mails in {tally.files} files: {tally.new} new, {tally.known} known, {tally.ours} our own"
-    )
-    if tally.set_aside:
-        typer.echo(f"{tally.set_aside} set aside: ticketgate quarantine list")
-    if tally.skipped:
-        typer.echo(f"{tally.skipped} files skipped")
-    if tally.new:
-        typer.echo("the gateway makes tickets of them, at once if it is running")
+SAID = {
+    "zh": (
+        "{mails} 封邮件，来自 {files} 个文件：新增 {new}，已有 {known}，我方发出 {ours}",
+        "{set_aside} 封进入隔离区：ticketgate quarantine list", "跳过 {skipped} 个文件",
+        "网关会把它们变成工单；网关在运行时立即开始",
+    ),
+    "en": (
+        "{mails} mails in {files} files: {new} new, {known} known, {ours} our own",
+        "{set_aside} set aside: ticketgate quarantine list", "{skipped} files skipped",
+        "the gateway makes tickets of them, at once if it is running",
+    ),
+}  # fmt: skip
+
+
+def _say(tally: Tally, language: str) -> None:
+    shown = (True, tally.set_aside, tally.skipped, tally.new)
+    for line, wanted in zip(SAID[language], shown, strict=True):
+        if wanted:
+            typer.echo(line.format(**asdict(tally)))
 
 
 class Importing:

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from connectors.base import Examined, Finding
+from connectors.imported import Imported
 from connectors.places import host_and_port
 from engine.trial import run_tests
 from gateway import mind, settings, wire
@@ -124,7 +125,7 @@ def _ways_back(known: Mind) -> Iterator[Finding]:
     """Customers of an account without a way back are never acknowledged; say so before they complain."""
     for (name, account), connector in known.connectors.items():
         told = connector.settings
-        if hasattr(told, "answering") and told.answering is None:
+        if name != Imported.name and hasattr(told, "answering") and told.answering is None:
             yield Finding(
                 f"{name}/{account}", "no way back: nobody is acknowledged", hint="reply_by: ACCOUNT of email_smtp"
             )

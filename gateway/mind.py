@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from connectors import registry
 from connectors.api import Api, ApiSettings
-from connectors.base import AccountSettings, Connector, Mailbox
+from connectors.base import AnsweredSettings, Connector, Mailbox
 from connectors.imported import Imported
 from connectors.person import Person
 from engine import company as companies
@@ -219,7 +219,7 @@ def connectors(configured: Configured) -> Mapping[Account, Connector]:
     for kind in (Api, Person):  # keys and users are what lets these in, not settings
         if not any(name == kind.name for name, _ in known):
             known[kind.name, kind.name] = kind(ApiSettings(connector=kind.name, account=kind.name))
-    own = AccountSettings(connector=Imported.name, account=Imported.name)  # whoever has the data folder
+    own = AnsweredSettings(connector=Imported.name, account=Imported.name)  # whoever has the data folder
     known.setdefault((Imported.name, Imported.name), Imported(own))
     _check_ways_back(configured, known)
     return known
