@@ -24,8 +24,9 @@ import structlog
 from pydantic import Field, model_validator
 
 from connectors.base import Accept, AccountSettings, Clock, Cursor, Finding, Recall, Refuse
-from connectors.imap import HEAD, Folder, Server, Tokens, connect, hang_up, told
+from connectors.imap import HEAD, Folder, Server, connect, hang_up, told
 from connectors.mail_account import MailAccount, MailSettings, scan
+from connectors.oauth import Tokens
 from normalizer.canon import Envelope, Message, digest
 from normalizer.errors import Unavailable, Unreadable
 

@@ -1,7 +1,6 @@
 """One folder of a mailbox over one connection of its own (RFC 3501): what is new in it, and waiting for more.
 
     Server   where the mailbox is, and how we log in
-    Tokens   access tokens of OAuth 2, fetched anew before they end
     Folder   a folder, open: newer, batches, fetch, mark, move, wait
 
 Everything here blocks: a thread calls it. Whatever goes wrong on the way is Unavailable, with words for a person.
@@ -13,17 +12,16 @@ import logging
 import re
 import socket
 import ssl
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any, Literal, Self
 
-import httpx
 from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import CapabilityError, LoginError
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from connectors.oauth import AGAIN_AFTER_REFUSAL, OAuth
 from connectors.places import File
 from normalizer.errors import Unavailable
 
@@ -37,19 +35,6 @@ _PASSING = re.compile(r"\[(?:UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]", re.I)  # RFC
 
 HEAD = 64 * 1024  # of a mail that is too large: what is kept
 BATCH_MAILS, BATCH_OCTETS = 50, 8 * 1024 * 1024  # fetched at a time
-AGAIN_AFTER_REFUSAL = timedelta(minutes=1)  # the first wait; many servers lock who tries a wrong password too often
-
-
-class OAuth(BaseModel):
-    """How access tokens are had: with a refresh token of the mailbox's owner, else by the program's own right."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    token_url: str = Field(pattern=r"^https://|^http://(127\.0\.0\.1|localhost)[:/]")
-    client_id: str
-    client_secret: SecretStr = SecretStr("")
-    refresh_token: SecretStr = SecretStr("")
-    scope: str = ""
 
 
 class Server(BaseModel):
@@ -74,55 +59,6 @@ class Server(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
-
-
-class Tokens:
-    """An access token for as long as it lives; shared by the threads of one account."""
-
-    def __init__(self, oauth: OAuth, timeout: float) -> None:
-        self.oauth, self.timeout = oauth, timeout
-        self._token, self._until = "", datetime.min.replace(tzinfo=UTC)
-        self._lock = threading.Lock()
-
-    def token(self, now: datetime) -> str:
-        """Raises Unavailable."""
-        with self._lock:
-            if not self._token or now >= self._until:
-                said = self._ask()
-                self._token = str(said["access_token"])
-                self._until = now + timedelta(seconds=max(30, _seconds(said.get("expires_in")) - 60))
-            return self._token
-
-    def forget(self) -> None:
-        """The server did not like it."""
-        with self._lock:
-            self._token = ""
-
-    def _ask(self) -> dict[str, object]:
-        oauth = self.oauth
-        refresh = oauth.refresh_token.get_secret_value()
-        form = {
-            "grant_type": "refresh_token" if refresh else "client_credentials", "refresh_token": refresh,
-            "client_id": oauth.client_id, "client_secret": oauth.client_secret.get_secret_value(), "scope": oauth.scope,
-        }  # fmt: skip
-        try:
-            answer = httpx.post(oauth.token_url, data={k: v for k, v in form.items() if v}, timeout=self.timeout)
-            said = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise Unavailable(f"no access token from {oauth.token_url}: {type(error).__name__}") from None
-        if not isinstance(said, dict) or not isinstance(said.get("access_token"), str):
-            why = said.get("error") if isinstance(said, dict) else ""
-            raise Unavailable(
-                f"no access token from {oauth.token_url}: {answer.status_code} {why}", wait=AGAIN_AFTER_REFUSAL
-            )
-        return said
-
-
-def _seconds(said: object) -> int:
-    try:
-        return int(str(said))
-    except ValueError:
-        return 300
 
 
 class Folder:

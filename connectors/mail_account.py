@@ -17,7 +17,8 @@ from pydantic import Field
 
 from connectors.base import AccountSettings, where
 from connectors.mail_keys import SEPARATOR, bare, keyed, keys
-from connectors.mail_out import LOOP, Postbox, Relay, compose
+from connectors.mail_out import LOOP, Postbox, Relay, compose, posted
+from connectors.mail_signing import Dkim, Signer
 from normalizer.addresses import address_list
 from normalizer.canon import Envelope, Kind, Message, Reply, Sent, digest
 from normalizer.errors import ConfigError, Refused
@@ -43,6 +44,8 @@ class MailSettings(AccountSettings):
     # MAIL FROM of replies; empty: <> of acknowledgements, so that nobody answers them (RFC 3834 3.3), and the sender of
     # what people write. With {key} in it, what comes back finds its ticket: bounces+{key}@example.com
     bounces: str = ""
+    html: bool = True  # replies say the same in HTML too
+    dkim: tuple[Dkim, ...] = ()  # keys that sign what is sent
     # Between our address and the ticket's key in Reply-To; empty: no keys. Without a word of it: + where mail comes in
     # by a door of ours, none elsewhere, since not every server takes support+anything@ for support@.
     reply_key: str | None = Field(default=None, pattern=f"^{SEPARATOR}$")
@@ -64,6 +67,8 @@ class MailAccount:
         self._domains = {address.rpartition("@")[2] for address in (*self.addresses, email_address(self.sender))}
         self._trusted = frozenset(name.lower() for name in settings.trusted_authserv)
         self._postbox = self._opened(settings.relay)
+        domain = email_address(self.sender).rpartition("@")[2]
+        self.signers = [Signer(one, domain, where(settings, f"dkim[{n}].key")) for n, one in enumerate(settings.dkim)]
 
     def _opened(self, relay: Relay | None) -> Postbox | None:
         if relay and "@" not in self.sender:
@@ -149,9 +154,9 @@ class MailAccount:
         if self._postbox is None:
             raise Refused(f"account {self.settings.account} has no relay to send by")
         answers = keyed(self._answered_at, reply.key, self.separator)
-        mail = compose(reply, self.sender, self.settings.sender_name, now, answers)
+        mail = compose(reply, self.sender, self.settings.sender_name, now, answers, html=self.settings.html)
         bounces = self._bounces(reply.key) or ("" if reply.automatic else self.sender)
-        await self._postbox.deliver(mail, bounces)
+        await self._postbox.deliver(posted(mail, bounces, self.signers), now)
         return Sent(external_id=str(mail["Message-ID"]).strip("<>"))
 
     async def close(self) -> None:

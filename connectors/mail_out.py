@@ -5,18 +5,22 @@ import re
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime
-from typing import Literal
+from typing import Literal, Self
 
 import aiosmtplib
 import idna
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from connectors.mail_html import as_html
+from connectors.mail_signing import Signer
+from connectors.oauth import OAuth, Tokens
 from connectors.places import File
 from normalizer.canon import Reply
 from normalizer.errors import ConfigError, Refused, Unavailable, Where
@@ -25,6 +29,10 @@ LOOP = "X-Ticketgate-Loop"
 
 _ID = re.compile(r"<?([!-;=?-~]{1,900})>?")  # printable ASCII without spaces: nothing else can be a Message-ID
 _PLAIN = re.compile(r"[^\s@<>()\[\]\\,;:\"]{1,128}@[^\s@<>()\[\]\\,;:\"]{1,255}")  # quoted local parts: nobody has one
+_OF_ADDRESS = "12"  # RFC 3463 3.2, 3.3: status of the address, and of the mailbox
+_ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})(?!\S)")
+_GREY = re.compile(r"gr[ae]y-?list|4\.7\.1 .{0,80}(?:try|later|again)", re.IGNORECASE)
+GREYLISTED, BUSY = timedelta(minutes=5), timedelta(minutes=1)
 _ANYBODY = re.compile(r"[^\s<>]+@[^\s<>]+")
 
 
@@ -39,7 +47,16 @@ class Relay(BaseModel):
     ca_file: File | None = None  # of a relay with a certificate of the company's own
     username: str = ""
     password: SecretStr = SecretStr("")
+    oauth: OAuth | None = None  # in place of the password: XOAUTH2
     timeout: float = Field(default=60, gt=0)
+    connections: int = Field(default=2, gt=0, le=50)
+    mails_per_connection: int = Field(default=100, gt=0)
+
+    @model_validator(mode="after")
+    def one_way(self) -> Self:
+        if self.oauth and (self.password.get_secret_value() or not self.username):
+            raise ValueError("oauth needs username, and takes the place of password")
+        return self
 
 
 class ReplyPolicy(EmailPolicy):
@@ -54,11 +71,16 @@ class ReplyPolicy(EmailPolicy):
         return self.fold(name, value).encode("utf-8" if self.utf8 else "ascii", "surrogateescape")
 
 
-POLICY = ReplyPolicy(linesep="\r\n", cte_type="7bit")
+POLICY = ReplyPolicy(linesep="\r\n", cte_type="7bit", max_line_length=76)  # RFC 2047 2: lines of 76
 
 
-def compose(reply: Reply, sender: str, sender_name: str, now: datetime, answers: str = "") -> EmailMessage:
-    """The mail of a reply. The same on every attempt but for its date. Raises Refused if nobody can be written to."""
+def compose(
+    reply: Reply, sender: str, sender_name: str, now: datetime, answers: str = "", *, html: bool = True
+) -> EmailMessage:
+    """The mail of a reply, the same on every attempt. Raises Refused if nobody can be written to.
+
+    `answers` is where answers go, if not to the sender; `html`: it says the same in HTML too.
+    """
     try:
         origin, recipient = _address(sender, sender_name), _address(reply.to.address, reply.to.name)
         international = not (origin.addr_spec + recipient.addr_spec).isascii()
@@ -67,14 +89,36 @@ def compose(reply: Reply, sender: str, sender_name: str, now: datetime, answers:
         if answers and answers != sender:
             mail["Reply-To"] = _address(answers, sender_name)
     except (ValueError, IndexError, MessageError) as error:
-        raise Refused(f"not an address to write to: {type(error).__name__}") from None
+        raise Refused(f"not an address to write to: {type(error).__name__}", status="5.1.3") from None
     mail["Subject"] = " ".join(reply.subject.split())
-    mail["Date"] = format_datetime(now)
+    mail["Date"] = format_datetime(reply.made_at or now)
     mail["Message-ID"] = f"<{reply.id}@{origin.domain}>"
     _thread(mail, reply)
     _discourage(mail, reply, origin.domain)
     mail.set_content(reply.text)
+    if html:
+        mail.add_alternative(as_html(reply.text, reply.language), subtype="html")
+        mail.set_boundary(f"=_{reply.id}")  # the library would throw dice
     return mail
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A mail as it goes to the relay."""
+
+    bounces: str  # MAIL FROM; empty: <>
+    recipient: str
+    raw: bytes
+    international: bool  # it needs a relay that knows SMTPUTF8
+
+
+def posted(mail: EmailMessage, bounces: str, signers: Sequence[Signer] = ()) -> Posted:
+    """The mail with its signatures."""
+    # Our own flattening: the library's would fold the Message-IDs after all.
+    raw = mail.as_bytes()
+    signed = b"".join(signer.sign(raw) for signer in signers) + raw
+    sender, recipient = (mail[name].addresses[0].addr_spec for name in ("From", "To"))
+    return Posted(bounces, recipient, signed, not (sender + recipient + bounces).isascii())
 
 
 def _address(address: str, name: str) -> Address:
@@ -116,13 +160,14 @@ def _discourage(mail: EmailMessage, reply: Reply, domain: str) -> None:
 
 
 class Postbox:
-    """One connection to the relay, opened when there is mail and kept for the next."""
+    """A few connections to the relay, opened when there is mail and kept for the next."""
 
     def __init__(self, relay: Relay, place: Where) -> None:
         self.relay = relay
         self._context = self._trust(place)
-        self._turn = asyncio.Lock()
-        self._open: aiosmtplib.SMTP | None = None
+        self._tokens = Tokens(relay.oauth, relay.timeout) if relay.oauth else None
+        self._room = asyncio.Semaphore(relay.connections)
+        self._free: list[_Line] = []
 
     def _trust(self, place: Where) -> ssl.SSLContext:
         try:
@@ -130,36 +175,52 @@ class Postbox:
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(place, f"cannot use {self.relay.ca_file}: {error}", "ca_file: a PEM file") from None
 
-    async def deliver(self, mail: EmailMessage, bounces: str) -> None:
+    async def deliver(self, mail: Posted, now: datetime) -> None:
         """Hand one mail over. Raises Unavailable or Refused; neither tells the address or the password."""
-        async with self._turn:
+        async with self._room:
+            line = await self._line(now)
             try:
-                await self._deliver(await self._connection(), mail, bounces)
+                await _hand_over(line.smtp, mail)
             except BaseException:
-                self._drop()  # whatever state it was in, the next one starts afresh
+                line.smtp.close()  # whatever state it was in, the next one starts afresh
                 raise
+            line.carried += 1
+            if line.carried < self.relay.mails_per_connection:
+                self._free.append(line)
+            else:
+                await _quit(line.smtp)
 
-    async def _connection(self) -> aiosmtplib.SMTP:
-        if self._open is not None and await self._alive(self._open):
-            return self._open
-        self._drop()
-        self._open = self._client()
+    async def _line(self, now: datetime) -> "_Line":
+        while self._free:
+            line = self._free.pop()
+            if await _alive(line.smtp):
+                return line
+            line.smtp.close()
+        smtp = self._client(now)
         try:
-            await self._open.connect()
+            await smtp.connect()
         except aiosmtplib.SMTPAuthenticationError as error:
             # Not the reply's fault: once the password is right, everything held up goes out.
-            raise Unavailable(f"the relay refuses our login: {_said(error)}") from None
+            if self._tokens:
+                self._tokens.forget()
+            raise Unavailable(f"the relay refuses our login: {_said(error)}", status=_status(error)) from None
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            raise Unavailable(f"cannot talk to the relay: {_said(error)}") from None
-        return self._open
+            raise Unavailable(f"cannot talk to the relay: {_said(error)}", wait=_wait(error)) from None
+        return _Line(smtp)
 
-    def _client(self) -> aiosmtplib.SMTP:
-        relay = self.relay
+    def _client(self, now: datetime) -> aiosmtplib.SMTP:
+        relay, tokens = self.relay, self._tokens
+
+        async def token() -> str:
+            assert tokens is not None
+            return await asyncio.to_thread(tokens.token, now)
+
         return aiosmtplib.SMTP(
             hostname=relay.host,
             port=relay.port,
             username=relay.username or None,
             password=relay.password.get_secret_value() or None,
+            oauth_token_generator=token if tokens else None,
             use_tls=relay.tls == "implicit",
             start_tls=relay.tls == "starttls",
             tls_context=self._context,
@@ -167,44 +228,67 @@ class Postbox:
             local_hostname="ticketgate.local",
         )
 
-    async def _alive(self, connection: aiosmtplib.SMTP) -> bool:
-        try:
-            return (await connection.noop(timeout=10)).code == 250
-        except (aiosmtplib.SMTPException, OSError):
-            return False
-
-    async def _deliver(self, connection: aiosmtplib.SMTP, mail: EmailMessage, bounces: str) -> None:
-        try:
-            # Our own flattening: the library's would fold the Message-IDs after all.
-            recipient = mail["To"].addresses[0].addr_spec
-            options = [] if (mail["From"].addresses[0].addr_spec + recipient).isascii() else ["SMTPUTF8"]
-            await connection.sendmail(bounces, [recipient], mail.as_bytes(), mail_options=options)
-        except aiosmtplib.SMTPRecipientsRefused as refused:
-            raise _judged(refused.recipients[0], bounced=True) from None
-        except aiosmtplib.SMTPResponseException as error:
-            raise _judged(error) from None
-        except aiosmtplib.SMTPNotSupported as error:
-            raise Refused(f"the relay cannot carry it: {_said(error)}") from None
-        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            raise Unavailable(f"the relay broke off: {_said(error)}") from None
-
-    def _drop(self) -> None:
-        if self._open is not None:
-            self._open.close()
-            self._open = None
-
     async def close(self) -> None:
-        async with self._turn:
-            if self._open is not None:
-                with suppress(aiosmtplib.SMTPException, OSError):
-                    await self._open.quit(timeout=5)
-            self._drop()
+        while self._free:
+            await _quit(self._free.pop().smtp)
 
 
-def _judged(error: aiosmtplib.SMTPResponseException, *, bounced: bool = False) -> Unavailable | Refused:
-    """RFC 5321 4.2.1: 4yz may be tried again, 5yz may not."""
-    said = f"the relay says: {_said(error)}"
-    return Refused(said, bounced=bounced) if 500 <= error.code < 600 else Unavailable(said)
+@dataclass(slots=True)
+class _Line:
+    """A connection that is open, and how many mails it carried."""
+
+    smtp: aiosmtplib.SMTP
+    carried: int = 0
+
+
+async def _alive(connection: aiosmtplib.SMTP) -> bool:
+    try:
+        return (await connection.noop(timeout=10)).code == 250
+    except (aiosmtplib.SMTPException, OSError):
+        return False
+
+
+async def _quit(connection: aiosmtplib.SMTP) -> None:
+    with suppress(aiosmtplib.SMTPException, OSError):
+        await connection.quit(timeout=5)
+    connection.close()
+
+
+async def _hand_over(connection: aiosmtplib.SMTP, mail: Posted) -> None:
+    options = ["SMTPUTF8"] if mail.international else []
+    try:
+        await connection.sendmail(mail.bounces, [mail.recipient], mail.raw, mail_options=options)
+    except aiosmtplib.SMTPRecipientsRefused as refused:
+        raise _judged(refused.recipients[0], of_recipient=True) from None
+    except aiosmtplib.SMTPResponseException as error:
+        raise _judged(error) from None
+    except aiosmtplib.SMTPNotSupported as error:
+        raise Refused(f"the relay cannot carry it: {_said(error)}", status="5.6.7") from None
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        raise Unavailable(f"the relay broke off: {_said(error)}") from None
+
+
+def _judged(error: aiosmtplib.SMTPResponseException, *, of_recipient: bool = False) -> Unavailable | Refused:
+    """RFC 5321 4.2.1: 4yz may be tried again, 5yz may not. A recipient refused for no matter of policy is not there."""
+    said, status = f"the relay says: {_said(error)}", _status(error)
+    if not 500 <= error.code < 600:
+        return Unavailable(said, wait=_wait(error), status=status)
+    return Refused(said, bounced=of_recipient and (not status or status[2] in _OF_ADDRESS), status=status)
+
+
+def _status(error: aiosmtplib.SMTPResponseException) -> str:
+    """The enhanced status (RFC 3463) at the beginning of the answer, if there is one of its class."""
+    found = _ENHANCED.match(str(error.message))
+    return found[1] if found and found[1][0] == str(error.code)[0] else ""
+
+
+def _wait(error: Exception) -> timedelta | None:
+    """How long to leave the relay alone: who is greylisted is taken only after minutes, 421 is said by who is busy."""
+    if not isinstance(error, aiosmtplib.SMTPResponseException):
+        return None
+    if _GREY.search(str(error.message)):
+        return GREYLISTED
+    return BUSY if error.code == 421 else None
 
 
 def _said(error: Exception) -> str:

@@ -7,6 +7,7 @@ each of them before any customer is answered.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from liquid import BoundTemplate, Environment, StrictUndefined
@@ -118,7 +119,13 @@ def _place(file: Path, text: str, index: int) -> Where:
 
 
 def reply(
-    words: tuple[str, str, str], ticket: Ticket, message: Message, via: tuple[str, str], to: Address, identity: str = ""
+    words: tuple[str, str, str],
+    ticket: Ticket,
+    message: Message,
+    via: tuple[str, str],
+    to: Address,
+    identity: str = "",
+    made_at: datetime | None = None,
 ) -> Reply:
     """Words for the customer, in answer to this message.
 
@@ -140,4 +147,5 @@ def reply(
         in_reply_to=message.external_id if mail else "",
         references=(*message.references[-REFERENCES:], message.external_id) if mail else (),
         thread_key=message.thread_key,
+        made_at=made_at,
     )

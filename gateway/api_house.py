@@ -162,7 +162,7 @@ def router(house: House, require: Require) -> APIRouter:
             {"id": one.outgoing.id, "kind": one.outgoing.kind, "target": one.outgoing.target, "ticket": one.number,
              "state": one.state, "due_at": one.outgoing.due_at, "attempts": one.outgoing.attempts,
              "settled_at": one.settled_at, "reason": masked(one.reason), "external_id": one.external_id,
-             "url": one.url}
+             "url": one.url, "status": one.status}
             for one in found[:limit]
         ]  # fmt: skip
         return _page(items, len(found) > limit)

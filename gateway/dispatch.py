@@ -54,7 +54,8 @@ async def deliver(house: House, owed: Owed) -> None:
     settlement = await attempt(house, owed)
     now = house.clock.now()
     if isinstance(settlement, Later) and outgoing.attempts >= house.configured.settings.outgoing_attempts:
-        settlement = Never(f"gave up after {outgoing.attempts} attempts: {settlement.reason}")
+        told = f"gave up after {outgoing.attempts} attempts: {settlement.reason}"
+        settlement = Never(told, status=settlement.status)
     await house.store.settle(owed, settlement, now)
     outcome = type(settlement).__name__.lower()
     metrics.settled.labels(outgoing.target, outcome).inc()
@@ -73,9 +74,9 @@ async def attempt(house: House, owed: Owed) -> Settlement:
     except TimeoutError:
         return Later(f"no answer within {LONGEST_ATTEMPT:.0f} seconds", now + backoff(outgoing))
     except Unavailable as e:
-        return Later(e.reason, now + (e.wait or backoff(outgoing)))
+        return Later(e.reason, now + (e.wait or backoff(outgoing)), e.status)
     except Refused as e:
-        return Never(e.reason, e.bounced)
+        return Never(e.reason, e.bounced, e.status)
     except Exception as e:
         log.error("sending failed in an unforeseen way", outgoing=outgoing.id, target=outgoing.target, exc_info=e)
         return Later(f"unforeseen {type(e).__name__}", now + backoff(outgoing))

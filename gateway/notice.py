@@ -16,9 +16,10 @@ from pydantic.dataclasses import dataclass
 from engine import acknowledgement
 from engine.acting import Action, act, comment
 from engine.decision import Fact
-from engine.thread import Found, Placed, Wanted
+from engine.thread import Found, Placed, Wanted, marked_bounced, unreachable
 from normalizer.canon import Contact, Envelope, External, Message, Milestone, Pending, Ticket, digest
 from normalizer.errors import Unreadable
+from normalizer.identity import email_address
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class Settled:
     reason: str
     at: datetime
     bounced: bool = False  # nobody is there: the contact's address is none
+    status: str = ""  # of RFC 3463
+    address: str = ""  # whom a reply was for
     caused_by: str = ""  # the trigger that a call came of
 
     def wanted(self) -> Wanted:
@@ -77,8 +80,11 @@ class Settled:
         """What failed is told, unless it was itself to tell of a failure: that would go on for ever."""
         if self.kind == "notice" or self.caused_by in ("outgoing.failed", "contact.bounced"):
             return None
-        trigger = "contact.bounced" if self.bounced and self.kind == "reply" else "outgoing.failed"
-        return News(Placed(trigger, ticket, contact, False), about=self.target)
+        if not (self.bounced and self.kind == "reply"):
+            return News(Placed("outgoing.failed", ticket, contact, False), about=self.target)
+        gone = {("email", email_address(self.address))} if self.address else ()
+        marked = unreachable(contact, gone, self.status)
+        return News(Placed("contact.bounced", marked_bounced(ticket), marked, False), about=self.target)
 
     def _acknowledged(self, ticket: Ticket) -> Ticket:
         if ticket.acked_at or self.outgoing != acknowledgement.identity(ticket.id):

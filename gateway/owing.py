@@ -1,6 +1,7 @@
 """What a decision owes to the outside and to the clock. Ids are digests of what each is, so each happens once."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from engine.decision import Acknowledge, Answer, AskFor, CallOut, Decision, HandOver, Notify
 from engine.sla import nearly
@@ -45,7 +46,7 @@ def _words(
     if verb not in spoken or answered is None or (via := house.mind.way_back(answered)) is None:
         return
     identity = "" if verb == "acknowledge" else digest(verb, ticket.id, ticket.version)
-    reply = acknowledge.reply(spoken[verb], ticket, answered, *via, identity)
+    reply = acknowledge.reply(spoken[verb], ticket, answered, *via, identity, made.case.now)
     yield Outgoing(reply.id, "reply", "/".join(via[0]), ticket.id, made.case.now, reply)
 
 
@@ -73,7 +74,8 @@ def _told(house: House, made: Decision, effect: Notify | CallOut, ticket: Ticket
     via = _mailbox(house, ticket)
     for address in effect.addresses:
         mail = _notice(house, effect, ticket, via, address, digest(*name, address))
-        yield Outgoing(mail.id, "notice", "/".join(via), ticket.id, made.case.now, mail)
+        dated = replace(mail, made_at=made.case.now)
+        yield Outgoing(mail.id, "notice", "/".join(via), ticket.id, made.case.now, dated)
 
 
 def _call(made: Decision, target: str, rule: str, given: Mapping[str, str], ticket: Ticket, identity: str) -> Outgoing:

@@ -474,6 +474,7 @@ class Reply:
     references: tuple[str, ...] = ()
     thread_key: str = ""
     automatic: bool = True
+    made_at: datetime | None = None  # when it was decided: the date it bears on every attempt
     key: str = ""  # NUMBER-MAC: what a reply address of ours bears, so that an answer finds its ticket by any client
 
 

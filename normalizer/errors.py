@@ -68,22 +68,22 @@ class Unreadable(TicketgateError):
 class SendingError(TicketgateError):
     """The other side did not take what we owe it."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, status: str = "") -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.status = reason, status  # the status of RFC 3463, of mail: 4.2.1, 5.1.1
 
 
 class Unavailable(SendingError):
     """Ask again later; `wait` is what the other side asked for (Retry-After), if it did."""
 
-    def __init__(self, reason: str, *, wait: timedelta | None = None) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, *, wait: timedelta | None = None, status: str = "") -> None:
+        super().__init__(reason, status)
         self.wait = wait
 
 
 class Refused(SendingError):
     """The other side will never take this; a person has to look. `bounced`: nobody has that address."""
 
-    def __init__(self, reason: str, *, bounced: bool = False) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, *, bounced: bool = False, status: str = "") -> None:
+        super().__init__(reason, status)
         self.bounced = bounced

@@ -206,7 +206,7 @@ def _settle_one(
     sealed = vault.house.seal(dump(_told(settlement)), settlement_place(one.id))
     changed: dict[str, Any] = {"leased_until": LONG_AGO, "fence": 0, "settlement": sealed}
     match settlement:
-        case Later(_, due_at):
+        case Later(_, due_at, _):
             connection.execute(_settle, {"of": one.id, "due_at": due_at, **changed})
             return True
         case Sent():
@@ -227,7 +227,7 @@ def number(one: Outgoing) -> str:
 
 
 def _told(settlement: Settlement) -> Sent | Never:
-    return Never(settlement.reason) if isinstance(settlement, Later) else settlement
+    return Never(settlement.reason, status=settlement.status) if isinstance(settlement, Later) else settlement
 
 
 def _remember(connection: Connection, vault: Vault, one: Outgoing, ticket: int, sent: Sent) -> None:
@@ -255,6 +255,8 @@ def news(one: Outgoing, settlement: Sent | Never, tries: int, now: datetime) -> 
         "url": settlement.url if isinstance(settlement, Sent) else "",
         "reason": settlement.reason if isinstance(settlement, Never) else "",
         "bounced": isinstance(settlement, Never) and settlement.bounced,
+        "status": settlement.status if isinstance(settlement, Never) else "",
+        "address": one.content.to.address if isinstance(one.content, Reply) else "",
         "caused_by": one.content.trigger if isinstance(one.content, Call) else "",
         "at": now,
     }

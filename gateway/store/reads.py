@@ -140,7 +140,7 @@ def _posted(vault: Vault, one: Outgoing, row: Any) -> Posted:
     told = _settled(vault, row) if row.settlement else {}
     return Posted(
         replace(one, attempts=row.attempts, due_at=row.due_at), row.number, row.state, row.settled_at,
-        told.get("reason", ""), told.get("external_id", ""), told.get("url", ""),
+        told.get("reason", ""), told.get("external_id", ""), told.get("url", ""), told.get("status", ""),
     )  # fmt: skip
 
 

@@ -55,6 +55,7 @@ class Later:
 
     reason: str
     due_at: datetime
+    status: str = ""  # of RFC 3463, if mail was refused with one
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Never:
 
     reason: str
     bounced: bool = False
+    status: str = ""
 
 
 Settlement = Sent | Later | Never
@@ -151,6 +153,7 @@ class Posted:
     reason: str  # why the latest attempt failed
     external_id: str
     url: str
+    status: str = ""  # the status of RFC 3463 that came with the reason
 
 
 @dataclass(frozen=True, slots=True)

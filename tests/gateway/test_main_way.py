@@ -68,7 +68,9 @@ def test_the_example_becomes_an_after_sales_ticket_with_a_promise_of_four_hours(
     assert re.fullmatch(r"20\d{6}\d{3,}", ticket["number"])
     assert ticket["acked_at"]
     (mail,) = [m for m in map(message_from_bytes, sink.mails) if "example@example.cn" in str(m["To"])]
-    words = mail.get_payload(decode=True).decode()
+    words = (
+        next(part for part in mail.walk() if part.get_content_type() == "text/plain").get_payload(decode=True).decode()
+    )
     assert ticket["number"] in words
     assert "4 小时" in words
     assert "2 小时" not in words

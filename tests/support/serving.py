@@ -259,8 +259,17 @@ class MailSink:
     def __init__(self) -> None:
         self.mails: list[bytes] = []
         self.refusing = ""
+        self.refusing_recipients = ""
         self.port = free_port()
         self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        if self.refusing_recipients:
+            return self.refusing_recipients
+        envelope.rcpt_tos.append(address)
+        return "250 ok"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         if self.refusing:
