@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from ruled import drain, house_of, ruled
 
 from engine.decision import Case
 from engine.trial import case
@@ -20,6 +21,7 @@ from gateway import outward
 from gateway import settings as settings_files
 from gateway.look_up import LookUps
 from gateway.mind import Mind
+from normalizer.canon import Envelope
 from normalizer.errors import ConfigError, Refused, Unavailable
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +53,7 @@ class Elsewhere(BaseHTTPRequestHandler):
             self.send_header("Location", "/alerts?city=x")
             self.end_headers()
             return
-        answer = {"alerts": [{"level": "red"}], "count": "5"}
+        answer = {"alerts": [{"level": "red"}], "count": "5", "state": "delayed"}
         body = b"<html>" if self.path.startswith("/html") else json.dumps(answer).encode()
         self.send_response(500 if self.path.startswith("/broken") else 200)
         with suppress(OSError):  # who asked has gone
@@ -216,3 +218,41 @@ def test_what_was_looked_up_is_recorded_so_that_it_is_never_asked_again(tmp_path
     assert b'"outside":{"weather":"red"}' in decided.raw
     assert of.decide(decided.case)[0].hash == decided.hash
     assert len(Elsewhere.asked) == 1
+
+
+STORM = """\
+rulebook: storm
+rules:
+  - rule: storm
+    when: {outside.parcel: delayed}
+    then: {tag: storm}
+  - rule: again-about-this-order
+    when: {history: {same: order, within: 1d, count: {at_least: 2}}}
+    then: {tag: again}
+"""
+
+
+async def test_a_message_is_decided_on_what_was_looked_up_before(
+    tmp_path: Path, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SHOP", "DESK"):
+        monkeypatch.setenv(f"TEST_{name}_SECRET", "whsec_" + "A" * 32)
+    gateway = ruled(tmp_path)
+    gateway.config.write_text(gateway.config.read_text().replace("outbound: off", "outbound: on"))
+    (tmp_path / "rules" / "storm.yaml").write_text(STORM)
+    (tmp_path / "outside.yaml").write_text(
+        f'outside:\n  parcel: {{url: "{elsewhere}/orders/{{n}}", of: {{n: extracted.order_number}}, pick: state, private: true}}\n'
+    )
+    async with house_of(gateway) as house:
+        now = house.clock.now()
+        for n, order in enumerate(("JD123456789", "JD123456789", "JD999999999")):
+            raw = f"From: li@example.cn\r\nTo: support@example.com\r\nMessage-ID: <{n}@x>\r\nSubject: s{n}\r\n\r\norder number {order}\r\n"
+            mail = Envelope(
+                "email_smtp", "support", f"m{n}", f"lane {n}", now, raw.encode(), {"to": "support@example.com"}
+            )
+            await house.store.journal([mail], now)
+            await drain(house)
+        tags = [set(ticket.tags) & {"storm", "again"} for ticket, _ in await house.store.tickets(limit=3)]
+        assert tags == [{"storm"}, {"storm", "again"}, {"storm"}]  # the latest first
+        assert [path for path, _ in Elsewhere.asked] == ["/orders/JD123456789", "/orders/JD999999999"]
+        await house.look_ups.close()

@@ -10,10 +10,8 @@ from engine.words import denied, fold, folded, stands_alone
 class Naive:
     """Every unit, every row, every condition."""
 
-    name = "native"  # so that decisions can be compared by their hash
-
-    def __init__(self, found: Sequence[Stage]) -> None:
-        self.stages = found
+    def __init__(self, found: Sequence[Stage], name: str = "native") -> None:
+        self.stages, self.name = found, name  # of the kernel it stands for, so that decisions have one hash
 
     def true(self, stage: int, trigger: str, values: Values, changed: frozenset[str] | None) -> list[tuple[Unit, Rule]]:
         true = []
@@ -45,4 +43,6 @@ class NaiveLexicon:
 
 
 def naive(ruleset: RuleSet) -> RuleSet:
-    return replace(ruleset, kernel=Naive(ruleset.stages), lexicon=NaiveLexicon(ruleset.lexicon.words))  # type: ignore[arg-type]
+    return replace(
+        ruleset, kernel=Naive(ruleset.stages, ruleset.kernel.name), lexicon=NaiveLexicon(ruleset.lexicon.words)
+    )  # type: ignore[arg-type]
