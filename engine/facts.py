@@ -8,7 +8,7 @@ write to change it. The loader checks rulebooks against this registry, and docs/
 # Tables read better a row a line.
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
@@ -16,7 +16,7 @@ from typing import Literal
 
 from engine.calendar import instant, local
 from engine.company import Company
-from engine.decision import Case, Fact
+from engine.decision import Case, Fact, Past
 from engine.vocabulary import WEEKDAYS, Vocabulary
 from engine.words import folded
 from normalizer.canon import Derived, Message, Milestone, Ticket, digest
@@ -88,35 +88,37 @@ class Window:
     @cached_property
     def name(self) -> str:
         of = [f"same={'/'.join(self.same)}"] if self.same else []
-        of += [f"{_SHOWN.get(what, what)}={'/'.join(codes)}" for what, codes in self._wanted if codes]
+        of += [f"{_SHOWN.get(what, what)}={'/'.join(codes)}" for what, codes in self._asked]
         return f"history({', '.join([*of, f'within={short(self.within)}'])})"
 
-    @property
-    def _wanted(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        return tuple((what, getattr(self, what)) for what in FILTERS)
+    @cached_property
+    def _asked(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """What it asks of the tickets it counts."""
+        return tuple((what, codes) for what in FILTERS if (codes := getattr(self, what)))
 
     @cached_property
     def slots(self) -> frozenset[str]:
         """What the present ticket's part, or what others are compared with, depends on."""
-        own = {what for what, codes in self._wanted if codes} | set(self.same)
+        own = {what for what, _ in self._asked} | set(self.same)
         return frozenset(own - {"order"}) | ({f"custom.{ORDER}"} if "order" in own else set())
 
     def count(self, case: Case, _: Company, standing: Standing) -> int:
-        now = {what: standing(what) for what in FILTERS}
-        now["order"] = _order(case, standing)
         since = case.now - timedelta(seconds=self.within)
-        past = sum(
-            1
-            for other in case.history
-            if other.ticket != case.ticket.id
-            and since < other.at <= case.now
-            and self._fits({what: getattr(other, what) for what in FILTERS})
-            and all(now[what] not in (None, "") and getattr(other, what) == now[what] for what in self.same)
-        )
-        return past + (case.ticket.created_at > since and self._fits(now))
+        past = 0
+        if case.history:
+            same = [(what, _order(case, standing) if what == "order" else standing(what)) for what in self.same]
+            past = sum(1 for other in case.history if self._counts(other, case, since, same))
+        if case.ticket.created_at <= since:
+            return past
+        return past + all(standing(what) in codes for what, codes in self._asked)
 
-    def _fits(self, found: Mapping[str, Fact]) -> bool:
-        return all(not codes or found[what] in codes for what, codes in self._wanted)
+    def _counts(self, other: Past, case: Case, since: datetime, same: Sequence[tuple[str, Fact]]) -> bool:
+        return (
+            other.ticket != case.ticket.id
+            and since < other.at <= case.now
+            and all(getattr(other, what) in codes for what, codes in self._asked)
+            and all(value not in (None, "") and getattr(other, what) == value for what, value in same)
+        )
 
 
 def _order(case: Case, standing: Standing) -> Fact:

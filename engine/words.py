@@ -35,7 +35,7 @@ _RHETORIC = re.compile(r"(难道|岂|莫非|为什么|为何|怎么|凭什么|�
 _TWICE = re.compile(r"(?:(?:不是|并非|没有?|不)(?:说|讲|提|表示)?过?|谁(?:说|讲)过?)(?:我|我们|真的?|就|要)?$")
 _QUOTES = str.maketrans("", "", " \"'“”‘’「」『』《》〈〉【】[]()*~_")  # what may stand between a denial and the word
 _NO_LONGER = re.compile(
-    r"^(?:我|就|都|也|现在|已经|暂时|先){0,2}(?:不用|不需要|不必|无需)(?:了|啦|开了|寄了)?(?=[,。.!;\s]|$)"
+    r"^(?:我|就|都|也|现在|已经|暂时|先){0,2}(?:不用|不需要|不必)(?:了|啦|开了|寄了)?(?=[,。.!;\s]|$)"
 )  # 发票不用了
 _EITHER = re.compile(r"^[^,。!?;\n]{0,12}?(就是|便是|而是因为)")  # 不是退款就是换货
 _ASKED = re.compile(r"^[^,。!?;.\n]{0,22}?(?:[吗么]|\?)")
@@ -144,7 +144,7 @@ def _runs_on(character: str) -> bool:
 def denied(flat: str, start: int, end: int) -> bool:
     """Whether the customer says that this mention is not what he means or wants."""
     before = flat[max(0, start - _BEFORE) : start]
-    if _no_longer(flat[end : end + _AFTER]):
+    if "不" in (after := flat[end : end + _AFTER]) and _no_longer(after):
         return True
     if before.isascii():
         return bool(before) and _denied_in_english(flat, start, end)
@@ -164,8 +164,6 @@ def denied(flat: str, start: int, end: int) -> bool:
 
 def _no_longer(after: str) -> bool:
     """发票不用了"""
-    if "不" not in after and "无" not in after:  # most
-        return False
     return bool(_NO_LONGER.match(after)) and not _ASKED.match(after)
 
 
