@@ -51,7 +51,12 @@ leaf = st.one_of(
     st.builds(lambda t: {"contact.tier": t}, st.sampled_from(["vip", "normal"])),
     st.just({"review.needed": True}),
     st.just({"escalation_level": {"at_least": 1}}),
-    st.just({"subject": {"starts_with": "RE"}}),
+    st.just({"subject": {"starts_with": ["RE", "FW"]}}),
+    st.builds(lambda d, op: {"custom.purchased_on": {op: d}}, st.sampled_from(["2026-01-01", "2026-03-01"]), st.sampled_from(["before", "after", "is"])),
+    st.builds(lambda d: {"custom.purchased_on": {"within": d}}, st.sampled_from(["30d", "365d"])),
+    st.builds(lambda s, n: {"history": {"status": s, "same": ["category"], "within": "2d", "count": {"at_least": n}}}, st.sampled_from(["open", "solved"]), st.integers(1, 2)),
+    st.just({"changed": {"status": {"to": "solved"}}}),
+    st.just({"extracted.amount": {"between": ["10 CNY", "1000 CNY"]}}),
 )  # fmt: skip
 conditions = st.recursive(
     leaf,
@@ -67,7 +72,7 @@ thens = st.fixed_dictionaries(
     {},
     optional={
         "set": st.fixed_dictionaries({}, optional={
-            "category": st.sampled_from(CATEGORIES), "status": st.sampled_from(["open", "solved"]), "type": st.sampled_from(["repair", "request"]), "custom.model": st.sampled_from(["p", "q"]),
+            "category": st.sampled_from(CATEGORIES), "status": st.sampled_from(["open", "solved"]), "type": st.sampled_from(["repair", "request"]), "custom.purchased_on": st.sampled_from(["2026-02-20", "2025-01-01"]), "custom.model": st.sampled_from(["p", "q"]),
         }).filter(bool),
         "raise": st.sampled_from([{"priority": "high"}, {"priority": 1}, {"priority": "urgent"}]),
         "tag": st.sampled_from(["a", "b"]),
@@ -99,6 +104,16 @@ other_thens = st.one_of(
     st.just({"tag": "c"}),
 )
 layers = st.sampled_from(["base", "base", "customer", "risk"])
+counts = st.sampled_from(
+    [*[{}] * 8, {"mode": "shadow"}, {"mode": "canary", "share": "50%"}, {"during": "double-11"}, {"valid": {"until": "2026-06-30"}}]
+)  # fmt: skip
+cells: dict[str, st.SearchStrategy[Anything]] = {
+    "category": st.sampled_from(["complaint", "complaint, inquiry", "any", "!= inquiry", "none"]),
+    "tags": st.sampled_from([*TAGS, "any"]),
+    "message.length": st.sampled_from([">= 5", "2..9", "< 3", 0, ""]),
+    "tag": st.sampled_from(["a", "b", ""]),
+    "set.priority": st.sampled_from(["low", "high", ""]),
+}
 
 
 @st.composite
@@ -107,12 +122,26 @@ def rule_dicts(draw: st.DrawFn) -> list[dict[str, Anything]]:
         {"rule": "marks", "because": "so that every mark is made", "when": {"says": "zzz"}, "then": [{"mark": {m: "x"}} for m in MARKS]}
     ]  # fmt: skip
     for i in range(draw(st.integers(1, 7))):
-        if draw(st.integers(0, 4)) == 0:
+        more = draw(counts)
+        if draw(st.integers(0, 9)) == 0:
+            columns = draw(st.lists(st.sampled_from(sorted(cells)), min_size=2, max_size=4, unique=True))
+            rows = draw(st.lists(st.tuples(*(cells[column] for column in columns)).map(list), min_size=1, max_size=3))
+            made.append(
+                {"table": f"t{i}", "because": "b", "layer": draw(layers), "columns": columns, "rows": rows, **more}
+            )
+        elif draw(st.integers(0, 4)) == 0:
             rows = draw(st.lists(st.fixed_dictionaries({"when": whens, "then": other_thens}), min_size=1, max_size=3))
-            made.append({"first": f"f{i}", "because": "b", "layer": draw(layers), "rules": rows})
+            made.append({"first": f"f{i}", "because": "b", "layer": draw(layers), "rules": rows, **more})
         else:
             made.append(
-                {"rule": f"r{i}", "because": "b", "layer": draw(layers), "when": draw(whens), "then": draw(other_thens)}
+                {
+                    "rule": f"r{i}",
+                    "because": "b",
+                    "layer": draw(layers),
+                    "when": draw(whens),
+                    "then": draw(other_thens),
+                    **more,
+                }
             )
     return made
 
@@ -128,9 +157,14 @@ cases = st.fixed_dictionaries(
         "marks": st.sampled_from([{"m": "x"}, {"n": "y"}]),
         "priority": st.sampled_from(["low", "high"]),
         "group": st.just("senior"),
+        "status": st.sampled_from(["open", "solved"]),
+        "now": st.sampled_from(["2026-03-04T12:00:00+08:00", "2026-11-11T12:00:00+08:00"]),
+        "custom": st.sampled_from([{"purchased_on": "2026-03-01"}, {"purchased_on": "2024-01-01"}]),
+        "extracted": st.sampled_from([{"amount": "100.00 CNY"}, {"amount": "100.00 USD"}]),
+        "changed": st.just({"status": ["open", "solved"]}),
         "subject": st.sampled_from(["Re: x", "parcel"]),
-        "contact": st.sampled_from([{"tier": "vip"}, {"tier": "vip", "proven": False}]),
-        "history": st.lists(st.fixed_dictionaries({"category": st.sampled_from(CATEGORIES), "ago": st.sampled_from(["2h", "30h"])}), max_size=3),
+        "contact": st.sampled_from([{"tier": "vip", "bucket": 7}, {"tier": "vip", "proven": False, "bucket": 77}]),
+        "history": st.lists(st.fixed_dictionaries({"category": st.sampled_from(CATEGORIES), "ago": st.sampled_from(["2h", "30h"]), "status": st.sampled_from(["open", "solved"])}), max_size=3),
     },
 )  # fmt: skip
 
@@ -203,7 +237,10 @@ def test_renaming_rules_changes_nothing_but_what_is_contested(
 ) -> None:  # fmt: skip
     names = [f"n{i}" for i in range(len(made))]
     dice.shuffle(names)
-    renamed = [{**rule, ("first" if "first" in rule else "rule"): name} for rule, name in zip(made, names, strict=True)]
+    renamed = [
+        {**rule, next(key for key in ("first", "table", "rule") if key in rule): name}
+        for rule, name in zip(made, names, strict=True)
+    ]
     one, two = (load({"one.yaml": book("one", rules)}, vocabulary) for rules in (made, renamed))
     for facts in given_:
         first, second = (decide(rules, house, case(facts, vocabulary)) for rules in (one, two))

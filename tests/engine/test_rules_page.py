@@ -3,19 +3,25 @@
 `make golden` (GOLDEN=1) writes them anew.
 """
 
+import json
 import os
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from rule_samples import example, named, with_weather
 
+from engine.company import FILES, Company, company
 from engine.conditions import OPERATORS
 from engine.effects import LATER, SETTABLE, VERBS
 from engine.facts import FIELDS, OPEN_FIELDS
-from engine.trial import EXPECT, GIVEN
+from engine.rulebook import load
+from engine.trial import EXPECT, GIVEN, run_tests
 from engine.vocabulary import LAYERS, TRIGGERS, Vocabulary
 
 PAGE = Path(__file__).parents[2] / "docs" / "rules.md"
+CONFIG = PAGE.parents[1] / "config"
 START, END = "<!-- generated: {} -->", "<!-- end -->"
 
 
@@ -92,3 +98,18 @@ def test_the_page_about_rules_lists_what_there_is(vocabulary: Vocabulary) -> Non
     if os.environ.get("GOLDEN"):
         PAGE.write_text(written(page, vocabulary))
     assert PAGE.read_text() == written(page, vocabulary)
+
+
+def test_what_the_page_shows_can_be_used(vocabulary: Vocabulary, house: Company) -> None:
+    """Every YAML block of the guide, as an operator would copy it."""
+    book, tables, lookups = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.S)[:3]
+    assert run_tests(load({"page.yaml": book}, vocabulary), house) == []
+
+    sheet = json.dumps({"sheets": {"2026": [["contact.country", "route"], ["US", "english"]]}})
+    words = replace(vocabulary, lists={**vocabulary.lists, "eu-countries": ("DE", "FR")})
+    assert len(load({"page.yaml": f"rulebook: page\nrules:\n{tables}", "customs.xlsx": sheet}, words).rules) == 4
+
+    said = company({**{file: (CONFIG / file).read_text() for file in FILES}, "outside.yaml": lookups})
+    (weather,) = said.lookups.values()
+    assert weather.answer({"alerts": [{"level": "red"}]}) == "red"
+    assert (weather.answer({}), weather.patience, weather.kept) == ("none", 0.8, 600)

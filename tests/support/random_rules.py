@@ -84,7 +84,9 @@ def _ring(dice: Dice) -> Rules:
 
 
 def _unit(dice: Dice, vocabulary: Vocabulary, i: int) -> dict[str, Any]:
-    head: dict[str, Any] = {"because": "b", "layer": dice.choice(LAYERS)}
+    head: dict[str, Any] = {"because": "b", "layer": dice.choice(LAYERS), **_counts(dice)}
+    if dice.random() < 0.1:
+        return _table(dice, i, head)
     if dice.random() < 0.3:
         head["on"] = dice.sample(TRIGGERS, dice.randint(1, 2))
     if dice.random() < 0.35:
@@ -93,6 +95,30 @@ def _unit(dice: Dice, vocabulary: Vocabulary, i: int) -> dict[str, Any]:
         rows = [{"when": _when(dice, vocabulary), "then": _then(dice)} for _ in range(dice.randint(1, 3))]
         return {"first": f"f{i}", **head, "rules": rows}
     return {"rule": f"r{i}", **head, "when": _when(dice, vocabulary), "then": _then(dice)}
+
+
+def _counts(dice: Dice) -> dict[str, Any]:
+    """When it counts, and for whom: most rules always and for all."""
+    return dice.choice(
+        (*({},) * 12, {"mode": "shadow"}, {"mode": "canary", "share": "50%"}, {"during": "double-11"}, {"valid": {"from": "2026-03-05"}})
+    )  # fmt: skip
+
+
+CELLS: Mapping[str, tuple[Any, ...]] = {
+    "category": ("complaint", "complaint, inquiry", "any", "!= inquiry", "none"),
+    "tags": (*TAGS, "any", "none"),
+    "message.length": (">= 5", "2..9", "< 3", 0, ""),
+    "says": ("退款", "退款, refund", "any"),
+    "tag": (*TAGS, ""),
+    "set.priority": ("low", "high", "-"),
+    "then.mark.m": (*MARKED, ""),
+}
+
+
+def _table(dice: Dice, i: int, head: Mapping[str, Any]) -> dict[str, Any]:
+    columns = dice.sample(sorted(CELLS), dice.randint(2, 5))
+    rows = [[dice.choice(CELLS[column]) for column in columns] for _ in range(dice.randint(1, 4))]
+    return {"table": f"t{i}", **head, "columns": columns, "rows": rows}
 
 
 def _link(dice: Dice) -> dict[str, Any]:
@@ -215,7 +241,7 @@ def ticket(dice: Dice, vocabulary: Vocabulary) -> dict[str, Any]:
     given: dict[str, Any] = {"text": "".join(dice.choice(SPOKEN) for _ in range(dice.randrange(5)))}
     optional: dict[str, Callable[[], Any]] = {
         "trigger": lambda: dice.choice(TRIGGERS),
-        "now": lambda: dice.choice(("2026-03-04T16:30:00+00:00", "2026-10-02T01:30:00+00:00", "2026-03-07T04:00:00+00:00")),
+        "now": lambda: dice.choice(("2026-03-04T16:30:00+00:00", "2026-10-02T01:30:00+00:00", "2026-03-07T04:00:00+00:00", "2026-11-11T04:00:00+00:00")),
         "category": lambda: dice.choice(list(vocabulary.categories)),
         "subcategory": lambda: dice.choice(("refund", "logistics")),
         "confidence": lambda: dice.choice((0.2, 0.5, 0.9)),
@@ -235,7 +261,7 @@ def ticket(dice: Dice, vocabulary: Vocabulary) -> dict[str, Any]:
         "group": lambda: "senior",
         "subject": lambda: dice.choice(TEXTS),
         "kind": lambda: dice.choice(list(vocabulary.choices["kind"])),
-        "contact": lambda: {"tier": "vip", "proven": dice.random() < 0.5, "attributes": {"product": dice.choice(MARKED)}},
+        "contact": lambda: {"tier": "vip", "proven": dice.random() < 0.5, "bucket": dice.randrange(100), "attributes": {"product": dice.choice(MARKED)}},
         "history": lambda: [{"category": dice.choice(list(vocabulary.categories)), "ago": dice.choice(("2h", "30h"))} for _ in range(dice.randrange(4))],
         "load": lambda: {"group:senior": dice.randrange(4)},
         "urge_count": lambda: dice.randrange(3),
