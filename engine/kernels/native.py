@@ -65,6 +65,9 @@ class _Index:
         self.readers: dict[str, list[int]] = defaultdict(list)
         self._file()
         self._known = {}
+        # most units are one rule of plain tests: these lie ready, since each step to them may miss the cache
+        self._plain = [_plain(candidate) for candidate in self.candidates]
+        self._answers = [(candidate.unit, candidate.sure[0][1]) for candidate in self.candidates]
         self._tables = [(field, kind, dict(table)) for (field, kind), table in self.tables.items()]
         self._bounds = [
             (field, kind, side == _FROM, [b for b, _ in listed], [i for _, i in listed])
@@ -105,27 +108,39 @@ class _Index:
         for field, kind, lower, limits, listed in self._bounds:
             if (at := order(kind, values.get(field))) is not None:
                 found.update(listed[: bisect_right(limits, at)] if lower else listed[bisect_left(limits, at) :])
-        hits = []
+        hits, plain, get = [], self._plain, values.get
         for i in sorted(found) if len(found) > 1 else found:
-            candidate = self.candidates[i]
-            for evaluate, rule in candidate.sure:
-                if evaluate(values):
-                    hits.append((candidate.unit, rule))
+            if (tests := plain[i]) is None:
+                hits += _first(self.candidates[i].unit, self.candidates[i].sure, values)
+                continue
+            for field, holds in tests:
+                if not holds(get(field)):
                     break
+            else:
+                hits.append(self._answers[i])
         return hits
 
     def revisit(self, values: Values, changed: frozenset[str]) -> list[tuple[Unit, Rule]]:
         found = {i for slot in changed for i in self.readers.get(slot, ())}
         if any(slot.startswith("tag:") for slot in changed):
             found.update(self.readers.get("tags", ()))
-        hits = []
-        for i in sorted(found):
-            candidate = self.candidates[i]
-            for evaluate, rule in candidate.rows:
-                if evaluate(values):
-                    hits.append((candidate.unit, rule))
-                    break
-        return hits
+        candidates = [self.candidates[i] for i in sorted(found)]
+        return [hit for candidate in candidates for hit in _first(candidate.unit, candidate.rows, values)]
+
+
+def _first(unit: Unit, rows: Iterable[tuple["_Eval", Rule]], values: Values) -> list[tuple[Unit, Rule]]:
+    """The first of these rows that is true, if one is."""
+    for evaluate, rule in rows:
+        if evaluate(values):
+            return [(unit, rule)]
+    return []
+
+
+def _plain(candidate: _Candidate) -> tuple[tuple[str, Check], ...] | None:
+    """The tests that are all there is to look at; None if there is more to it."""
+    if len(candidate.sure) == 1 and isinstance(evaluate := candidate.sure[0][0], _Tests):
+        return evaluate.tests
+    return None
 
 
 def _cost(key: Key, use: Mapping[Key, int]) -> int:
