@@ -17,7 +17,7 @@ export UV_DEFAULT_INDEX := $(PIP_INDEX)
 endif
 endif
 
-.PHONY: help install demo serve check format test packages golden fuzz bench score chaos imap image sbom wheel lock vendor clean
+.PHONY: help install demo serve check format test packages golden fuzz bench score chaos imap mails image sbom wheel lock vendor clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -92,6 +92,9 @@ chaos: $(VENV)/dev.txt packages ## kill -9 at every fault point and at random, 2
 
 imap: $(VENV)/dev.txt packages ## kill a mailbox's server 20 times while 2,000 mails arrive, and the gateway too
 	@$(BIN)/pytest -q tests/chaos/test_imap.py --imap-kills 20 --imap-mails 2000 $(ARGS)
+
+mails: $(VENV)/dev.txt ## 20,000 broken and hostile mails: none raises, takes 2 s or 200 MB
+	@$(BIN)/pytest -q -s tests/normalizer/test_totality.py --mails 20000 --timeout 1800 $(ARGS)
 
 image: ## build the container image and try it (BASE=another base: Debian, Python 3.11 or newer)
 	@packaging/image.sh

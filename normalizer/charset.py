@@ -7,6 +7,7 @@ loaded at the first doubt), then replacement characters. What was wrong comes ba
 import codecs
 import re
 import unicodedata
+from contextvars import ContextVar
 from functools import lru_cache
 
 import webencodings  # type: ignore[import-untyped]
@@ -36,6 +37,9 @@ _MULTIBYTE = frozenset({"gb18030", "big5hkscs", "cp950", "cp932", "euc_jp", "euc
 _GENERIC = frozenset(
     {"ascii", "cp1252", "windows-1252", "iso8859-1", "latin-1"}
 )  # what software says when it does not know
+
+MAX_GUESSES = 50  # of one mail
+_guesses: ContextVar[list[int] | None] = ContextVar("guesses", default=None)
 
 _LABEL = re.compile(r"[a-z0-9_.:+-]+")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
@@ -150,7 +154,21 @@ def _looks_gb(raw: bytes) -> bool:
     return bool(pairs * 2 >= high * 0.9)
 
 
+def new_mail() -> None:
+    """Each mail may guess so often: detection takes milliseconds, and it may have a thousand names in no charset."""
+    _guesses.set([MAX_GUESSES])
+
+
+def _may_guess() -> bool:
+    left = _guesses.get()
+    if left:
+        left[0] -= 1
+    return not left or left[0] >= 0
+
+
 def _detected(raw: bytes) -> str | None:
+    if not _may_guess():
+        return None
     import chardet  # 100 ms to load, needed by one mail in a thousand
 
     name = codec(chardet.detect(raw[:_SAMPLE]).get("encoding") or "")

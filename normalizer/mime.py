@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from normalizer.addresses import address_list
 from normalizer.automatic import Signs, answerable, kind_of
 from normalizer.canon import Address, Attachment, Channel, Kind, Message, Returned, digest
-from normalizer.charset import clean, decode
+from normalizer.charset import clean, decode, new_mail
 from normalizer.html import declared_charset, html_to_text
 from normalizer.moments import utc
 from normalizer.parts import MAX_PARTS, Part, Parts, file_name, uudecode
@@ -29,6 +29,7 @@ from normalizer.words import text as header_text
 
 MAX_REFERENCES = 100
 MAX_TEXT = 1024 * 1024  # of all text parts together, in bytes; the raw mail keeps the rest
+MAX_FORWARDED = 10  # mails within mails that are looked into for words
 MAX_UUENCODED = 10 * 1024 * 1024  # of a text that is searched for files
 
 _MESSAGE_ID = re.compile(r"<\s*([^<>\s]+(?:\s[^<>\s]+)*?)\s*>")
@@ -103,6 +104,7 @@ def parse_mail(
     transport knows it (empty for the null path); otherwise the Return-Path field is taken. `ours` tells our own
     addresses: a list of that name is a way to us, and an automatic answer from there is our own.
     """
+    new_mail()
     return _Reader(raw).mail(trusted, return_path, ours)
 
 
@@ -157,8 +159,9 @@ def message(
 
 
 class _Reader:
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, depth: int = 0) -> None:
         self.raw = raw
+        self.depth = depth  # in mails attached to mails
         self.parts = Parts(raw)
         self.root = self.parts.root
         self.defects = self.parts.defects
@@ -175,8 +178,7 @@ class _Reader:
         html = "\n".join(chunk.html for chunk in chunks if chunk.html)
         full = "\n".join(filter(None, (chunk.words() for chunk in chunks)))
         if not full.strip() and self.forwarded:  # an attached mail and no word of their own
-            inner = parse_mail(self.forwarded)
-            full, html = inner.full_text, inner.html
+            full, html = self._words_forwarded(trusted, ours)
         subject = self._text("subject")
         split = split_reply(full, bool(_FORWARD.match(subject))) if full else Split("")
         sender = self._sender()
@@ -214,6 +216,13 @@ class _Reader:
             body_digest=self._body_digest(sender, subject, full, html),
             defects=tuple(self.defects),
         )
+
+    def _words_forwarded(self, trusted: Collection[str], ours: Callable[[str], bool]) -> tuple[str, str]:
+        if self.depth >= MAX_FORWARDED:
+            self._note("too_deep")
+            return "", ""
+        inner = _Reader(self.forwarded, self.depth + 1).mail(trusted, None, ours)
+        return inner.full_text, inner.html
 
     def _told(self, kind: Kind, full: str) -> list[Told]:
         failed = self.root.fields.get("x-failed-recipients", [])

@@ -30,6 +30,8 @@ _KNOWN_FIELD = re.compile(
 )
 _DASHES = re.compile(rb"^--([^\s][^\r\n]{0,199}?)[ \t]*\r?\n(?=[!-9;-~]+:)", re.M)
 _REST = re.compile(rb"[ \t]*(?:\r*\n|\r|\Z)")  # of a delimiter's line
+_MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+*-]+/[a-z0-9!#$&^_.+*-]+")
+_NO_TOKEN = re.compile(r"[^a-z0-9!#$&^_.+*/-]+")
 _SHORT = 200  # header values up to this length are worth remembering
 
 Fields = Mapping[str, list[bytes]]
@@ -150,7 +152,7 @@ class Parts:
         part = Part(fields, body, end, default)
         if declared := part.first("content-type"):
             part.media_type, part.params = _parameters(declared)
-            if not part.media_type.partition("/")[2]:
+            if not _MEDIA_TYPE.fullmatch(part.media_type):
                 part.media_type = _repaired(part.media_type)
         return part
 
@@ -216,6 +218,9 @@ _remembered = lru_cache(maxsize=512)(parameters)
 
 def _repaired(media_type: str) -> str:
     """`text`, `html` and the like, as software that never read RFC 2045 writes them."""
+    media_type = _NO_TOKEN.sub("", media_type)
+    if _MEDIA_TYPE.fullmatch(media_type):
+        return media_type
     return {"text": "text/plain", "plain": "text/plain", "html": "text/html", "multipart": "multipart/mixed"}.get(
         media_type, "text/plain" if not media_type else "application/octet-stream"
     )

@@ -5,6 +5,7 @@ that are older, or know better, say it in words: those are read by flufl.bounce 
 Total and linear like all reading of mail: at most so many characters and recipients are looked at.
 """
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from email.parser import BytesParser
 from email.policy import compat32
 
 from normalizer.canon import Address, Kind, Returned
+from normalizer.charset import clean
 
 MAX_RECIPIENTS = 100
 MAX_IDS = 10
@@ -92,7 +94,7 @@ def returned(outcomes: Sequence[Told], words: str, parts: Sequence[tuple[str, by
 
 
 def _texts(parts: Sequence[tuple[str, bytes]]) -> list[tuple[str, str]]:
-    return [(media_type, content[:MAX_CHARACTERS].decode("utf-8", "replace")) for media_type, content in parts]
+    return [(media_type, clean(content[:MAX_CHARACTERS].decode("utf-8", "replace"))) for media_type, content in parts]
 
 
 def _fields(text: str) -> dict[str, str]:
@@ -174,13 +176,18 @@ def _named_in_header(header: Sequence[bytes]) -> list[str]:
 def _known_to_flufl(raw: bytes) -> tuple[list[str], frozenset[str]]:
     from flufl.bounce import all_failures  # needed by bounces without fields only
 
+    logging.getLogger("flufl.bounce").disabled = True  # it logs whole tracebacks of what is only an odd mail
     try:
         mail = BytesParser(policy=compat32).parsebytes(raw[:MAX_GUESSED])
         temporary, permanent = all_failures(mail)
     except (MessageError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
         return [], frozenset()  # the library trusts its input more than we do
-    late = frozenset(one.decode("latin-1").lower() for one in temporary)
-    return [one.decode("latin-1").lower() for one in permanent] + sorted(late), late
+    late = _addresses(temporary)
+    return [*_addresses(permanent), *late], frozenset(late)
+
+
+def _addresses(found: Iterable[bytes]) -> list[str]:
+    return sorted(filter(None, (_address(one.decode("latin-1")) for one in found)))
 
 
 def _in_lines(words: str) -> list[str]:

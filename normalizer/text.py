@@ -417,7 +417,7 @@ class _Cutter:
         """Closings with a card below, and what lawyers add."""
         if _DISCLAIMER.match(line) and len(bare) > 12:
             return self._sign(40)
-        return bool(_CLOSING.fullmatch(bare)) and self._is_card() and self._sign(MAX_CARD)
+        return bool(_CLOSING.fullmatch(bare)) and self._try() and self._is_card() and self._sign(MAX_CARD)
 
     def _rule(self, line: str, bare: str) -> bool:
         if bare[0] not in _SIGNS:
