@@ -55,8 +55,13 @@ class Signer:
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
     @property
+    def place(self) -> str:
+        """The name the record stands at."""
+        return f"{self.selector.decode()}._domainkey.{self.domain.decode()}"
+
+    @property
     def record(self) -> str:
-        """The TXT record for SELECTOR._domainkey.DOMAIN by which others check the signatures."""
+        """The TXT record by which others check the signatures."""
         public = self._key.public_key()
         if isinstance(self._key, Ed25519PrivateKey):
             raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)

@@ -50,6 +50,10 @@ async def examine(config: Path | None) -> list[Finding]:
         relay = getattr(connector.settings, "relay", None)
         if relay is not None:
             findings.append(await _reaches(f"{name}/{account} relay", relay.host, relay.port))
+        findings.extend(
+            Finding(f"{name}/{account} DKIM", f"signs; publish TXT {one.place}: {one.record}")
+            for one in getattr(connector, "signers", ())
+        )
         if isinstance(connector, Examined):
             findings.extend(await connector.examine(SystemClock().now()))
     findings.extend(_port(what, listen) for what, listen in ports)

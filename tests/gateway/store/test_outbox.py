@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import orjson
 from stored import NOW, SECOND, arrive, found, opened, step, stored, wanted
 
+from gateway.store import audit
 from gateway.store.store import Store
 from gateway.store.work import Later, Limits, Never, Outcome, Owed
 from normalizer.canon import Envelope, Sent, Ticket
@@ -120,6 +122,7 @@ async def test_what_became_of_it_enters_the_journal(store: Store) -> None:
     assert orjson.loads(told.body) == {
         "outgoing": create.outgoing.id, "kind": "handover", "target": "crm", "ticket": made.tickets[0].id,
         "outcome": "sent", "external_id": "42", "url": "http://crm/42", "reason": "", "at": "2026-11-23T09:00:00+00:00",
+        "bounced": False, "caused_by": "", "status": "", "address": "",
     }  # fmt: skip
 
 
@@ -294,3 +297,34 @@ async def test_what_a_dead_process_had_leased_gives_its_place_back_with_its_leas
     (first,) = await store.due(NOW, 10)
     (again,) = await store.due(NOW + Limits().outgoing_lease, 10)
     assert again.outgoing.id == first.outgoing.id
+
+
+async def test_a_dropped_step_is_never_sent_and_keeps_nothing_back(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", targets=("crm",), reply=False)
+    ticket = await owe(store, made.tickets[0], ("crm", "append"), hold=True)
+    await owe(store, ticket, ("crm", "update"))
+    assert await sent_one_by_one(store) == ["crm:create"]
+    (append,) = [one.outgoing.id for one in await store.outgoing("held")]
+    assert await store.drop_outgoing([append], "terminal:li", NOW) == [append]
+    assert await sent_one_by_one(store) == ["crm:update"]
+
+    (row,) = await store.outgoing("dropped")
+    assert (row.outgoing.id, row.reason, row.settled_at) == (append, "dropped by terminal:li", NOW)
+    assert await store.outgoing() == []
+    assert await store.retry_outgoing([append], NOW) == 0
+    assert await store.drop_outgoing([append, "f" * 32], "terminal:li", NOW) == []
+
+
+async def test_with_a_dropped_beginning_goes_what_would_have_followed_it_there(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", targets=("crm",), reply=False, hold=True)
+    ticket = await owe(store, made.tickets[0], ("crm", "append"))
+    await owe(store, ticket, ("desk", "update"))
+    assert len(await store.drop_outgoing("held", "terminal:li", NOW)) == 2
+    assert await sent_one_by_one(store) == ["desk:update"]
+
+
+async def test_the_audit_knows_who_dropped_what(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", hold=True)
+    await store.drop_outgoing([made.outgoing[0].id], "terminal:li", NOW)
+    (row, *_) = await store.database.read(partial(audit.rows, vault=store.vault))
+    assert (row.who, row.what, row.about) == ("terminal:li", "outbox.drop", made.outgoing[0].id)

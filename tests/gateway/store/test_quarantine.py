@@ -133,3 +133,37 @@ async def test_what_was_noted_goes_with_its_envelope_when_the_journal_is_pruned(
     assert await store.prune(NOW + SECOND, NOW + SECOND) == 1
     assert await store.quarantine() == []
     assert await store.retry_quarantined([identity], NOW) == 0
+
+
+async def test_it_is_searched_by_account_time_and_words_of_what_is_kept(store: Store) -> None:
+    await refuse(store, body="退款，订单 5".encode())
+    await store.refuse(
+        "webform", "contact", "invalid", "no message", b"name=Han", {"remote": "192.0.2.7"}, NOW + SECOND
+    )
+
+    async def codes(**chosen: object) -> list[str]:
+        return [aside.code for aside in await store.quarantine(**chosen)]  # type: ignore[arg-type]
+
+    assert (
+        await codes(connector="webform")
+        == await codes(account="contact")
+        == await codes(since=NOW + SECOND)
+        == ["invalid"]
+    )
+    assert await codes(until=NOW + SECOND) == ["unverified"]
+    for words in ("李雷", "退款", "订单 wrong", "192.0.2.1", "SIGNATURE"):
+        assert await codes(words=words) == ["unverified"], words
+    assert await codes(words="han name") == await codes(words="192.0.2.7") == ["invalid"]
+    assert await codes(words="192.0.2", limit=1) == ["invalid"]
+    assert await codes(words="退款 han") == await codes(words="退款", connector="webform") == []
+    assert [one.body for one in await store.quarantine(words="退款")] == [b""]
+
+
+async def test_an_envelope_without_any_message_is_noted(store: Store) -> None:
+    await arrive(store, "a")
+    (claim,) = await store.claim(NOW, 1)
+    assert await store.commit([Outcome(claim, noted="nothing")], NOW) == [True]
+    (row,) = await store.quarantine()
+    assert (row.stage, row.code, row.id) == ("noted", "nothing", claim.envelope.id)
+    assert await store.retry_quarantined([row.id], NOW) == 1
+    assert len(await store.claim(NOW, 1)) == 1
