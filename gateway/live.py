@@ -60,9 +60,20 @@ class LiveRules:
 
     async def begin(self) -> None:
         """Note what this process starts with, if that is to be live: the folder's set, or the first one of a store."""
-        live = None if self.by_files else await self.sets.live()
-        live = live or await self.sets.put_live(self.mind.bundle, FILES, "start")
+        known = None if self.by_files else await self.sets.live()
+        differs = bool(known) and await asyncio.to_thread(self._differs)
+        if differs:
+            log.info("the folder holds other rules than the live set", path=str(self.mind.configured.rules),
+                     hint="`ticketgate rules put` makes them live")  # fmt: skip
+        live = known or await self.sets.put_live(self.mind.bundle, FILES, "start")
         self._seq = live.seq
+
+    def _differs(self) -> bool:
+        """Whether the folder, with which the store once began, has gone on without it."""
+        try:
+            return bundles.read(self.mind.configured).sha != self.mind.bundle.sha
+        except ConfigError:
+            return False
 
     async def follow(self) -> None:
         """Look for a changed set, until cancelled."""
@@ -158,16 +169,17 @@ class LiveRules:
 
     def _take(self, vetted: Vetted, seq: int) -> None:
         """From now on. One assignment: whoever has the old mind in hand goes on with it, whole."""
-        old, self.mind, self._seq = self.mind, vetted.mind, seq
+        old, self._seq = self.mind, seq
+        self._well()
         if old.bundle.sha == vetted.mind.bundle.sha:
             return
+        self.mind = vetted.mind
         self._swap(vetted.mind)
         self.since = self.clock.now()
-        self._well()
         metrics.rules_reloaded.labels("live").inc()
         log.info("a changed rule set is live", ruleset=vetted.mind.bundle.sha[:12],
                  rules=len(vetted.mind.ruleset.rules), count=vetted.tests)  # fmt: skip
-        _keep_until_done(asyncio.create_task(_let_go(old.ruleset)))
+        _keep_until_done(asyncio.create_task(let_go(old.ruleset)))
 
     def _well(self) -> None:
         self.refusal = None
@@ -179,7 +191,7 @@ def read_only() -> Rejected:
     return Rejected(what, status=409, code="read_only")
 
 
-async def _let_go(ruleset: RuleSet) -> None:
+async def let_go(ruleset: RuleSet) -> None:
     """Forget an old set a few rules at a time, once nobody works with it: all at once would be a pause."""
     rules, unused, loop = list(ruleset.rules), asyncio.Event(), asyncio.get_running_loop()
     told = weakref.finalize(ruleset, loop.call_soon_threadsafe, unused.set)
