@@ -179,6 +179,8 @@ def _world(ruleset: RuleSet) -> World:
 
 def _broken(texts: Mapping[str, str], ruleset: RuleSet, found: Sequence[Finding]) -> frozenset[str]:
     """Rules that were not read whole: nothing is concluded from what is left of them."""
+    if not found:
+        return frozenset()
     starts: defaultdict[str, list[tuple[int, int, str]]] = defaultdict(list)
     for rule in ruleset.rules:
         starts[rule.where.file].append((rule.where.line, rule.where.column, rule.name))
@@ -188,7 +190,7 @@ def _broken(texts: Mapping[str, str], ruleset: RuleSet, found: Sequence[Finding]
         if before:
             broken.add(max(before)[2])
             broken.add(max(before)[2].rpartition("/")[0])
-    return frozenset(broken | {""}) if found else frozenset()
+    return frozenset(broken | {""})
 
 
 def _examples(texts: Mapping[str, str], vocabulary: Vocabulary, found: Sequence[Finding]) -> Iterator[Finding]:

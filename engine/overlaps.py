@@ -16,7 +16,7 @@ from engine.decide import decide
 from engine.decision import Acknowledge, Mark, Route, Set, Tag, Untag, UseSla
 from engine.facts import FIELDS, MENTIONS, WORDS
 from engine.ruleset import All, Condition, Nothing, Rule, RuleSet, Unit, Write
-from engine.solve import Clause, Literal, World, clauses, covers, pinned, possible
+from engine.solve import Clause, Literal, World, by_fields, clauses, covers, pinned, possible
 from engine.trial import case
 from engine.witness import givens
 from engine.words import folded
@@ -48,6 +48,11 @@ class Row:
     def own(self) -> tuple[Clause, ...] | None:
         """The clauses of its condition, whatever stands above it."""
         return clauses(triggered(self.rule))
+
+    @cached_property
+    def fields(self) -> tuple[frozenset[str], ...]:
+        """What each of its clauses looks at."""
+        return tuple(frozenset(by_fields(clause)) for clause in self.own or ())
 
     @cached_property
     def narrow(self) -> tuple[Clause, ...] | None:
@@ -96,14 +101,17 @@ class Covering:
                     self._under[key].append(row)
 
     def candidates(self, row: Row) -> Iterator[Row]:
+        """Rows of other units that look at nothing which this one does not; others can hardly cover it."""
         if not row.own:
             return
+        looked = row.fields[0]
         seen: set[int] = set()
         for key in ((), *_looked_up(row.own[0])):
             for other in self._under.get(key, ()):
                 if id(other) not in seen and other.unit is not row.unit:
                     seen.add(id(other))
-                    yield other
+                    if any(fields <= looked for fields in other.fields):
+                        yield other
 
 
 def _keys(clause: Clause) -> Iterator[tuple[Key, ...]]:
