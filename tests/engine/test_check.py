@@ -77,6 +77,12 @@ def test_a_category_that_a_rule_sets_alone_may_stand_with_any_subcategory(
     assert check({"t.yaml": book("t", listed)}, vocabulary, house) == []
 
 
+@pytest.mark.parametrize("proof", ["message.proven: true", "contact.tier: vip", "contact.proven: true"])
+def test_an_address_with_proof_may_name_a_customer(proof: str, vocabulary: Vocabulary, house: Company) -> None:
+    rule = f"  - rule: boss\n    when: {{message.from: vip@example.com, {proof}}}\n    then: {{route: senior}}\n"
+    assert check({"t.yaml": f"rulebook: t\nrules:\n{rule}"}, vocabulary, house) == []
+
+
 def test_what_is_wrong_in_one_rule_says_nothing_about_the_others(vocabulary: Vocabulary, house: Company) -> None:
     listed = [
         {"rule": "a", "when": {"categry": "x"}, "then": {"route": "senior"}},
