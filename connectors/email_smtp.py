@@ -8,6 +8,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, ClassVar, Literal
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from connectors.base import Accept, AccountSettings, Clock, Refuse, where
 from connectors.mail_account import MailAccount, MailSettings, scan
+from connectors.mail_proof import proof
 from connectors.places import File, Listen, host_and_port
 from connectors.smtp import Arrival, Conversation, Door, LocalConversation, Terms
 from normalizer.canon import Envelope
@@ -52,6 +54,7 @@ class Entrance(BaseModel):
 
 class EmailSmtpSettings(MailSettings):
     door: Entrance | str | None = None  # none: this account only sends
+    check_dkim: bool = False  # ask the DNS ourselves, where no server in front of us says what it found
     trusted_relays: tuple[IPv4Network | IPv6Network, ...] = ()  # servers that only pass on senders they have proven
 
 
@@ -172,7 +175,10 @@ class Reception:
         return any(account.knows(recipient) for account in self.accounts)
 
     async def take(self, arrival: Arrival) -> str:
-        envelope = self._first(arrival.rcpt_to).envelope(arrival, self.clock())
+        account = self._first(arrival.rcpt_to)
+        envelope = account.envelope(arrival, self.clock())
+        if account.settings.check_dkim and (found := await proof(arrival.content)):
+            envelope = replace(envelope, transport={**envelope.transport, **found})
         await self.accept([envelope])
         return envelope.id
 

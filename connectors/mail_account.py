@@ -24,6 +24,7 @@ from normalizer.canon import Envelope, Kind, Message, Reply, Sent, digest
 from normalizer.errors import ConfigError, Refused
 from normalizer.identity import email_address
 from normalizer.mime import message
+from normalizer.proof import aligned
 
 _KEY_PLACE = re.compile(r"[+=_.-]*\{key\}")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
@@ -130,7 +131,7 @@ class MailAccount:
         # RFC 3834 2: no answer to mail that names us neither in To nor in Cc.
         to = [address.address for address in (*mail.to, *mail.cc)]
         named = any(matches(self._named, one) or matches(self._named, bare(one, self.separator)) for one in to)
-        proven = mail.proven or self.vouched(envelope)
+        proven = mail.proven or self.vouched(envelope) or _signed(mail, envelope)
         ours = [one for one in (*envelope.transport.get("rcpt_to", "").split(), *to) if self.owns(one)]
         return replace(
             mail, proven=proven, answerable=mail.answerable and named, reply_keys=keys(ours, self.separator or "+")
@@ -162,6 +163,12 @@ class MailAccount:
     async def close(self) -> None:
         if self._postbox:
             await self._postbox.close()
+
+
+def _signed(mail: Message, envelope: Envelope) -> bool:
+    """Whether the sender's own domain signed it, as we found out at the door (mail_proof)."""
+    domain = email_address(mail.sender.address).rpartition("@")[2]
+    return bool(domain) and any(aligned(one, domain) for one in envelope.transport.get("dkim", "").split())
 
 
 def matches(addresses: Iterable[str], recipient: str) -> bool:

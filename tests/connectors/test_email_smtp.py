@@ -8,6 +8,7 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -524,3 +525,14 @@ def test_a_group_that_bears_our_address_hands_us_a_persons_mail(account: Opener,
 
     assert box.parse(envelope_of(box, now, listed))[0].kind is Kind.MESSAGE
     assert box.parse(envelope_of(box, now, listed.replace(b"<support.", b"<news.")))[0].kind is Kind.LIST
+
+
+@pytest.mark.parametrize(("domains", "proven"), [("example.net", True), ("x.org example.net", True), ("x.org", False)])
+def test_a_signature_found_at_the_door_proves_its_own_domain_only(
+    account: Opener, now: Any, domains: str, proven: bool
+) -> None:
+    box = account()
+    envelope = envelope_of(box, now)
+    (message,) = box.parse(replace(envelope, transport={**envelope.transport, "dkim": domains}))
+
+    assert message.proven is proven
