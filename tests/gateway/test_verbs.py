@@ -49,6 +49,23 @@ rules:
   - rule: repair
     when: {says: 报修}
     then: {set: {type: repair}, ask_for: [model, address]}
+  - rule: bounced
+    on: contact.bounced
+    then: {tag: no-such-address}
+  - rule: soon
+    when: {says: 立刻定位}
+    then: {sla: {milestones: {located: 2s}}}
+  - rule: near
+    on: sla.near
+    when: {sla.milestone: located}
+    then: {tag: nearly}
+  - rule: missed
+    on: sla.missed
+    when: {sla.milestone: located}
+    then: {tag: too-late}
+  - rule: in-turn
+    when: {says: 轮流}
+    then: {route: {group: logistics, by: round_robin}}
 """
 
 
@@ -239,3 +256,30 @@ def test_the_page_of_a_ticket_shows_tasks_waits_and_suggestions_and_lets_people_
         after = browser.post(f"/console/tickets/{made['number']}/task", data=given)
         assert after.status_code == 200
     assert until(api, lambda one: "frozen" in one["tags"], "page")["tasks"][0]["status"] == "done"
+
+
+def test_an_address_nobody_has_is_told_to_rules(api: httpx.Client, write: Any, sink: MailSink) -> None:
+    sink.refusing_recipients = "550 5.1.1 nobody of that name"
+    write("gone", "请问怎么开发票")
+    until(api, lambda one: "no-such-address" in one["tags"], "gone")
+    sink.refusing_recipients = ""
+
+
+def test_a_promise_is_near_before_it_is_broken(api: httpx.Client, write: Any) -> None:
+    write("soon", "请立刻定位")
+    late = until(api, lambda one: "too-late" in one["tags"], "soon")
+    assert "nearly" in late["tags"]
+    told = [one["case"] for one in decisions(api, late["number"]) if one["case"]["trigger"].startswith("sla.")]
+    assert [(one["trigger"], one["milestone"]) for one in told] == [("sla.near", "located"), ("sla.missed", "located")]
+
+
+def test_tickets_that_come_together_are_given_in_turn(api: httpx.Client, gateway: Gateway, write: Any) -> None:
+    gateway.kill()
+    gateway.start(roles="accept")
+    for n in range(4):
+        gateway.mail(f"From: <turn{n}@example.cn>\r\nTo: support@example.com\r\nMessage-ID: <turn{n}@example.cn>\r\n"
+                     "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n轮流\r\n".encode())  # fmt: skip
+    gateway.kill()
+    gateway.start()
+    given = [until(api, lambda one: bool(one["assignee"]), f"turn{n}")["assignee"]["value"] for n in range(4)]
+    assert sorted(given) == ["chen-jie", "chen-jie", "liu-yang", "liu-yang"]
