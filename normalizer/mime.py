@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from normalizer import tnef
 from normalizer.addresses import address_list
 from normalizer.automatic import Signs, answerable, kind_of
 from normalizer.canon import Address, Attachment, Channel, Kind, Message, Returned, digest
@@ -40,6 +41,7 @@ _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "
 _MONTHS = {name: at for at, name in enumerate(_MONTH_NAMES, 1)}
 _FORWARD = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|i|转发|轉寄|轉發|转寄|vs|vl|doorst)\s*[:：]", re.I)
 _NO_TEXT = re.compile(r"\s*(?:\S+\s+){0,12}\S*\s*(?:html|HTML)\b[^\n]{0,200}\s*")
+_PGP = "-----BEGIN PGP MESSAGE-----"
 _UNSAFE = re.compile(r"[^-\w. ]+")
 _UUENCODED = re.compile(
     rb"^begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n(?:[!-`][^\r\n]{0,100}\r?\n)*+(?:`|[ ])?\r?\n?end[ \t]*(?:\r?\n|\Z)", re.M
@@ -50,6 +52,8 @@ _REPORTS = frozenset({
     "message/delivery-status", "message/global-delivery-status", "message/disposition-notification",
     "message/feedback-report", "text/rfc822-headers", "message/rfc822",
 })  # fmt: skip
+# Nobody but the addressee's key reads these (RFC 8551, RFC 3156), or nobody without undoing the signature.
+_SEALED = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"})
 # Parts that speak to machines: no files of the sender's, unless they were given a name. The raw mail keeps them.
 _MACHINES = frozenset({
     "application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature",
@@ -170,6 +174,7 @@ class _Reader:
         self.attachments: list[Attachment] = []
         self.media_types: set[str] = set()
         self.calendar = ""  # METHOD of an invitation
+        self.wrapped = ""  # the text in winmail.dat
         self.forwarded = b""  # the first attached mail
         self.machines: list[tuple[str, bytes]] = []  # what parts say that speak to machines, and mails given back
 
@@ -177,6 +182,10 @@ class _Reader:
         chunks = list(self._chunks(self.root, 0))
         html = "\n".join(chunk.html for chunk in chunks if chunk.html)
         full = "\n".join(filter(None, (chunk.words() for chunk in chunks)))
+        if not full.strip() and self.wrapped:
+            full = self.wrapped
+        if _PGP in full:
+            self._note("encrypted")
         if not full.strip() and self.forwarded:  # an attached mail and no word of their own
             full, html = self._words_forwarded(trusted, ours)
         subject = self._text("subject")
@@ -350,7 +359,21 @@ class _Reader:
             self.forwarded = self.forwarded or content
             name = name or _mail_name(content)
         inline = disposition == "inline" or (disposition != "attachment" and "content-id" in part.fields)
+        if content.startswith(tnef.SIGNATURE) and (wrapped := tnef.unwrap(content)) and self._unwrap(wrapped):
+            return
+        if part.media_type in _SEALED:
+            self._note("opaque_signed" if part.params.get("smime-type", "").startswith("signed") else "encrypted")
         self._keep(name, part.media_type, content, inline)
+
+    def _unwrap(self, wrapped: tnef.Unwrapped) -> bool:
+        """The files out of winmail.dat; if there are none, it stays what it is."""
+        for file in wrapped.files:
+            media_type = file.media_type if "/" in file.media_type else "application/octet-stream"
+            self._keep(file.name.replace("\\", "/").rpartition("/")[2], media_type, file.content, file.inline)
+        self.wrapped = self.wrapped or wrapped.text
+        if not wrapped.files:
+            self._note("tnef")
+        return bool(wrapped.files)
 
     def _keep(self, name: str, media_type: str, content: bytes, inline: bool) -> None:
         sha256 = hashlib.sha256(content).hexdigest()
