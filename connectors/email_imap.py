@@ -17,7 +17,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import orjson
 import structlog
@@ -48,7 +48,9 @@ log = structlog.get_logger("ticketgate")
 
 class EmailImapSettings(MailSettings, Server):
     folders: tuple[str, ...] = Field(default=("INBOX",), min_length=1)
-    since: date | Literal["all"] | int = Field(default=7)  # where a new account begins: days back, a date, or all
+    since: date | Literal["all"] | Annotated[int, Field(ge=0)] = (
+        7  # where a new account begins: days back, a date, or all
+    )
     mark: str = ""  # a flag set on mails once they are ours: \Seen, or a word of your own; none: nothing is touched
     move_to: str = ""  # the folder they are then moved to
     idle: float = Field(default=300, gt=0, le=1740)  # seconds between two IDLEs (RFC 2177: under 30 minutes)
@@ -97,8 +99,7 @@ class EmailImap(MailAccount):
         watches = [Watch(self, folder, accept, clock) for folder in self.settings.folders]
         async with asyncio.TaskGroup() as group:
             for watch in watches:
-                kept = await self._recall(watch.cursor) if self._recall else ""
-                group.create_task(watch.keep(Place.of(kept)))
+                group.create_task(watch.keep(self._recall))
 
     def open(self, folder: str, now: datetime, *, read_only: bool) -> Folder:
         """A folder over a connection of its own. Raises Unavailable."""
@@ -129,6 +130,8 @@ class EmailImap(MailAccount):
             return
         try:
             yield Finding(what, f"{settings} lets {settings.username} in")
+            if settings.tls == "none" and settings.host not in ("localhost", "127.0.0.1", "::1"):
+                yield Finding(f"{what} tls", "none: name, password and mail go in clear", False, "tls: implicit")
             yield from self._folders(client, what, now)
             yield from _capabilities(client, what, bool(settings.move_to))
         except Unavailable as error:
@@ -222,9 +225,9 @@ class Watch:
         self._unsettled = ""
         self._loop: asyncio.AbstractEventLoop
 
-    async def keep(self, place: Place | None) -> None:
+    async def keep(self, recall: Recall | None) -> None:
         """Watch until cancelled."""
-        self.place, self._loop = place, asyncio.get_running_loop()
+        self.place, self._loop = await self._begun(recall), asyncio.get_running_loop()
         ended = asyncio.Event()
         thread = threading.Thread(target=self._work, args=(ended,), name=self.cursor, daemon=True)
         thread.start()
@@ -237,6 +240,16 @@ class Watch:
             with suppress(TimeoutError):  # connecting may take a while longer; nothing it finds is taken any more
                 async with asyncio.timeout(2):
                     await ended.wait()
+
+    async def _begun(self, recall: Recall | None) -> Place | None:
+        """Where an earlier run stopped."""
+        while recall:
+            try:
+                return Place.of(await recall(self.cursor))
+            except Unavailable as error:
+                self._say(log.warning, "waiting for the store", hint=error.reason)
+                await asyncio.sleep(1)
+        return None
 
     def _work(self, ended: asyncio.Event) -> None:
         wait = 0.0

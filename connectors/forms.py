@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -46,14 +46,14 @@ def octets(content_type: str, body: bytes) -> Mapping[str, bytes]:
     kind, options = parse_options_header(content_type)
     match kind:
         case b"multipart/form-data":
-            parts = _parsed(options.get(b"boundary", b""), body)
-            pairs = [(name.decode("utf-8", "replace"), value) for name, value in parts.octets]
+            posted = _parsed(options.get(b"boundary", b""), body).octets
+            pairs = [(name.decode("utf-8", "replace"), value) for name, value in posted]
         case b"application/x-www-form-urlencoded":
-            try:
-                pairs = [(name.decode("utf-8", "replace"), value) for name, value in
-                         parse_qsl(body, keep_blank_values=True, max_num_fields=FIELDS)]  # fmt: skip
-            except ValueError:
-                raise _malformed("not a urlencoded form of at most 100 fields") from None
+            parts = body.split(b"&", FIELDS)
+            if len(parts) > FIELDS:
+                raise _malformed("not a urlencoded form of at most 100 fields")
+            said = [part.replace(b"+", b" ").partition(b"=") for part in parts]
+            pairs = [(unquote_to_bytes(name).decode("utf-8", "replace"), unquote_to_bytes(v)) for name, _, v in said]
         case _:
             raise _malformed("send multipart/form-data or application/x-www-form-urlencoded")
     return dict(reversed(pairs))

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote_to_bytes, urlencode
 
 import pytest
 
@@ -124,6 +124,24 @@ def test_a_token_of_mailgun_is_good_for_one_mail_only() -> None:
     house.verify(stolen)  # the signature says nothing of the mail
     assert enclose(house, first).id == enclose(house, stolen).id  # so the journal has it already
     assert enclose(house, first).id != enclose(house, mailgun(MAIL, token="u" * 50)).id
+
+
+def test_octets_no_charset_knows_come_through_every_form() -> None:
+    raw = MAIL + bytes(range(256))
+    house = account("mailgun")
+    for request in (mailgun(raw), multipart(mailgun(raw))):
+        house.verify(request)
+        assert house._posted(request.headers["content-type"], request.body).raw == raw
+
+
+def multipart(request: Request) -> Request:
+    parts = [part.partition(b"=") for part in request.body.split(b"&")]
+    body = b"".join(
+        b'--xYz\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+        % (name, unquote_to_bytes(value.replace(b"+", b" ")))
+        for name, _, value in parts
+    )
+    return replace(request, headers={"content-type": "multipart/form-data; boundary=xYz"}, body=body + b"--xYz--\r\n")
 
 
 def test_several_keys_are_good_while_they_are_changed() -> None:
