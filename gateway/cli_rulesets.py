@@ -76,7 +76,6 @@ def put(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Rulebooks, or what `rules export` wrote.")],
     why: Why = "",
     config: Config = None,
-    lang: Lang = "",
 ) -> None:
     """Check and test a rule set, and put it live (rules: {source: store}). Running gateways follow. 规则上线"""
     known = configured(config)
@@ -246,6 +245,7 @@ def _folder(name: str) -> Path | None:
 
 def with_rules(known: "Configured", use: "Callable[[LiveRules], Awaitable[None]]") -> None:
     """On the data folder, with what is live there. What does not pass is told whole."""
+    from engine import findings
     from gateway import wire
     from gateway.clock import SystemClock
     from gateway.live import LiveRules
@@ -259,7 +259,7 @@ def with_rules(known: "Configured", use: "Callable[[LiveRules], Awaitable[None]]
             await use(LiveRules(mind, RuleSets(store, clock), clock, lambda _: None))
         except Unfit as e:
             for finding in e.findings:
-                typer.echo(finding, err=True)
+                typer.echo(findings.line(finding, language("")), err=True)
             raise TicketgateError("this rule set may not go live; what was live goes on") from None
 
     with_store(known, run)

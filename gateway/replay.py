@@ -59,6 +59,7 @@ class Replayed:
     erased: int = 0
     damaged: int = 0
     failed: int = 0
+    skipped: int = 0  # the oldest, if there were more than were to be replayed
     changed: int = 0  # decisions
     tickets: set[str] = field(default_factory=set)  # numbers of those decided again
     changed_tickets: set[str] = field(default_factory=set)
@@ -87,8 +88,8 @@ class Replayed:
         return {
             "ruleset": self.ruleset, "since": self.since, "until": self.until, "simulated": self.simulated,
             "decisions": self.decisions, "tickets": len(self.tickets), "identical": self.identical,
-            "erased": self.erased, "damaged": self.damaged, "failed": self.failed, "changed": self.changed,
-            "changed_tickets": len(self.changed_tickets), "counts": dict(sorted(self.counts.items())),
+            "erased": self.erased, "damaged": self.damaged, "failed": self.failed, "skipped": self.skipped,
+            "changed": self.changed, "changed_tickets": len(self.changed_tickets), "counts": dict(sorted(self.counts.items())),
             "fields": self.fields, "rules": self.rules,
             "moves": [
                 {"field": name, "before": was, "after": now, "decisions": n}
@@ -100,11 +101,14 @@ class Replayed:
 
 async def replay(
     store: Store, mind: Mind, since: datetime, until: datetime, *, simulated_load: bool = False, keep_all: bool = False,
-    told: Told = lambda done, of: None,
+    most: int = 0, told: Told = lambda done, of: None,
 ) -> Replayed:  # fmt: skip
-    """Decide again what was decided in that time. `told` hears how far it is."""
+    """Decide again what was decided in that time, of more than `most` the newest. `told` hears how far it is."""
     many, after = await store.decided_count(since, until)
     replayed = Replayed(mind.ruleset.sha, since, until, frozenset(rule.name for rule in mind.ruleset.rules))
+    if most and many > most:
+        replayed.skipped = many - most
+        after, many = after + replayed.skipped, most
     again = Again(mind, replayed, simulated_load, keep_all)
     done = 0
     while True:

@@ -20,6 +20,7 @@ from normalizer.errors import Rejected
 SAMPLE_NUMBER = "00000000001"  # the number an acknowledgement bears that is only shown
 SOMEBODY = Address("email", "customer@example.org")
 LONGEST = 200_000  # characters of a sentence or a mail
+MOST = 20_000  # decisions that are made again while somebody waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,10 @@ async def attempt(house: House, bundle: Bundle, words: str) -> Tried:
 
 
 async def effect(house: House, bundle: Bundle, since: datetime, *, simulated_load: bool = False) -> Replayed:
-    """What this bundle would have changed since then, every change listed. Raises ConfigError."""
+    """What this bundle would have changed since then, every change of the newest MOST decisions. Raises ConfigError."""
     mind = await asyncio.to_thread(_mind, house.mind, bundle)
     now = house.clock.now()
-    return await replay(house.store, mind, since, now, simulated_load=simulated_load, keep_all=True)
+    return await replay(house.store, mind, since, now, simulated_load=simulated_load, keep_all=True, most=MOST)
 
 
 def _attempt(present: Mind, bundle: Bundle, words: str, now: datetime) -> Tried:

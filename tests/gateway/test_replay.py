@@ -81,6 +81,13 @@ async def test_what_fires_now_and_what_no_longer_does_is_counted(recorded: House
     assert done.rules["zeppelins"]["lost"] == done.rules["airships"]["gained"] == 125
 
 
+async def test_of_too_many_the_newest_are_replayed(recorded: House) -> None:
+    done = await replayed(recorded, most=100)
+    assert (done.decisions, done.skipped) == (100, 900)
+    newest = {ticket.number for ticket, _ in await recorded.store.tickets(limit=100)}
+    assert done.tickets == newest
+
+
 async def test_replaying_changes_nothing_in_the_data_folder(recorded: House) -> None:
     def everything(connection: Any) -> list[Any]:
         tables = ("decisions", "tickets", "outgoing", "messages", "audit", "lives", "bundles", "events", "work")
