@@ -89,8 +89,8 @@ class Replayed:
             "ruleset": self.ruleset, "since": self.since, "until": self.until, "simulated": self.simulated,
             "decisions": self.decisions, "tickets": len(self.tickets), "identical": self.identical,
             "erased": self.erased, "damaged": self.damaged, "failed": self.failed, "skipped": self.skipped,
-            "changed": self.changed, "changed_tickets": len(self.changed_tickets), "counts": dict(sorted(self.counts.items())),
-            "fields": self.fields, "rules": self.rules,
+            "changed": self.changed, "changed_tickets": len(self.changed_tickets),
+            "counts": dict(sorted(self.counts.items())), "fields": self.fields, "rules": self.rules,
             "moves": [
                 {"field": name, "before": was, "after": now, "decisions": n}
                 for (name, was, now), n in sorted(self.moves.items(), key=lambda item: (-item[1], item[0]))
