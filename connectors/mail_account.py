@@ -65,6 +65,7 @@ class MailAccount:
         self._own = self._named | {email_address(one) for one in (self.sender, self._bounces("")) if one}
         self._exact = frozenset(one for one in self._own if not one.startswith("*"))  # colleagues share the domain
         self.separator = self._separator()
+        self._taken = self.addresses | {email_address(one) for one in (self._bounces(""),) if one}
         self._domains = {address.rpartition("@")[2] for address in (*self.addresses, email_address(self.sender))}
         self._trusted = frozenset(name.lower() for name in settings.trusted_authserv)
         self._postbox = self._opened(settings.relay)
@@ -77,7 +78,7 @@ class MailAccount:
         return Postbox(relay, where(self.settings, "relay")) if relay else None
 
     def knows(self, recipient: str) -> bool:
-        return matches(self.addresses, recipient) or matches(self.addresses, bare(recipient, self.separator))
+        return matches(self._taken, recipient) or matches(self._taken, bare(recipient, self.separator))
 
     def _separator(self) -> str:
         """Between an address and its key; `door` is how mail comes in by SMTP."""

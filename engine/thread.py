@@ -50,6 +50,9 @@ class Wanted:
     keys: tuple[str, ...] = ()  # NUMBER-MAC, of the addresses it was written to
     returned: tuple[str, ...] = ()  # Message-IDs that stand in a bounce
     bounced: tuple[Identity, ...] = ()  # whom the bounce says our mail did not reach
+    ours: bool = (
+        False  # the sender's address is one of ours: everybody writes to it, so that alone is no part in anything
+    )
     orders: bool = False  # whether rules ask what order earlier tickets were about
     latest: bool = False  # what the customer of `ticket` said last is wanted too
 
@@ -194,9 +197,13 @@ def _named(message: Message, found: Found) -> Iterator[tuple[Ticket, str, bool]]
 
 
 def _joins(message: Message, ticket: str, by: str, found: Found) -> bool:
-    """Whether what names the ticket is enough. Chat services vouch for their conversations, mail for nothing."""
-    vouched = message.channel != "email" and by != "number"
-    return by == "key" or vouched or ticket in found.takes_part
+    """Whether what names the ticket is enough. Chat services vouch for their conversations, mail for nothing.
+
+    In a form anybody may write anybody's address.
+    """
+    if by == "key" or (message.channel != "email" and by != "number"):
+        return True
+    return ticket in found.takes_part and (message.channel != "form" or message.proven)
 
 
 def _bounced(message: Message, ticket: Ticket, found: Found) -> Placed:

@@ -121,15 +121,16 @@ class Mind:
             return None
         if (mailbox := self.mailboxes.get(via)) and (to.kind != "email" or not mailbox.sends):
             return None
-        if to.kind == "email" and (self._is_ours(to.address) or (automatic and is_nobody(to.address))):
+        if to.kind == "email" and (self.is_ours(to.address) or (automatic and is_nobody(to.address))):
             return None
         return via, to
 
     def _addressee(self, message: Message, automatic: bool) -> Address:
         asked = message.reply_to[0] if message.reply_to else message.sender
-        return asked if not automatic or self._is_ours(message.sender.address) else message.sender
+        return asked if not automatic or self.is_ours(message.sender.address) else message.sender
 
-    def _is_ours(self, address: str) -> bool:
+    def is_ours(self, address: str) -> bool:
+        """Whether mail to this address is mail to us."""
         return any(one.owns(address) for one in self.mailboxes.values())
 
 

@@ -68,7 +68,12 @@ class Reading:
     lost: int = 0
 
     def wanted(self, share: int) -> list[Wanted]:
-        return [self.told.wanted()] if self.told else [lookups(message) for message in self.messages[:share]]
+        if self.told:
+            return [self.told.wanted()]
+        return [
+            replace(lookups(message), ours=self.mind.is_ours(message.sender.address))
+            for message in self.messages[:share]
+        ]
 
 
 async def work(house: House) -> None:

@@ -68,7 +68,8 @@ def known(told_by: Words, found: Contact) -> list[tuple[str, str, str]]:
         (
             d["known"].get(one.kind, one.kind),
             told_by.address(Address(one.kind, one.value)),
-            d["proven"].format(one.proven_by) if one.proven_by else d["unproven"],
+            (d["proven"].format(one.proven_by) if one.proven_by else d["unproven"])
+            + (" · " + d["bouncing"].format(one.bouncing) if one.bouncing else ""),
         )
         for one in found.identities
     ]

@@ -222,7 +222,9 @@ class _Search:
 
     def _takes_part(self, one: Wanted, contact: str | None, ticket: str) -> bool:
         """Whether the sender wrote in this ticket, or somebody who did wrote to them too."""
-        return contact in self.part[ticket] or any(ticket in self.party[self._identity(i)] for i in one.identities)
+        if contact in self.part[ticket]:
+            return True
+        return not one.ours and any(ticket in self.party[self._identity(i)] for i in one.identities)
 
     def _parties(self, wanted: Sequence[Wanted]) -> None:
         """Of these senders, and whom bounces name: the tickets in which they are."""

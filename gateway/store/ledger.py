@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import Connection, bindparam, delete, func, select
 
 from gateway.crypto import Vault
-from gateway.store.dialect import Many, insert
+from gateway.store.dialect import Many, chunks, insert, one_of
 from gateway.store.tables import acknowledgements, meta
 
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
@@ -75,10 +75,7 @@ def standing(connection: Connection, vault: Vault, recipients: Sequence[Recipien
         "domain": (HOUR, {one.domain for one in recipients}),
         "thread": (DAY, {one.thread for one in recipients if one.thread}),
     }
-    counted = {
-        name: {one: _of(connection, name, _digest(vault, name, one), now - within) for one in asked}
-        for name, (within, asked) in by.items()
-    }
+    counted = {name: _of(connection, vault, name, asked, now - within) for name, (within, asked) in by.items()}
     return Standing(
         counted["address"], counted["domain"], counted["thread"],
         hour=_many(connection, now - HOUR, owed=True), minute=_many(connection, minute, owed=True),
@@ -88,17 +85,22 @@ def standing(connection: Connection, vault: Vault, recipients: Sequence[Recipien
 
 _since = acknowledgements.c.at >= bindparam("since")
 _each = {
-    name: select(func.count())
-    .select_from(acknowledgements)
-    .where(acknowledgements.c[name] == bindparam("digest"), _since, acknowledgements.c.code == "")
+    name: select(acknowledgements.c[name], func.count())
+    .where(one_of(acknowledgements.c[name]), _since, acknowledgements.c.code == "")
+    .group_by(acknowledgements.c[name])
     for name in ("address", "domain", "thread")
 }
 _all = select(func.count()).select_from(acknowledgements).where(_since)
 _owed = _all.where(acknowledgements.c.code == "")
 
 
-def _of(connection: Connection, name: str, digest: str, since: datetime) -> int:
-    return connection.scalar(_each[name], {"digest": digest, "since": since}) or 0
+def _of(connection: Connection, vault: Vault, name: str, asked: Iterable[str], since: datetime) -> dict[str, int]:
+    digests = {_digest(vault, name, one): one for one in asked}
+    counted = dict.fromkeys(digests.values(), 0)
+    for these in chunks(digests):
+        for digest, many in connection.execute(_each[name], {"these": these, "since": since}):
+            counted[digests[digest]] = many
+    return counted
 
 
 def _many(connection: Connection, since: datetime, *, owed: bool) -> int:

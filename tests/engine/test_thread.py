@@ -136,6 +136,13 @@ def test_message_ids_leak_so_they_count_in_mail_only_from_somebody_who_takes_par
     assert (placed.is_new, placed.by) == ((True, "stranger") if channel == "email" else (False, "in_reply_to"))
 
 
+def test_in_a_form_anybody_may_write_anybodys_address() -> None:
+    there = found(opened(), by_number={NUMBER: "t1"})
+    form = message(channel="form", connector="webform", subject=NUMBER)
+    assert linked(place(form, there, NOW)) == [("related", "t1")]
+    assert place(replace(form, proven=True), there, NOW).ticket.id == "t1"
+
+
 def test_the_key_of_its_address_is_enough_from_anywhere() -> None:
     placed = place(message(reply_keys=(f"{NUMBER}-aa",)), found(opened(), by_key="t1", takes_part=frozenset()), NOW)
     assert (placed.is_new, placed.ticket.id, placed.by) == (False, "t1", "key")

@@ -225,3 +225,15 @@ async def test_a_bounce_names_the_ticket_of_our_mail_if_it_went_to_whom_it_says(
         answer = await found(store, asked)
         assert answer.by_bounce == (ticket.id if known else "")
         assert answer.owners == ({ticket.id: contact()} if known else {})
+
+
+async def test_that_everybody_writes_to_us_makes_nobody_of_us_take_part(store: Store) -> None:
+    await arrive(store, "a")
+    (claim,) = await store.claim(NOW, 1)
+    plain = outcome(claim, "20261123001")
+    (said, ticket) = plain.messages[0]
+    to_us = replace(said, to=(Address("email", "support@example.com"),))
+    assert await store.commit([replace(plain, messages=((to_us, ticket),))], NOW) == [True]
+    asked = wanted("support@example.com", answers=["<a@example.cn>"])
+    assert (await found(store, asked)).takes_part == {ticket}
+    assert (await found(store, replace(asked, ours=True))).takes_part == frozenset()
