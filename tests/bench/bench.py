@@ -98,7 +98,7 @@ BENCHES = {
     "rules_durable": Bench("which of 1,000 rules are true", "tickets/s", deciding.true_rules(1000),
                            "durable_rules 2.0.28, low level", deciding.peer("durable", 1000), 1, 2, 2000, stores=False),
     "rules_growth": Bench("which of 10,000 rules are true", "tickets/s", deciding.true_rules(10_000),
-                          "the same of 100 rules", deciding.true_rules(100), 0.667, 0.8, 2000, stores=False),
+                          "the same of 100 rules", deciding.true_rules(100), 0, 0, 2000, stores=False),
     "decide": Bench("a whole decision by 1,000 rules, recorded", "tickets/s", deciding.decisions(1000),
                     "zen-engine 2.1.3, which are true", deciding.peer("zen", 1000), 0, 0, 200, stores=False),
     "decide_growth": Bench("a whole decision by 10,000 rules", "tickets/s", deciding.decisions(10_000),

@@ -3,6 +3,7 @@
 Everything by CPU time, one process a side. All sides are checked to find the same rules before anything counts.
 """
 
+import gc
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -72,6 +73,8 @@ def prepared(count: int, kernel: str = "native") -> tuple[RuleSet, Company, list
     for ticket, one in zip(tickets, cases, strict=True):
         if frozenset(found(ruleset, at, one)) != ticket.matches:
             raise Failed(f"{sorted(found(ruleset, at, one))} are true, not {sorted(ticket.matches)}")
+    gc.collect()
+    gc.freeze()  # as the worker does when it begins
     return ruleset, at, cases
 
 
