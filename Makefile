@@ -127,6 +127,9 @@ vendor: ## fetch again, from npm, what the console's pages are served with
 	@cp build/vendor/htmx/dist/htmx.min.js $(VENDOR)/ && cp build/vendor/htmx/LICENSE $(VENDOR)/htmx.LICENSE
 	@cp build/vendor/swagger/swagger-ui-bundle.js build/vendor/swagger/swagger-ui.css $(VENDOR)/
 	@cat build/vendor/swagger/LICENSE build/vendor/swagger/NOTICE > $(VENDOR)/swagger-ui.LICENSE
+	@cp -r gateway/console/editor build/vendor/ && cd build/vendor/editor && npm ci --silent --ignore-scripts
+	@cd build/vendor/editor && ./node_modules/.bin/esbuild editor.js --bundle --minify --target=es2022 --legal-comments=none --log-level=warning --outfile=../../../$(VENDOR)/editor.js
+	@cd build/vendor/editor && for f in node_modules/@codemirror/*/LICENSE node_modules/@lezer/*/LICENSE node_modules/@marijn/*/LICENSE node_modules/codemirror/LICENSE node_modules/crelt/LICENSE node_modules/style-mod/LICENSE node_modules/w3c-keyname/LICENSE; do echo "$${f#node_modules/}"; echo; cat $$f; echo; done > ../../../$(VENDOR)/editor.LICENSE
 
 clean:
 	@rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache

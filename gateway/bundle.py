@@ -200,8 +200,13 @@ def _read(files: Mapping[str, Path]) -> Bundle:
     return Bundle(content, {name: str(file) for name, file in files.items()})
 
 
+def is_named(name: str) -> bool:
+    """Whether a set can hold a file of this name."""
+    return _NAMED.fullmatch(name) is not None
+
+
 def _check_name(name: str) -> None:
-    if not _NAMED.fullmatch(name):
+    if not is_named(name):
         known = "rules/NAME.yaml, rules/templates/NAME.LANGUAGE.liquid, " + _listed(CONFIG + one for one in CONFIGURED)
         raise ConfigError(Where(name), "no rule set holds a file of this name", known)
 

@@ -28,7 +28,7 @@ from normalizer.errors import Rejected
 EVERYBODY = "everybody"  # no sign-in needed
 SIGNED_IN = "signed in"  # any role
 SAFE = ("GET", "HEAD", "OPTIONS")
-LARGEST_FORM = 256 * 1024
+LARGEST_FORM = 2 * 1024 * 1024  # a rulebook of thousands of rules
 WHO, SESSION, TOKEN, FIELDS = (f"ticketgate.{name}" for name in ("who", "session", "token", "fields"))
 
 E = TypeVar("E", bound=Callable[..., Any])

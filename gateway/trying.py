@@ -49,11 +49,14 @@ async def findings(house: House, bundle: Bundle) -> tuple[Finding, ...]:
     return (await asyncio.to_thread(examine, house.configured, bundle, today)).findings
 
 
-async def attempt(house: House, bundle: Bundle, words: str) -> Tried:
-    """By this bundle, on a sentence or a whole mail (it begins with header fields). Raises ConfigError, Rejected."""
+async def attempt(house: House, bundle: Bundle, words: str, tier: str = "") -> Tried:
+    """By this bundle, on a sentence or a whole mail (it begins with header fields). Raises ConfigError, Rejected.
+
+    With a `tier` it is as if a customer of that tier had said it, and proven who he is.
+    """
     if not words.strip() or len(words) > LONGEST:
         raise Rejected("text: a sentence, or a mail with its header", status=422, code="invalid")
-    return await asyncio.to_thread(_attempt, house.mind, bundle, words, house.clock.now())
+    return await asyncio.to_thread(_attempt, house.mind, bundle, words, tier, house.clock.now())
 
 
 async def effect(house: House, bundle: Bundle, since: datetime, *, simulated_load: bool = False) -> Replayed:
@@ -63,10 +66,12 @@ async def effect(house: House, bundle: Bundle, since: datetime, *, simulated_loa
     return await replay(house.store, mind, since, now, simulated_load=simulated_load, keep_all=True, most=MOST)
 
 
-def _attempt(present: Mind, bundle: Bundle, words: str, now: datetime) -> Tried:
+def _attempt(present: Mind, bundle: Bundle, words: str, tier: str, now: datetime) -> Tried:
     mind = _mind(present, bundle)
-    message = mind.enricher.enrich(_message(words, now))
+    message = mind.enricher.enrich(replace(_message(words, now), proven=bool(tier)))
     placed = place(message, Found(), now)
+    if tier:
+        placed = replace(placed, contact=replace(placed.contact, tier=tier))
     decision, letter = mind.decide(Case(placed.trigger, now, placed.ticket, placed.contact, message, message.proven))
     told = {language: tuple(mind.explain(decision, language)) for language in ("zh", "en")}
     return Tried(decision, told["zh"], told["en"], _acknowledgement(mind, decision) if letter else None)

@@ -30,6 +30,7 @@ NAVIGATION = (  # the name of its words, its address, what it asks for, the key 
     ("new", "/console/new", "tickets:write", "n"),
     ("quarantine", "/console/quarantine", "quarantine:read", "q"),
     ("outbox", "/console/outbox", "outbox:read", "o"),
+    ("rules", "/console/rules", "journal:read", "r"),
     ("journal", "/console/journal", "journal:read", "j"),
     ("health", "/console/health", "journal:read", "h"),
 )

@@ -7,7 +7,20 @@ from starlette.staticfiles import StaticFiles
 
 from gateway import guard
 from gateway.acting import Acting
-from gateway.console import actions, contact, create, health, journal, outbox, quarantine, signin, ticket, tickets
+from gateway.console import (
+    actions,
+    contact,
+    create,
+    health,
+    journal,
+    outbox,
+    quarantine,
+    rule_draft,
+    rules,
+    signin,
+    ticket,
+    tickets,
+)  # fmt: skip
 from gateway.console.drawing import HERE
 from gateway.console.entry import needs
 from gateway.console.reading import missing
@@ -23,6 +36,8 @@ def routes(house: House, acting: Acting) -> list[BaseRoute]:
         *contact.routes(house),
         *quarantine.routes(house),
         *outbox.routes(house),
+        *rules.routes(house),
+        *rule_draft.routes(house),
         *journal.routes(house),
         *health.routes(house),
         *signin.routes(house),

@@ -6,9 +6,9 @@ from typing import Any
 PAGE: Mapping[str, Mapping[str, Any]] = {
     "zh": {
         "skip": "跳到正文", "navigation": "导航", "sign_out": "退出", "local": "本机", "shortcuts": "快捷键", "close": "关闭",
-        "nav": {"tickets": "工单", "new": "新建工单", "quarantine": "隔离区", "outbox": "发件箱", "journal": "收件日志", "health": "运行状态"},
+        "nav": {"tickets": "工单", "new": "新建工单", "quarantine": "隔离区", "outbox": "发件箱", "rules": "规则", "journal": "收件日志", "health": "运行状态"},
         "key_list": [("/", "搜索"), ("j", "下一条"), ("k", "上一条"), ("Enter", "打开"), ("x", "选中"), ("c", "写备注"),
-                     ("g t", "工单"), ("g n", "新建工单"), ("g q", "隔离区"), ("g o", "发件箱"), ("g j", "收件日志"),
+                     ("g t", "工单"), ("g n", "新建工单"), ("g q", "隔离区"), ("g o", "发件箱"), ("g r", "规则"), ("g j", "收件日志"),
                      ("g h", "运行状态"), ("?", "本页"), ("Esc", "关闭")],
         "filter": "筛选", "picked": "已选 {} 件", "news": "{} 件新的：显示", "pages": "翻页", "first": "回到最新", "older": "更早", "newer": "更新",
         "not_found": "没有这一页。", "not_found_hint": "地址可能写错了，或者它已不在这里。",
@@ -26,9 +26,9 @@ PAGE: Mapping[str, Mapping[str, Any]] = {
     },
     "en": {
         "skip": "Skip to the page", "navigation": "Navigation", "sign_out": "Sign out", "local": "this machine", "shortcuts": "Keyboard", "close": "Close",
-        "nav": {"tickets": "Tickets", "new": "New ticket", "quarantine": "Quarantine", "outbox": "Outbox", "journal": "Journal", "health": "Health"},
+        "nav": {"tickets": "Tickets", "new": "New ticket", "quarantine": "Quarantine", "outbox": "Outbox", "rules": "Rules", "journal": "Journal", "health": "Health"},
         "key_list": [("/", "search"), ("j", "next"), ("k", "previous"), ("Enter", "open"), ("x", "select"), ("c", "comment"),
-                     ("g t", "tickets"), ("g n", "new ticket"), ("g q", "quarantine"), ("g o", "outbox"), ("g j", "journal"),
+                     ("g t", "tickets"), ("g n", "new ticket"), ("g q", "quarantine"), ("g o", "outbox"), ("g r", "rules"), ("g j", "journal"),
                      ("g h", "health"), ("?", "this help"), ("Esc", "close")],
         "filter": "Filter", "picked": "{} selected", "news": "New: {}. Show", "pages": "Pages", "first": "Newest", "older": "Older", "newer": "Newer",
         "not_found": "There is no such page.", "not_found_hint": "The address may be wrong, or it is not here any more.",

@@ -14,7 +14,7 @@ from engine.vocabulary import Vocabulary
 from normalizer.marked import read
 
 ROOT = Path(__file__).parents[2]
-RULEBOOKS = sorted([*(ROOT / "rules").glob("*.yaml"), *(ROOT / "rules" / "examples").glob("**/*.yaml")])
+RULEBOOKS = sorted([*(ROOT / "rules").glob("*.yaml"), *(ROOT / "rules" / "examples").glob("*.yaml")])
 REFUSED = {
     "a field": "{when: {categry: complaint}, then: {tag: x}}",
     "a code": "{when: {category: complain}, then: {tag: x}}",
