@@ -10,7 +10,8 @@ from serving import Gateway
 
 pytestmark = pytest.mark.xdist_group("browser")
 LISTS = ("/console/", "/console/?q=没有", "/console/new?type=repair", "/console/quarantine", "/console/outbox?state=sent",
-         "/console/outbox?state=dead", "/console/journal", "/console/health", "/console/nowhere")  # fmt: skip
+         "/console/outbox?state=dead", "/console/rules", "/console/rules/edit?file=rules/40-customers.yaml",
+         "/console/journal", "/console/health", "/console/nowhere")  # fmt: skip
 INNER = {"/console/": "td.first a", "/console/quarantine": "td.first a", "/console/journal": "td.first a",
          "/console/outbox?state=sent": "td.first a"}  # fmt: skip
 GRAVE = ("serious", "critical")
