@@ -69,7 +69,7 @@ _ZH: Words = {
     "written": "{field}：{before} → {after}，由规则 {rule} 决定{over}{contested}", "over": "，胜过 {value}",
     "contested": "（并列，仅按名称取先，请核对）", "withheld": "未执行：{value}", "promise": "首次响应承诺：{text}",
     "by": "首次响应承诺：{text}（最晚 {due}）", "nothing": "无", "none fired": "没有规则触发", "not": "不成立：", "found": "（实为 {value}）",
-    "history": "{within} 内{category}工单 {value} 张", "says": "提到 {value}", "said": "“{value}”", "matched": "匹配",
+    "history": "{within} 内{same}{category}工单 {value} 张", "says": "提到 {value}", "said": "“{value}”", "matched": "匹配",
     "true": "是", "false": "否",
     "by key": "归入本单：收件地址中有本单的密钥", "by in_reply_to": "归入本单：回复了本单的邮件", "by references": "归入本单：属于同一邮件往来",
     "by conversation": "归入本单：属于同一会话", "by number": "归入本单：主题中有工单号，且发件人参与过本单", "by bounce": "归入本单：我们发出的邮件被退回",
@@ -97,7 +97,7 @@ _EN: Words = {
     "contested": " (contested: only its name came first, please check)", "withheld": "withheld: {value}",
     "promise": "promised first response: {text}", "by": "promised first response: {text} ({due} at the latest)",
     "nothing": "nothing", "none fired": "no rule fired", "not": "not: ", "found": " (found {value})",
-    "history": "{value} tickets{category} within {within}", "says": "says {value}", "said": "\"{value}\"", "matched": "matches",
+    "history": "{value} tickets{same}{category} within {within}", "says": "says {value}", "said": "\"{value}\"", "matched": "matches",
     "true": "yes", "false": "no",
     "by key": "joined this ticket: the address it was written to bears its key", "by in_reply_to": "joined this ticket: it answers a mail of it",
     "by references": "joined this ticket: it belongs to its thread", "by conversation": "joined this ticket: it belongs to its conversation",
@@ -220,7 +220,15 @@ class Teller:
         names = [self.vocabulary.label("category", c, self.language) for c in parts.get("category", "").split("/") if c]
         category = "/".join(names)
         spaced = f" ({category})" if category and self.language == "en" else category
-        return self.words["history"].format(within=parts["within"], category=spaced, value=seen.found)
+        same = self._same(parts.get("same", ""))
+        return self.words["history"].format(within=parts["within"], same=same, category=spaced, value=seen.found)
+
+    def _same(self, what: str) -> str:
+        if not what:
+            return ""
+        zh = {"order": "订单", "category": "分类", "subcategory": "二级标签"}
+        named = [zh[one] if self.language == "zh" else one for one in what.split("/")]
+        return f"同{'、'.join(named)}的" if self.language == "zh" else f" of the same {' and '.join(named)}"
 
     def field(self, name: str) -> str:
         found = FIELDS.get(name) or known(name, self.vocabulary)

@@ -325,7 +325,12 @@ class Open:
         return self.make(key, self, vocabulary)
 
     def made(self, key: str, kind: Kind, read: Reader, choice: str = "", slot: str = "") -> Field:
-        return Field(self.prefix + key, kind, self.zh, self.en, read, choice, slot)
+        return Field(self.prefix + key, kind, f"{self.called} {_EVENTS_ZH.get(key, key)}", self.en, read, choice, slot)
+
+    @property
+    def called(self) -> str:
+        """What it is called in Chinese, without what may stand behind it."""
+        return self.zh.partition("：")[0].partition("（")[0]
 
 
 EVENTS: Mapping[str, Callable[[Ticket], datetime | None]] = {
@@ -339,6 +344,10 @@ EVENTS: Mapping[str, Callable[[Ticket], datetime | None]] = {
     "solved": lambda t: t.solved_at,
     "closed": lambda t: t.closed_at,
 }
+_EVENTS_ZH = {
+    "last_customer_message": "客户上次发言", "last_agent_reply": "客服上次回复", "created": "建单", "received": "收件",
+    "acknowledged": "自动回复", "first_response": "首次响应", "last_urged": "上次催单", "solved": "解决", "closed": "关闭",
+}  # fmt: skip
 _KEPT_KINDS: Mapping[str, Kind] = {"number": "number", "date": "date", "amount": "amount"}
 
 
@@ -490,7 +499,7 @@ OPEN_FIELDS: Mapping[str, Open] = {
         Open("load.group.", "number", "refund", "该组未完成工单数", "Open tickets of the group", _group_load),
         Open("load.agent.", "number", "xu-na", "该客服未完成工单数", "Open tickets of the agent", _agent_load),
         Open("load.on_shift.", "number", "refund", "该组当班人数（people.yaml）", "Agents of the group who are at work now (people.yaml)", _shift),
-        Open("since.", "duration", "last_customer_message", "距该事件多久：last_customer_message、last_agent_reply、created……", f"Time since that: {', '.join(EVENTS)}", _since),
+        Open("since.", "duration", "last_customer_message", "距离：last_customer_message、last_agent_reply、created……", f"Time since that: {', '.join(EVENTS)}", _since),
         Open("age.", "duration", "custom.purchased_on", "距某日期字段多久（未到为负）", "How long ago the date in that field is; negative before it", _age),
         Open("changed.", "flag; .from and .to as the field", "status", "该字段是否刚被改动；.from 为原值，.to 为新值", "Whether a person changed the field just now; .from what it was, .to what it is", _changed),
         Open("sla.", "duration; .missed and .met: flag", "first_response.left", "该承诺还剩多久（.left）、是否超时（.missed）、是否兑现（.met）", "Of a promise by its name: time left (.left), whether it is broken (.missed), whether it is kept (.met)", _milestone),

@@ -9,7 +9,7 @@ not, is recorded with the decision.
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,8 +41,15 @@ class LookUps:
     _client: httpx.AsyncClient | None = None
 
     async def answers(self, mind: Mind, cases: Iterable[Case], outbound: bool = True) -> list[Known]:
-        """What is known of each case from elsewhere; empty where no rule asks."""
+        """What is known of each case from elsewhere; empty where no rule asks. Never raises: rules have defaults."""
         listed = list(cases)
+        try:
+            return await self._answers(mind, listed, outbound)
+        except Exception as e:
+            log.error("looking up failed in an unforeseen way", exc_info=e)
+            return [{} for _ in listed]
+
+    async def _answers(self, mind: Mind, listed: Sequence[Case], outbound: bool) -> list[Known]:
         wanted = [mind.ruleset.asks.get(case.trigger, ()) for case in listed]
         if not any(wanted):
             return [{} for _ in listed]

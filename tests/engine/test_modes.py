@@ -196,3 +196,20 @@ def test_calendars_and_shifts_say_where_they_are_wrong() -> None:
             with pytest.raises(ConfigError) as raised:
                 company({**dict.fromkeys(FILES, ""), **good, file: text})
             assert str(raised.value.where) == place, text
+
+
+def test_what_happened_is_told_in_plain_words(vocabulary: Vocabulary, house: Company) -> None:
+    rule = {
+        "rule": "r",
+        "when": [
+            {"since": {"last_customer_message": {"more_than": "2d"}}},
+            {"history": {"same": "order", "within": "7d", "count": {"at_least": 2}}},
+            {"during": "double-11"},
+        ],
+        "then": {"tag": "x"},
+    }
+    given = {"now": "2026-11-11T12:00:00+08:00", "since": {"last_customer_message": "3d"}, "history": [{"order": "A1"}]}
+    decision = decided(vocabulary, house, rule, extracted={"order_number": "A1"}, **given)
+    zh, en = explain(decision, "zh", vocabulary)[0], explain(decision, "en", vocabulary)[0]
+    assert "距离 客户上次发言 高于 2d（实为 3d），7d 内同订单的工单 2 张，正在进行的活动 含有 双十一" in zh
+    assert "since.last_customer_message is more than 2d (found 3d), 2 tickets of the same order within 7d" in en
