@@ -47,7 +47,7 @@ class Elsewhere(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.asked.append((self.path, self.headers.get("Authorization", "")))
         if self.path.startswith("/slow"):
-            time.sleep(3)
+            time.sleep(8)
         if self.path.startswith("/away"):
             self.send_response(302)
             self.send_header("Location", "/alerts?city=x")
@@ -81,7 +81,12 @@ def nothing_asked() -> None:
 
 
 def mind(
-    folder: Path, base: str, path: str = "/alerts?city={city}", more: str = "private: true", of: str = "extracted.city"
+    folder: Path,
+    base: str,
+    path: str = "/alerts?city={city}",
+    more: str = "private: true",
+    of: str = "extracted.city",
+    timeout: str = "5s",
 ) -> Mind:
     """A mind with these look-ups; the rest is what comes with Ticketgate."""
     rules = folder / "rules"
@@ -98,10 +103,10 @@ outside:
     of: {{city: {of}}}
     pick: alerts[0].level
     default: calm
-    timeout: 1s
+    timeout: {timeout}
     headers: {{Authorization: {{file: token}}}}
     {more}
-  parcels: {{url: "{base}/parcels", pick: count, kind: number, default: 0, private: true}}
+  parcels: {{url: "{base}/parcels", pick: count, kind: number, default: 0, timeout: 5s, private: true}}
 """
     )
     (folder / "ticketgate.yaml").write_text("company: x\ndata: data\nrules: rules\n")
@@ -114,7 +119,7 @@ def about(of: Mind, trigger: str = "ticket.created", **given: Any) -> Case:
 
 def answers(of: Mind, *cases: Case, ups: LookUps | None = None, outbound: bool = True) -> list[dict[str, Any]]:
     async def asked() -> list[dict[str, Any]]:
-        looking = ups or LookUps()
+        looking = ups or LookUps(budget=30)
         try:
             return await looking.answers(of, cases, outbound)
         finally:
@@ -136,7 +141,7 @@ def test_only_what_rules_of_the_trigger_read_is_asked(tmp_path: Path, elsewhere:
 
 
 def test_one_question_is_asked_once_and_its_answer_kept(tmp_path: Path, elsewhere: str) -> None:
-    of, ups = mind(tmp_path, elsewhere), LookUps()
+    of, ups = mind(tmp_path, elsewhere), LookUps(budget=30)
     assert answers(of, about(of), about(of), ups=ups) == [{"weather": "red"}] * 2
     with_loop_time_going_on = answers(of, about(of), ups=ups)
     assert with_loop_time_going_on == [{"weather": "red"}]
@@ -163,11 +168,11 @@ def test_what_is_no_answer_is_the_default(tmp_path: Path, elsewhere: str, path: 
 
 
 def test_who_is_slow_has_not_answered_and_is_left_alone_for_a_while(tmp_path: Path, elsewhere: str) -> None:
-    of, ups = mind(tmp_path, elsewhere, "/slow?c={city}"), LookUps()
+    of, ups = mind(tmp_path, elsewhere, "/slow?c={city}", timeout="300ms"), LookUps(budget=30)
     began = time.monotonic()
     assert answers(of, about(of), ups=ups) == [{"weather": "calm"}]
     assert answers(of, about(of), ups=ups) == [{"weather": "calm"}]
-    assert time.monotonic() - began < 2.8
+    assert time.monotonic() - began < 5
     assert len(Elsewhere.asked) == 1
 
 
@@ -176,7 +181,7 @@ def test_all_questions_of_a_round_share_one_budget(tmp_path: Path, elsewhere: st
     began = time.monotonic()
     many = [about(of, extracted={"city": f"c{n}"}) for n in range(20)]
     assert answers(of, *many, ups=LookUps(budget=0.1)) == [{"weather": "calm"}] * 20
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 4.5
 
 
 def test_our_own_network_is_not_asked_unless_that_is_said(tmp_path: Path, elsewhere: str) -> None:
@@ -241,9 +246,10 @@ async def test_a_message_is_decided_on_what_was_looked_up_before(
     gateway.config.write_text(gateway.config.read_text().replace("outbound: off", "outbound: on"))
     (tmp_path / "rules" / "storm.yaml").write_text(STORM)
     (tmp_path / "outside.yaml").write_text(
-        f'outside:\n  parcel: {{url: "{elsewhere}/orders/{{n}}", of: {{n: extracted.order_number}}, pick: state, private: true}}\n'
+        f'outside:\n  parcel: {{url: "{elsewhere}/orders/{{n}}", of: {{n: extracted.order_number}}, pick: state, timeout: 5s, private: true}}\n'
     )
     async with house_of(gateway) as house:
+        house.look_ups.budget = 30
         now = house.clock.now()
         for n, order in enumerate(("JD123456789", "JD123456789", "JD999999999")):
             raw = f"From: li@example.cn\r\nTo: support@example.com\r\nMessage-ID: <{n}@x>\r\nSubject: s{n}\r\n\r\norder number {order}\r\n"
