@@ -222,6 +222,8 @@ def _outcome(board: _Board, company: Company) -> Decision:
         _change(board, changes, slot, at)
     if board.added or board.gone:
         changes["tags"] = tags
+    if board.held and "review" not in changes and before_rules.review:
+        changes["review"] = replace(before_rules.review, held=_sorted(before_rules.review.held, board.held))
     assigned, nobody = _routed(board, company, changes)
     changes["sla"] = _promised(board, company, changes)
     ticket = replace(before_rules, **changes)
@@ -309,7 +311,7 @@ def _reviewed(board: _Board, merged: Merged, current: Review | None) -> Review:
     approved = [board.pending(w, effect.approved) for w, effect in asked if effect.approved]
     rejected = [board.pending(w, effect.rejected) for w, effect in asked if effect.rejected]
     return Review(
-        True, reasons, merged.effect.group, merged.effect.hold,
+        True, reasons, merged.effect.group, tuple(dict.fromkeys((*kept.hold, *merged.effect.hold))),
         held=_sorted(kept.held, board.held), approved=_sorted(kept.approved, approved),
         rejected=_sorted(kept.rejected, rejected),
     )  # fmt: skip
@@ -345,7 +347,9 @@ def _stopped(board: _Board) -> list[str]:
 
     What is left of a slot is merged again, as if nobody had written the rest.
     """
-    if not (board.merged.keys() & {"suppress", "review", "human"} or board.case.ticket.human):
+    ticket = board.case.ticket
+    reviewed = ticket.review is not None and ticket.review.needed
+    if not (board.merged.keys() & {"suppress", "review", "human"} or ticket.human or reviewed):
         return []
     stops = _stops(board)
     told: list[str] = []
@@ -365,7 +369,7 @@ def _stopped(board: _Board) -> list[str]:
     return list(dict.fromkeys(told))
 
 
-HELD = "held for review by rule "
+HELD = "held for "
 
 
 def _stops(board: _Board) -> Callable[[Write], str]:
@@ -373,6 +377,8 @@ def _stops(board: _Board) -> Callable[[Write], str]:
     suppress, review = board.merged.get("suppress"), board.merged.get("review")
     no = suppress.effect.what if suppress and isinstance(suppress.effect, Suppress) else ()
     later = review.effect.hold if review and isinstance(review.effect, AskReview) else ()
+    goes_on = board.case.ticket.review
+    still = goes_on.hold if goes_on and goes_on.needed else ()
     had, has = board.case.ticket.human, board.merged.get("human")
     human = has.rule if has else had.source.removeprefix("rule:").partition("@")[0] if had else ""
 
@@ -385,8 +391,8 @@ def _stops(board: _Board) -> Callable[[Write], str]:
         if human and (_ends(write.effect) or verb in ("reply", "ask_for") or (had and verb == "acknowledge")):
             return f"a person has it, by {human}"
         if verb in later:
-            return f"{HELD}{who_held(board.writes['review'], verb)}"
-        return ""
+            return f"{HELD}review by rule {who_held(board.writes['review'], verb)}"
+        return f"{HELD}the review that goes on" if verb in still else ""
 
     return stops
 

@@ -128,6 +128,7 @@ _WITHHELD_ZH: Words = {
     "hand_over: ": "转交——",
     "suppressed by rule ": "被规则禁止：",
     "held for review by rule ": "等待预审，规则：",
+    "held for the review that goes on": "预审还没有结论",
     "not answerable": "该来件不可自动回复",
     "no message to answer": "没有可回复的消息",
     "only once, when the ticket is new": "只在新建工单时回复一次",

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from connectors.base import Examined, Finding
+from connectors.base import Examined, Finding, Helpdesk
+from connectors.calls import Callee
 from connectors.imported import Imported
 from connectors.places import host_and_port
 from engine.trial import run_tests
@@ -30,7 +31,10 @@ async def examine(config: Path | None) -> list[Finding]:
     try:
         configured = settings.read(config)
         known = mind.read(configured)
-        targets = wire.helpdesks(configured)
+        targets: dict[str, Helpdesk | Callee] = {
+            **{f"helpdesk {name}": target for name, target in wire.helpdesks(configured).items()},
+            **{f"call {name}": callee for name, callee in wire.calls(configured).items()},
+        }
     except ConfigError as e:
         return [Finding("settings and rules", f"{e.where}: {e.what}", False, e.hint)]
     findings = [
@@ -61,7 +65,7 @@ async def examine(config: Path | None) -> list[Finding]:
         url = urlsplit(str(getattr(target.settings, "url", "")))
         if url.hostname:
             port = url.port or (443 if url.scheme == "https" else 80)
-            findings.append(await _reaches(f"helpdesk {name}", url.hostname, port, tls=url.scheme == "https"))
+            findings.append(await _reaches(name, url.hostname, port, tls=url.scheme == "https"))
     return findings
 
 

@@ -288,3 +288,14 @@ def test_turns_go_round_and_customers_stay_with_whom_they_know(house: Company, r
     route = next(effect for effect in sticky.effects if effect.verb == "route")
     known = [replace(past, assignee=members[1]) for past in sticky.case.history[1:]]
     assert choose(house, route, {f"agent:{members[1]}": 9}, "", known).agent == members[1]
+
+
+def test_what_a_review_holds_stays_held_until_the_verdict(run: Any, vocabulary: Vocabulary, house: Company) -> None:
+    later_task = {"rule": "more", "on": "message.received", "then": {"task": "look again"}}
+    held = run(FRAUD)
+    rules = rules_of(vocabulary, FRAUD, later_task)
+    after = decide(rules, house, later(held, "message.received"))
+    assert (after.effects, after.withheld) == ((), ("task: held for the review that goes on",))
+    judged = act(Action("a", "review", "t", "person:li", NOON, verdict="approved"), after.ticket)
+    released = decide(rules, house, later(after, judged.trigger, judged.due, ticket=judged.ticket))
+    assert [task.title for task in released.ticket.tasks] == ["look again"]
