@@ -206,7 +206,7 @@ def _representatives(literals: Clause) -> Iterator[Value]:
         case "text":
             yield from _texts(literals, named)
         case "rank":
-            yield from PRIORITIES
+            yield from (*PRIORITIES, None)
         case _:
             yield from (*named, None, FRESH)
 
@@ -231,7 +231,7 @@ def _numbers(test: Test, named: Sequence[Anything]) -> Iterator[Value]:
 def _domain(test: Test) -> tuple[float, float, bool, bool]:
     """Lowest and highest value of a number, whether it is a whole one, and whether it is always there."""
     if test.kind == "time":
-        return 0, 1439, True, True
+        return 0, 1439, True, test.field == "clock.time"
     if test.field == "contact.bucket":
         return 0, 99, True, True
     if test.window or test.field in _COUNTS or test.field.startswith("load."):

@@ -67,6 +67,14 @@ def test_a_narrower_rule_with_more_conditions_contradicts_nobody(vocabulary: Voc
     assert check({"t.yaml": book("t", listed)}, vocabulary, house) == []
 
 
+def test_only_the_priority_of_the_ticket_is_always_there(vocabulary: Vocabulary, house: Company) -> None:
+    listed = [
+        {"rule": "a", "when": {"changed.priority.to": {"exists": False}}, "then": {"tag": "a"}},
+        {"rule": "b", "when": {"changed.priority.to": {"at_least": "low"}}, "then": {"tag": "b"}},
+    ]
+    assert check({"t.yaml": book("t", listed)}, vocabulary, house) == []
+
+
 def test_a_category_that_a_rule_sets_alone_may_stand_with_any_subcategory(
     vocabulary: Vocabulary, house: Company
 ) -> None:
