@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.bundle import Bundle
     from gateway.live import LiveRules
     from gateway.replay import Replayed
+    from gateway.replay_report import Names
     from gateway.rule_diff import Changed
     from gateway.settings import Configured
     from gateway.store.store import Store
@@ -144,19 +145,20 @@ def replay(
 
     async def told(live: "LiveRules") -> None:
         from gateway.replay import replay as again
+        from gateway.replay_report import Names
+        from gateway.replay_report import html as page
 
         bundle = await _bundle(live, rules)
         mind = live.mind if bundle.sha == live.mind.bundle.sha else live.mind.with_bundle(bundle)
+        names = Names(mind.vocabulary, language(lang))
         with progress() as bar:
             done = await again(
                 live.sets.store, mind, first, last, simulated_load=simulate_load,
                 told=lambda n, of: bar("replay", n, of),
             )  # fmt: skip
         if html:
-            from gateway.replay_report import html as page
-
-            html.write_text(page(done, language(lang), moment, reveal=reveal), encoding="utf-8")
-        _report(done, language(lang), reveal=reveal, json=json)
+            html.write_text(page(done, names, moment, reveal=reveal), encoding="utf-8")
+        _report(done, names, reveal=reveal, json=json)
         broken = [one.text for one in criteria if one.holds(done)]
         for text in broken:
             typer.echo(f"--fail-if {text}: it is so", err=True)
@@ -166,7 +168,7 @@ def replay(
     with_rules(known, told)
 
 
-def _report(done: "Replayed", language: str, *, reveal: bool, json: bool) -> None:
+def _report(done: "Replayed", names: "Names", *, reveal: bool, json: bool) -> None:
     from gateway.masking import masked
     from gateway.replay_report import WORDS
 
@@ -174,7 +176,7 @@ def _report(done: "Replayed", language: str, *, reveal: bool, json: bool) -> Non
         whole = done.public()
         emit(whole if reveal else masked(whole))
         return
-    w = WORDS[language]
+    w = WORDS[names.language]
     head = f"{len(done.changed_tickets)} / {len(done.tickets)} {w['differ']}" if done.changed else w["same"]
     typer.echo(f"{head}\n{w['of']} {done.decisions} {w['decisions']}; {done.identical} {w['identical']}")
     for many, what in ((done.erased, "erased"), (done.damaged, "damaged"), (done.failed, "failed")):
@@ -183,8 +185,11 @@ def _report(done: "Replayed", language: str, *, reveal: bool, json: bool) -> Non
     simulated = f" ({w['simulated']})" if done.simulated else ""
     if done.moves:
         moves = sorted(done.moves.items(), key=lambda item: (-item[1], item[0]))[:30]
-        rows = [[f"{name}{simulated if name in done.simulated or '*' in done.simulated else ''}", was, to, many]
-                for (name, was, to), many in moves]  # fmt: skip
+        rows = [
+            [names.field(name) + (simulated if name in done.simulated or "*" in done.simulated else ""),
+             names.value(name, was), names.value(name, to), many]
+            for (name, was, to), many in moves
+        ]  # fmt: skip
         show([w["field"], w["before"], w["after"], w["count"]], rows, False)
     rules = {name: one for name, one in done.rules.items() if one["gained"] or one["lost"]}
     if rules:

@@ -4,10 +4,14 @@
 # Markup reads better a line an element.
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from engine.facts import FIELDS
+from engine.vocabulary import Vocabulary
 from gateway.replay import Change, Replayed
 from normalizer.identity import mask_text
 
@@ -44,28 +48,51 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.soft{opacity:.7}.b
 {%- if r.erased %} · {{ r.erased }} {{ w.erased }}{% endif %}{% if r.damaged %} · {{ r.damaged }} {{ w.damaged }}{% endif %}{% if r.failed %} · <strong>{{ r.failed }} {{ w.failed }}</strong>{% endif %}</p>
 {% if r.simulated %}<p class="soft"><span class="mark">{{ w.simulated }}</span> {{ w.note }}</p>{% endif %}
 {% if r.fields %}<h2>{{ w.by_field }}</h2><table><tr><th>{{ w.field }}</th><th class="n">{{ w.count }}</th></tr>
-{% for name, n in r.fields.items() %}<tr><td>{{ name }}{{ marked(name) }}</td><td class="n">{{ n }}</td></tr>{% endfor %}</table>{% endif %}
+{% for name, n in r.fields.items() %}<tr><td>{{ names.field(name) }}{{ marked(name) }}</td><td class="n">{{ n }}</td></tr>{% endfor %}</table>{% endif %}
 {% if moves %}<h2>{{ w.moves }}</h2><table><tr><th>{{ w.field }}</th><th>{{ w.before }}</th><th>{{ w.after }}</th><th class="n">{{ w.count }}</th></tr>
-{% for (name, was, now), n in moves %}<tr><td>{{ name }}{{ marked(name) }}</td><td>{{ was or w.nothing }}</td><td>{{ now or w.nothing }}</td><td class="n">{{ n }}</td></tr>{% endfor %}</table>{% endif %}
+{% for (name, was, now), n in moves %}<tr><td>{{ names.field(name) }}{{ marked(name) }}</td><td>{{ shown(name, was) or w.nothing }}</td><td>{{ shown(name, now) or w.nothing }}</td><td class="n">{{ n }}</td></tr>{% endfor %}</table>{% endif %}
 {% if rules %}<h2>{{ w.by_rule }}</h2><table><tr><th>{{ w.rule }}</th><th class="n">{{ w.before }}</th><th class="n">{{ w.after }}</th><th class="n">{{ w.gained }}</th><th class="n">{{ w.lost }}</th></tr>
 {% for name, one in rules.items() %}<tr><td>{{ name }}</td><td class="n">{{ one.before }}</td><td class="n">{{ one.after }}</td><td class="n">{{ one.gained }}</td><td class="n">{{ one.lost }}</td></tr>{% endfor %}</table>{% endif %}
 {% if r.changes %}<h2>{{ w.samples }}</h2><table><tr><th>{{ w.number }}</th><th>{{ w.trigger }}</th><th>{{ w.field }}</th><th>{{ w.before }}</th><th>{{ w.after }}</th></tr>
-{% for change in r.changes %}{% for name, was, now in rows(change) %}<tr><td>{{ change.number if loop.first }}</td><td>{{ change.trigger if loop.first }}</td><td>{{ name }}{{ marked(name) }}</td><td>{{ was or w.nothing }}</td><td>{{ now or w.nothing }}</td></tr>{% endfor %}{% endfor %}</table>{% endif %}
+{% for change in r.changes %}{% for name, was, now in rows(change) %}<tr><td>{{ change.number if loop.first }}</td><td>{{ change.trigger if loop.first }}</td><td>{{ names.field(name) }}{{ marked(name) }}</td><td>{{ was or w.nothing }}</td><td>{{ now or w.nothing }}</td></tr>{% endfor %}{% endfor %}</table>{% endif %}
 </body></html>
 """
 
 
-def html(replayed: Replayed, language: str, moment: Callable[[datetime], str], *, reveal: bool = False) -> str:
+_CHOICES = {"assignee": "agent", "policy": "policy", "required_skills": "skill"}
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Fields and values as people call them."""
+
+    vocabulary: Vocabulary
+    language: str
+
+    def field(self, name: str) -> str:
+        found = FIELDS.get(name)
+        return found.zh.partition("（")[0] if found and self.language.startswith("zh") else name
+
+    def value(self, field: str, value: Any) -> str:
+        if isinstance(value, tuple):
+            return ", ".join(self.value(field, one) for one in value)
+        found = FIELDS.get(field)
+        choice = _CHOICES.get(field) or (found.choice if found else "")
+        return "" if value is None else self.vocabulary.label(choice, str(value), self.language)
+
+
+def html(replayed: Replayed, names: Names, moment: Callable[[datetime], str], *, reveal: bool = False) -> str:
     """The page, in Chinese or English; `moment` writes an instant. Personal data is masked unless revealed."""
+    language = names.language
     words = WORDS["zh" if language.startswith("zh") else "en"]
     page = Environment(autoescape=True, undefined=StrictUndefined).from_string(PAGE)
 
-    def shown(value: object) -> str:
-        text = ", ".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
+    def shown(field: str, value: object) -> str:
+        text = names.value(field, value)
         return text if reveal else mask_text(text)
 
     def rows(change: Change) -> Sequence[tuple[str, str, str]]:
-        told = [(name, shown(was), shown(now)) for name, (was, now) in change.fields.items()]
+        told = [(name, shown(name, was), shown(name, now)) for name, (was, now) in change.fields.items()]
         told += [(words["gained"], "", rule) for rule in change.gained]
         return told + [(words["lost"], rule, "") for rule in change.lost]
 
@@ -76,5 +103,14 @@ def html(replayed: Replayed, language: str, moment: Callable[[datetime], str], *
     moves = sorted(replayed.moves.items(), key=lambda item: (-item[1], item[0]))[:100]
     rules = {name: one for name, one in replayed.rules.items() if one["gained"] or one["lost"]}
     return page.render(
-        language=language[:2], w=words, r=replayed, moves=moves, rules=rules, rows=rows, marked=marked, moment=moment
+        language=language[:2],
+        w=words,
+        r=replayed,
+        moves=moves,
+        rules=rules,
+        rows=rows,
+        marked=marked,
+        moment=moment,
+        names=names,
+        shown=shown,
     )

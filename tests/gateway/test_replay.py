@@ -15,7 +15,7 @@ from engine.decision import Case, Decision
 from gateway import criterion
 from gateway.house import House
 from gateway.replay import Load, Replayed, replay
-from gateway.replay_report import html
+from gateway.replay_report import Names, html
 from normalizer.canon import Address, Derived, Message
 from normalizer.errors import ConfigError
 
@@ -132,18 +132,20 @@ async def test_what_follows_a_simulated_load_is_marked(recorded: House) -> None:
     text = rulebook().replace("tag: airborne}", "tag: airborne, route: {group: senior, by: least_loaded}}")
     simulated = await replayed(recorded, text.replace("lanes\n", "lanes\nlayer: risk\n"), simulated_load=True)
     assert simulated.simulated == ("assignee", "group")
-    assert "(simulated)" in html(simulated, "en", str)
+    assert "(simulated)" in html(simulated, Names(recorded.mind.vocabulary, "en"), str)
 
 
 async def test_the_report_stands_alone_and_is_read_in_two_languages(recorded: House) -> None:
     done = await replayed(recorded, rulebook("low"))
     for language, says in (("zh", "张工单会有不同的处理结果"), ("en", "tickets would come out differently")):
-        page = html(done, language, str)
+        page = html(done, Names(recorded.mind.vocabulary, language), str)
         assert says in page
-        assert "priority" in page
+        assert {"zh": "<td>优先级</td><td>高</td><td>低</td>", "en": "<td>priority</td><td>High</td><td>Low</td>"}[
+            language
+        ] in page
         assert "<script" not in page
         assert "http" not in page
-    assert "完全一样" in html(await replayed(recorded), "zh", str)
+    assert "完全一样" in html(await replayed(recorded), Names(recorded.mind.vocabulary, "zh"), str)
 
 
 async def test_the_command_tells_json_and_fails_if_it_is_told_to(tmp_path: Path) -> None:
