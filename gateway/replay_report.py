@@ -70,8 +70,10 @@ class Names:
     language: str
 
     def field(self, name: str) -> str:
-        found = FIELDS.get(name)
-        return found.zh.partition("（")[0] if found and self.language.startswith("zh") else name
+        found, zh = FIELDS.get(name), self.language.startswith("zh")
+        if name.startswith("due."):
+            return f"{'承诺 ' if zh else ''}{name.removeprefix('due.')}{'' if zh else ' due'}"
+        return found.zh.partition("（")[0] if found and zh else name
 
     def value(self, field: str, value: Any) -> str:
         if isinstance(value, tuple):
@@ -89,6 +91,8 @@ def html(replayed: Replayed, names: Names, moment: Callable[[datetime], str], *,
 
     def shown(field: str, value: object) -> str:
         text = names.value(field, value)
+        if field.startswith("due.") and text:
+            return moment(datetime.fromisoformat(text))
         return text if reveal else mask_text(text)
 
     def rows(change: Change) -> Sequence[tuple[str, str, str]]:
