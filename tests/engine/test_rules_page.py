@@ -113,3 +113,14 @@ def test_what_the_page_shows_can_be_used(vocabulary: Vocabulary, house: Company)
     (weather,) = said.lookups.values()
     assert weather.answer({"alerts": [{"level": "red"}]}) == "red"
     assert (weather.answer({}), weather.patience, weather.kept) == ("none", 0.8, 600)
+
+
+def test_what_the_chinese_guide_shows_can_be_used(vocabulary: Vocabulary, house: Company) -> None:
+    """Each YAML block is a rulebook, and its tests pass."""
+    guide = (PAGE.parent / "zh" / "rules.md").read_text("utf-8")
+    books = re.findall(r"```yaml\n(.*?)```", guide, re.S)
+    assert len(books) == 4
+    for book in books:
+        assert run_tests(load({"guide.yaml": book}, vocabulary), house) == []
+    for linked in re.findall(r"\((\.\./[^)#]+)", guide):
+        assert (PAGE.parent / "zh" / linked).exists(), linked
