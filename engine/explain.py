@@ -168,6 +168,7 @@ def explain_pending(pending: Pending, ticket: Ticket, language: str, vocabulary:
 
 _TOLD = frozenset(("category", "subcategory", "priority", "status", "type", "group", "assignee", "sla", "acknowledge"))
 _CHOICES = {"assignee": "agent", "sla": "policy"}
+_SLOTS = {"acknowledge": "自动回复", "sla": "SLA 策略"}  # what is written and is no field
 
 
 class Teller:
@@ -233,7 +234,9 @@ class Teller:
 
     def field(self, name: str) -> str:
         found = FIELDS.get(name) or known(name, self.vocabulary)
-        return found.zh.partition("（")[0] if found and self.language == "zh" else name
+        if self.language == "zh":
+            return found.zh.partition("（")[0] if found else _SLOTS.get(name, name)
+        return name
 
     def value(self, field: str, value: Fact) -> str:
         """A value by its label; several as a list."""
