@@ -50,9 +50,7 @@ class Wanted:
     keys: tuple[str, ...] = ()  # NUMBER-MAC, of the addresses it was written to
     returned: tuple[str, ...] = ()  # Message-IDs that stand in a bounce
     bounced: tuple[Identity, ...] = ()  # whom the bounce says our mail did not reach
-    ours: bool = (
-        False  # the sender's address is one of ours: everybody writes to it, so that alone is no part in anything
-    )
+    ours: bool = False  # the sender's address is one of ours: that everybody writes to it is no part in anything
     orders: bool = False  # whether rules ask what order earlier tickets were about
     latest: bool = False  # what the customer of `ticket` said last is wanted too
 

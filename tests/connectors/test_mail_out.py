@@ -1,9 +1,11 @@
 """Replies as mail: how they read to clients and machines, and what a relay's answers mean."""
 
 import asyncio
+import base64
 import email
 import email.policy
 import re
+import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +15,7 @@ from typing import Any
 
 import dkim
 import pytest
+from aiosmtpd.smtp import SMTP, AuthResult
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
@@ -331,3 +334,59 @@ def test_whatever_is_said_arrives_whole_in_short_lines(subject: str, name: str, 
     assert [name.lower() for name in read].count("to") == 1
     assert read["To"].addresses[0].addr_spec == "a@b.cn"
     assert {"Bcc", "Cc"}.isdisjoint(list(read))
+
+
+class Bearer:
+    """A relay that takes one access token (XOAUTH2), and mail from whoever showed it."""
+
+    def __init__(self, token: str) -> None:
+        self.token, self.shown, self.mails = token, list[bytes](), list[bytes]()
+
+    async def auth_XOAUTH2(self, server: Any, args: list[str]) -> Any:  # noqa: N802
+        said = base64.b64decode(args[1])
+        self.shown.append(said)
+        right = said == f"user=support\1auth=Bearer {self.token}\1\1".encode()
+        return AuthResult(success=right, handled=False, auth_data=said)
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.mails.append(envelope.content)
+        return "250 OK"
+
+
+async def test_a_relay_is_shown_an_access_token_that_is_fetched_anew_once_it_is_refused(
+    account: Opener, http: Any, answered: Callable[..., bytes], certificate: tuple[Path, Path], reply: Reply, now: datetime
+) -> None:  # fmt: skip
+    kept = Bearer("second")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    loop = asyncio.get_running_loop()
+    # TLS from the first octet: aiosmtpd is told that AUTH is safe.
+    server = await loop.create_server(
+        lambda: SMTP(kept, hostname="relay.test", auth_require_tls=False, loop=loop), "127.0.0.1", 0, ssl=context
+    )  # fmt: skip
+    http.answers = [
+        answered(200, b'{"access_token": "%b", "expires_in": 3600}' % token, content_type="application/json")
+        for token in (b"first", b"second")
+    ]
+    box = account(relay={
+        "host": "localhost", "port": server.sockets[0].getsockname()[1], "tls": "implicit", "username": "support",
+        "ca_file": str(certificate[0]),
+        "oauth": {"token_url": f"http://127.0.0.1:{http.port}/token", "client_id": "c", "refresh_token": "r"},
+    })  # fmt: skip
+    try:
+        with pytest.raises(Unavailable, match="login") as caught:
+            await box.send(reply, now)
+        assert "first" not in str(caught.value)
+        for n in range(2):
+            await box.send(replace(reply, id=f"{n:032x}"), now)
+        assert len(kept.mails) == 2
+        assert len(http.asked) == 2
+    finally:
+        await box.close()
+        server.close()
+
+
+@pytest.mark.parametrize("wrong", [{"password": "x", "username": "u"}, {}])
+def test_a_token_takes_the_place_of_a_password(account: Opener, wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="oauth needs username"):
+        account(relay={"host": "x", "oauth": {"token_url": "https://x", "client_id": "c"}, **wrong})
