@@ -75,6 +75,7 @@ def test_two_gateways_that_acknowledge_each_other_stop(tmp_path: Path, relay: Re
     assert max(sent.values()) <= 2
 
 
+@pytest.mark.timeout(900)  # of a thousand, on a busy machine
 def test_a_flood_from_one_sender_brings_three_acknowledgements(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     many = int(pytestconfig.getoption("--flood"))
     with MailSink() as sink, Desk() as desk, Gateway(tmp_path, mail_sink=sink.port, desk=desk.port) as gateway:
