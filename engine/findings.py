@@ -66,11 +66,14 @@ CODES: Mapping[str, Code] = {
     "unproven": Code("warning", "未验证身份就认 VIP", "A customer known by what anybody may claim"),
     "expired": Code("warning", "已过期", "A rule whose time is over"),
     "dead": Code("warning", "很久没有触发过", "A rule that did not fire for long"),
+    "kernel": Code("warning", "由 native 内核判断", "A rule that `kernel: durable` leaves to the native kernel"),
 }  # fmt: skip
 
 _Q = r"('(?:[^'\\]|\\.)*'|\"[^\"]*\")"  # a quoted word, as Python shows it
 
 _PHRASES: Sequence[tuple[str, str]] = (
+    (rf"{_Q} is decided by the native kernel: it comes to (\d+) alternatives", r"\1 展开成 \2 种情况，由 native 内核判断"),
+    (rf"{_Q} is decided by the native kernel: an alternative has more than (\d+) comparisons", r"\1 的一种情况超过 \2 个比较，由 native 内核判断"),
     (rf"the promise {_Q} is written as fixed text", r"承诺 \1 写死在模板里"),
     (rf"unknown field {_Q}", r"没有字段 \1"),
     (rf"unknown field to set {_Q}", r"没有可设置的字段 \1"),
@@ -220,6 +223,7 @@ _PHRASES: Sequence[tuple[str, str]] = (
 )  # fmt: skip
 
 _HINTS: Sequence[tuple[str, str]] = (
+    (r"write it as several rules", "拆成几条规则"),
     (rf"did you mean {_Q}\?", r"是不是 \1？"),
     (r"known: (.+)", r"可用：\1"),
     (r"available: (.+)", r"可用：\1"),

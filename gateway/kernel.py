@@ -7,6 +7,7 @@ from typing import NoReturn
 from engine.kernels import durable
 from engine.kernels.choice import run_on
 from engine.kernels.durable import Durable, Unavailable
+from engine.reading import Finding
 from engine.ruleset import RuleSet
 from gateway import metrics
 from gateway.log import log
@@ -25,6 +26,15 @@ def running(configured: Configured, ruleset: RuleSet) -> RuleSet:
         for left in made.kernel.outside:
             log.warning("a rule is left to the native kernel", where=str(left.where), hint=f"{left.unit}: {left.why}")
     return made
+
+
+def findings(ruleset: RuleSet) -> list[Finding]:
+    """The rules that durable_rules would leave to the native kernel, as warnings."""
+    return [
+        Finding(left.where, "kernel", f"{left.unit!r} is decided by the native kernel: {left.why}",
+                "write it as several rules", "warning")
+        for left in durable.left_out(ruleset.stages)
+    ]  # fmt: skip
 
 
 def worn(configured: Configured) -> bool:

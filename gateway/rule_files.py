@@ -8,7 +8,7 @@ from engine import check, rulebook
 from engine import schema as schemas
 from engine.decision import Mark
 from engine.reading import Finding
-from gateway import mind
+from gateway import kernel, mind
 from gateway.settings import Configured
 from normalizer.errors import ConfigError
 
@@ -21,9 +21,12 @@ def findings(
         base, texts = mind.ground(known, folder), mind.rulebooks(folder)
     except ConfigError as e:  # nothing can be checked against what cannot be read itself
         return [Finding(e.where, e.code, e.what, e.hint)]
-    return check.check(
+    found = check.check(
         texts, base.vocabulary, base.company, templates=templates(folder), today=today, hits=hits, since=since
     )
+    if known.settings.kernel == "durable":
+        found += kernel.findings(rulebook.examine(texts, base.vocabulary)[0])
+    return found
 
 
 def templates(folder: Path) -> dict[str, str]:

@@ -56,6 +56,23 @@ class Outside:
         return f"{self.where}: kernel {self.unit} is decided by the native kernel: {self.why}"
 
 
+def left_out(stages: Iterable[Stage]) -> list[Outside]:
+    """What of these rules it would leave to the native kernel; nothing is loaded for that."""
+    units = {unit.name: unit for stage in stages for unit in stage.units}
+    found = [_whether_outside(units[name]) for name in sorted(units)]
+    return [outside for outside in found if outside]
+
+
+def _whether_outside(unit: Unit) -> Outside | None:
+    on = columns(row.when for row in unit.rows)
+    try:
+        for row in unit.rows:
+            flat(row.when, on)
+    except TooLarge as e:
+        return Outside(unit.name, unit.rows[0].where, str(e))
+    return None
+
+
 def library() -> Anything:
     """The engine inside durable_rules, without the Python around it. Raises Unavailable."""
     try:

@@ -17,6 +17,7 @@ WITHOUT = {
     "sheet",
     "test-failed",
     "config",
+    "kernel",
 }  # codes whose example would be no text of a few lines
 HEAD = """# Findings of `ticketgate rules check` 检查结果
 

@@ -57,6 +57,8 @@ def test_it_tells_what_it_leaves_and_starts_afresh_after_so_many_reloads(tmp_pat
     gateway = on_durable(tmp_path)
     lanes = tmp_path / "rules" / "60-lanes.yaml"
     lanes.write_text(rules("airborne"))
+    warned = gateway.cli("rules", "check", "--lang", "en")
+    assert "kernel 'many' is decided by the native kernel: it comes to" in warned
     with gateway:
         assert gateway.process
         identity = gateway.process.pid
