@@ -63,7 +63,7 @@ def test_what_was_held_goes_out_in_order_once_it_is_retried(tmp_path: Path) -> N
             gateway.stop()
             gateway.config.write_text(gateway.config.read_text().replace("outbound: off", "outbound: on"))
             gateway.start()
-            gateway.mail(mail(2).replace(b"\r\n\r\n", b"\r\nIn-Reply-To: <d1@x>\r\n\r\n", 1))
+            gateway.mail(mail(2).replace(b"c2@", b"c1@").replace(b"\r\n\r\n", b"\r\nIn-Reply-To: <d1@x>\r\n\r\n", 1))
             deadline = time.monotonic() + 10
             while time.monotonic() < deadline and not any(row["state"] == "queued" for row in left(gateway)):
                 time.sleep(0.1)
