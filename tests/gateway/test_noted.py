@@ -87,3 +87,16 @@ def test_an_alarm_that_a_machine_sends_is_a_ticket_and_is_not_answered(gateway: 
     assert ticket["acked_at"] is None
     assert sink.mails == []
     assert noted(gateway) == []
+
+
+def test_an_envelope_that_holds_no_message_is_shown_too(gateway: Gateway) -> None:
+    assert gateway.webhook(b'{"messages": []}', identity="empty") == 204
+    gateway.settle()
+
+    assert noted(gateway) == [("noted", "nothing")]
+    assert (
+        gateway.json("quarantine", "list", "--account", "webhook/shop", "--words", "no message")[0]["code"] == "nothing"
+    )
+    assert gateway.json("quarantine", "list", "--account", "email_smtp") == []
+    assert gateway.json("quarantine", "list", "--until", "2020-01-01") == []
+    assert gateway.metric("ticketgate_set_aside") == 0
