@@ -22,6 +22,7 @@ from gateway.settings import shipped
 
 COUNTS = (10, 100, 1_000, 10_000)
 TURNS, TICKETS = 5, 1_000
+PATIENCE = 600.0  # seconds for a reload
 SETTINGS = """\
 company: Bench
 time_zone: Asia/Shanghai
@@ -93,7 +94,7 @@ async def _reload(folder: Path, count: int) -> Reload:
         at_rest = await _gaps_while(asyncio.sleep(3))
         since, before = time.perf_counter(), house.mind.ruleset.sha
         (folder / "rules" / "0.yaml").write_text(texts["0.yaml"].replace('"t1"', '"changed"', 1))
-        gaps = await _gaps_while(house.rules.look())
+        gaps = await _gaps_while(asyncio.wait_for(house.rules.look(), PATIENCE))
         seconds = time.perf_counter() - since
         if house.mind.ruleset.sha == before:
             raise SystemExit(f"the changed rules were refused: {house.rules.refusal}")
