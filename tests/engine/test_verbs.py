@@ -20,7 +20,8 @@ from engine.ruleset import RuleSet
 from engine.trial import NOON, case
 from engine.vocabulary import Vocabulary
 from engine.waiting import ended
-from normalizer.canon import Derived, Milestone, Pending, Sla
+from normalizer.canon import Derived, Milestone, Pending, Sla, dump
+from normalizer.canon import load as read_back
 from normalizer.errors import Unreadable
 from normalizer.marked import read
 
@@ -299,3 +300,15 @@ def test_what_a_review_holds_stays_held_until_the_verdict(run: Any, vocabulary: 
     judged = act(Action("a", "review", "t", "person:li", NOON, verdict="approved"), after.ticket)
     released = decide(rules, house, later(after, judged.trigger, judged.due, ticket=judged.ticket))
     assert [task.title for task in released.ticket.tasks] == ["look again"]
+
+
+def test_what_is_due_is_decided_again_from_the_record_byte_for_byte(
+    run: Any, vocabulary: Vocabulary, house: Company
+) -> None:
+    rules = rules_of(vocabulary, {"rule": "ack", "then": {"acknowledge": "received"}}, FRAUD, FIFTEEN)
+    held = run({"rule": "ack", "then": {"acknowledge": "received", "task": "look"}}, FRAUD, FIFTEEN)
+    judged = act(Action("a", "review", "t", "person:li", NOON, verdict="approved"), held.ticket)
+    made = decide(rules, house, later(held, judged.trigger, judged.due, ticket=judged.ticket))
+    again = read_back(Decision, dump(made))
+    assert [fired.stage for fired in again.fired] == [0] * len(judged.due)
+    assert decide(rules, house, again.case).hash == made.hash
