@@ -65,6 +65,22 @@ async def opening(folder: Path) -> AsyncIterator[None]:
         os.close(file)
 
 
+@asynccontextmanager
+async def sole(folder: Path, name: str) -> AsyncIterator[None]:
+    """Once no other process is in this; they wait until it ends, however it ends."""
+    file = _lock_file(folder, name)
+    try:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(1)
+        yield
+    finally:
+        os.close(file)
+
+
 def _lock_file(folder: Path, name: str) -> int:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from connectors.base import Examined, Finding, Helpdesk
-from connectors.calls import Callee
+from connectors.calls import Endpoint
 from connectors.imported import Imported
 from connectors.places import host_and_port
 from engine.trial import run_tests
@@ -31,9 +31,10 @@ async def examine(config: Path | None) -> list[Finding]:
     try:
         configured = settings.read(config)
         known = mind.read(configured)
-        targets: dict[str, Helpdesk | Callee] = {
+        targets: dict[str, Helpdesk | Endpoint] = {
             **{f"helpdesk {name}": target for name, target in wire.helpdesks(configured).items()},
             **{f"call {name}": callee for name, callee in wire.calls(configured).items()},
+            **{f"events {name}": one for name, one in wire.subscribers(configured).items()},
         }
     except ConfigError as e:
         return [Finding("settings and rules", f"{e.where}: {e.what}", False, e.hint)]

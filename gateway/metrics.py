@@ -55,6 +55,12 @@ last_accepted = Gauge(
     registry=registry,
 )  # fmt: skip
 look_ups = Counter("ticketgate_look_ups", "Look-ups elsewhere (outside.yaml)", ["name", "outcome"], registry=registry)
+events_told = Counter(
+    "ticketgate_events_told",
+    "Events told to subscribers, and attempts that failed",
+    ["name", "outcome"],
+    registry=registry,
+)
 rules_reloaded = Counter("ticketgate_rules_reloaded", "Rule sets that were to go live", ["outcome"], registry=registry)
 rules_refused = Gauge(
     "ticketgate_rules_refused", "1 while a changed rule set is refused and the old one goes on", registry=registry

@@ -7,7 +7,7 @@ one whole while it works (`with_bundle`); accounts, which hold connections, stay
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from connectors import registry
 from connectors.api import Api, ApiSettings
@@ -258,9 +258,7 @@ def _place(configured: Configured, section: str, index: int) -> Where:
     return configured.document.where(section, index)
 
 
-def built(
-    configured: Configured, section: Literal["connectors", "helpdesks", "calls"], word: str, find: Any
-) -> list[Any]:
+def built(configured: Configured, section: settings_files.Section, word: str, find: Any) -> list[Any]:
     made = []
     for index, raw in enumerate(getattr(configured.settings, section)):
         where = configured.document.where(section, index)

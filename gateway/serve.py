@@ -14,6 +14,7 @@ import signal
 import socket
 from collections.abc import Collection, Coroutine, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import uvicorn
@@ -32,6 +33,7 @@ from gateway.log import log
 from gateway.process import work
 from gateway.settings import Configured
 from gateway.store.sweep import sweep
+from gateway.telling import tell
 from normalizer.errors import ConfigError, Unavailable, Where
 
 PAUSE_AFTER_TROUBLE = 1.0
@@ -102,6 +104,7 @@ def _stopped() -> asyncio.Event:
 
 async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: asyncio.Event) -> None:
     """The tasks of these roles, until `stop`; a task that ends in trouble is started again, and said so."""
+    subscribers = list(wire.subscribers(house.configured).values())
     server = _server(house, build(house, roles, ready))
     door = Door(house)
     tasks = [asyncio.create_task(server.serve(sockets=[_bound(house.configured)]))]
@@ -114,6 +117,7 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
         tasks.append(asyncio.create_task(_again("index", lambda: index(house))))
     if "dispatch" in roles and house.outbound:
         tasks.append(asyncio.create_task(_again("dispatch", lambda: dispatch(house))))
+        tasks.extend(asyncio.create_task(_again("events", partial(tell, house, one))) for one in subscribers)
     stopping = asyncio.create_task(stop.wait())
     while not server.started and not stop.is_set():
         await asyncio.sleep(0.01)
@@ -131,7 +135,8 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
-    for holder in [*house.mind.connectors.values(), *house.helpdesks.values(), *house.calls.values()]:
+    for holder in [*house.mind.connectors.values(), *house.helpdesks.values(), *house.calls.values(),
+                   *subscribers]:  # fmt: skip
         if isinstance(holder, Closable):
             await holder.close()
     await house.look_ups.close()

@@ -27,6 +27,8 @@ from gateway.permissions import Role
 from normalizer import marked
 from normalizer.errors import ConfigError, Where
 
+Section = Literal["connectors", "helpdesks", "calls", "events"]  # accounts and targets, each with a model of its own
+
 MACHINES = Path("/etc/ticketgate/ticketgate.yaml")
 
 
@@ -142,6 +144,7 @@ class Settings(BaseSettings):
     connectors: tuple[dict[str, Any], ...] = ()
     helpdesks: tuple[dict[str, Any], ...] = ()
     calls: tuple[dict[str, Any], ...] = ()
+    events: tuple[dict[str, Any], ...] = ()
     attempts: int = Field(default=3, ge=1, le=10)
     outgoing_attempts: int = Field(default=24, ge=1, le=100)
     acknowledgements: Acknowledgements = Acknowledgements()
@@ -251,9 +254,7 @@ def read(path: Path | None = None) -> Configured:
     return Configured(settings, document, folder)
 
 
-def account(
-    configured: Configured, kind: type[BaseModel], section: Literal["connectors", "helpdesks", "calls"], index: int
-) -> BaseModel:
+def account(configured: Configured, kind: type[BaseModel], section: Section, index: int) -> BaseModel:
     """One account's settings by its connector's own model, secrets resolved. Raises ConfigError at its place."""
     raw = getattr(configured.settings, section)[index]
     _refuse_plain_secrets(kind, raw, configured.document, (section, index))
@@ -276,7 +277,7 @@ def resolve(value: Any, document: marked.Document, folder: Path, path: marked.Pa
 
 
 def _top(name: str, part: Any, document: marked.Document, folder: Path) -> Any:
-    if name in ("connectors", "helpdesks", "calls"):  # resolved one account at a time, by its own model
+    if name in get_args(Section):  # resolved one account at a time, by its own model
         return part
     if name == "master_key" and isinstance(part, str):
         raise ConfigError(document.where(name), "a secret stands here in clear", "{env: NAME} or {file: PATH}")

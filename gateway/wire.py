@@ -2,11 +2,13 @@
 
 from base64 import b64decode
 from collections.abc import Mapping
+from typing import TypeVar
 
 from connectors import registry
 from connectors.base import Helpdesk
-from connectors.calls import Callee
+from connectors.calls import Callee, Endpoint, Subscriber
 from gateway import mind
+from gateway import settings as settings_files
 from gateway.alone import nobody, opening
 from gateway.backup import put_back
 from gateway.bundle import Bundle
@@ -17,11 +19,14 @@ from gateway.log import log
 from gateway.mind import Mind
 from gateway.rulesets import RuleSets
 from gateway.settings import Configured
+from gateway.store import feed
 from gateway.store.store import Store
 from gateway.store.work import Limits
 from normalizer.errors import ConfigError, Where
 
 KEY_FILE = "master.key"
+
+E = TypeVar("E", bound=Endpoint)
 
 
 async def house(configured: Configured, *, clock: Clock | None = None) -> House:
@@ -121,9 +126,23 @@ def helpdesks(configured: Configured) -> Mapping[str, Helpdesk]:
 
 def calls(configured: Configured) -> Mapping[str, Callee]:
     """What rules may call, by name. Raises ConfigError."""
-    made: list[Callee] = mind.built(configured, "calls", "name", lambda *_: Callee)
+    return _named(configured, "calls", Callee)
+
+
+def subscribers(configured: Configured) -> Mapping[str, Subscriber]:
+    """Who is told what happens, by name. Raises ConfigError."""
+    found = _named(configured, "events", Subscriber)
+    for index, one in enumerate(found.values()):
+        if unknown := sorted(set(one.settings.kinds) - set(feed.KINDS)):
+            where = configured.document.where("events", index, "kinds")
+            raise ConfigError(where, f"no event is called {unknown[0]!r}", "known: " + ", ".join(feed.KINDS))
+    return found
+
+
+def _named(configured: Configured, section: settings_files.Section, kind: type[E]) -> Mapping[str, E]:
+    made: list[E] = mind.built(configured, section, "name", lambda *_: kind)
     if twice := [one.settings.name for one in made if sum(one.settings.name == o.settings.name for o in made) > 1]:
-        raise ConfigError(configured.document.where("calls"), f"{twice[0]} stands here twice", "rename one")
+        raise ConfigError(configured.document.where(section), f"{twice[0]} stands here twice", "rename one")
     return {one.settings.name: one for one in made}
 
 
