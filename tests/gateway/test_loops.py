@@ -86,8 +86,13 @@ def test_a_flood_from_one_sender_brings_three_acknowledgements(tmp_path: Path, p
         gateway.settle(60 + many)
         assert len(sink.mails) == 3
         assert gateway.metric("ticketgate_tickets") == many
-        newest = max(ticket["number"] for ticket in gateway.tickets())
-        assert "acknowledge: 3 acknowledgements within an hour to this customer" in gateway.cli("explain", newest)
+        newest = max((ticket["number"] for ticket in gateway.tickets()), key=int)
+        (decision,) = gateway.json("explain", newest)
+        # After 500 tickets the customer's history no longer knows the first three; the ledger does.
+        assert decision["withheld"] in (
+            ["acknowledge: 3 acknowledgements within an hour to this customer"],
+            ["acknowledge: as many acknowledgements to this address within an hour as are allowed"],
+        )
 
 
 def test_a_storm_stops_all_acknowledgements_and_is_told_until_somebody_says_so(tmp_path: Path) -> None:
