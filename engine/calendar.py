@@ -12,6 +12,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 HORIZON = 3 * 366  # days that `after` looks ahead; configuration with no open hour is refused at load
+LONGEST = timedelta(days=36_600)  # a hundred years, before and after which there are dates to reckon with
 
 Hours = Sequence[tuple[int, int]]  # minutes of the local day, from and until; (540, 1080) is 09:00-18:00
 
@@ -57,7 +58,10 @@ class Calendar:
         return day in self.workdays or (day.weekday() < 5 if self.weekly is None else bool(self.weekly[day.weekday()]))
 
     def after(self, start: datetime, worked: timedelta) -> datetime:
-        """When `worked` of open time will have passed since `start`; in open hours or at their end."""
+        """When `worked` of open time will have passed since `start`; in open hours or at their end.
+
+        At most HORIZON days on: a rule that asks for more must not keep a ticket from being decided.
+        """
         if self.weekly is None and not self.holidays:
             return start + worked
         left, day = worked, start.astimezone(self.zone).date()
@@ -68,7 +72,7 @@ class Calendar:
                     return begin + left
                 left -= max(timedelta(), closes - begin)
             day += timedelta(days=1)
-        raise ValueError(f"calendar {self.name} has no open hours")
+        return start + timedelta(days=HORIZON)
 
 
 def _instant(day: date, minute: int, zone: ZoneInfo) -> datetime:
@@ -78,12 +82,13 @@ def _instant(day: date, minute: int, zone: ZoneInfo) -> datetime:
 
 
 def duration(text: str) -> timedelta | None:
-    """`30m`, `4h`, `1h30m`, `7d` as a timedelta; None for anything else."""
+    """`30m`, `4h`, `1h30m`, `7d` as a timedelta; None for anything else, and for more than LONGEST."""
     flat = text.strip().lower()
-    parts = _PART.findall(flat)
+    parts = _PART.findall(flat) if len(flat) <= 100 else []
     if not parts or _PART.sub("", flat).strip():
         return None
-    return timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts))
+    seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
+    return timedelta(seconds=seconds) if seconds <= LONGEST.total_seconds() else None
 
 
 def minutes(text: str) -> int | None:

@@ -160,6 +160,9 @@ def _priority(reading: Reading, at: Place, verb: str) -> tuple[str, int]:
             return "", 0
         at = at.down("priority")
     steps = str(at.value).lstrip("+-")
+    if verb == "raise" and str(at.value).startswith("-"):
+        reading.fault(at, "type", f"raise by {at.value} would be to lower it", f"lower: {{priority: +{steps}}}")
+        return "", 0
     if steps.isascii() and steps.isdigit():
         if not 1 <= int(steps) <= 3:
             reading.fault(at, "type", f"{verb} by one to three steps, not {at.value}", f"{verb}: {{priority: +1}}")
@@ -580,7 +583,8 @@ def own_slots(rule: str, made: Iterable[Effect], later: str = "") -> list[tuple[
             continue
         counted[effect.verb] = number = counted.get(effect.verb, 0) + 1
         nth = f" {number}" if number > 1 else ""
-        found.append((f"{effect.verb}@{rule}{later}{nth}", _named(effect, rule, nth)))
+        which = f"~{number}" if number > 1 else ""  # before the name, for a rule may be called "a 2"
+        found.append((f"{effect.verb}{which}{later}@{rule}", _named(effect, rule, nth)))
     return found
 
 

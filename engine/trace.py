@@ -3,6 +3,7 @@
 Most mails look alike to the rules, so what was told once is kept for the next that looks the same.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
@@ -38,7 +39,7 @@ def _written(slot: str, merged: Merged, was: Fact) -> Written:
     if slot.startswith("tag:"):
         field, value = "tags", f"{'+' if merged.value else '-'}{slot.removeprefix('tag:')}"
     elif "@" in slot:
-        field = slot.partition("@")[0]
+        field = re.split("[~ @]", slot, maxsplit=1)[0]
     return _written_again(field, value, was, merged.rule, merged.over, merged.contested)
 
 

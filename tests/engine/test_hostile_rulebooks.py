@@ -68,6 +68,32 @@ def test_it_is_refused_at_once_and_takes_no_room(name: str, vocabulary: Vocabula
     assert peak < 50_000_000, f"{peak:,} bytes"
 
 
+@pytest.mark.parametrize("length", ["9999999d", "99999999999999999999d", "9" * 5_000 + "d"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "then: {wait: {for: LENGTH, then: {tag: x}}}",
+        "then: {task: {title: a, due: LENGTH}}",
+        "then: {sla: {milestones: {solved: LENGTH}}}",
+        "{when: {history: {within: LENGTH, count: {at_least: 1}}}, then: {tag: x}}",
+    ],
+)
+def test_a_time_beyond_all_calendars_is_refused(rule: str, length: str, vocabulary: Vocabulary, house: Company) -> None:
+    inner = rule.replace("LENGTH", length).removeprefix("{").removesuffix("}" if rule.startswith("{") else "")
+    found = check({"t.yaml": f"{HEAD}  - {{rule: a, {inner}}}\n"}, vocabulary, house)
+    assert [one.code for one in found] == ["type"]
+
+
+def test_a_task_due_in_three_years_of_open_time_stops_no_ticket(vocabulary: Vocabulary, house: Company) -> None:
+    ruleset = load({"t.yaml": HEAD + "  - rule: a\n    then: {task: {title: a, due: 3650d}}\n"}, vocabulary)
+    assert decide(ruleset, house, case({}, vocabulary)).ticket.tasks[0].due_at
+
+
+def test_to_raise_by_less_than_nothing_is_refused(vocabulary: Vocabulary, house: Company) -> None:
+    (found,) = check({"t.yaml": HEAD + "  - rule: a\n    then: {raise: -1}\n"}, vocabulary, house)
+    assert (found.code, found.hint) == ("type", "lower: {priority: +1}")
+
+
 PATTERNS = [
     "(a*)*b",
     "(x+x+)+y",

@@ -312,3 +312,12 @@ def test_what_is_due_is_decided_again_from_the_record_byte_for_byte(
     again = read_back(Decision, dump(made))
     assert [fired.stage for fired in again.fired] == [0] * len(judged.due)
     assert decide(rules, house, again.case).hash == made.hash
+
+
+def test_a_rule_named_like_the_second_wait_of_another_takes_nothing_from_it(run: Any) -> None:
+    waits = [{"wait": {"for": length, "name": length, "then": {"tag": length}}} for length in ("1h", "2h")]
+    other = {"rule": "a 2", "then": [{"task": "three"}, {"wait": {"for": "3h", "then": {"tag": "3h"}}}]}
+    made = run({"rule": "a", "then": [*waits, {"task": "one"}, {"task": "two"}]}, other)
+    assert sorted(task.title for task in made.ticket.tasks) == ["one", "three", "two"]
+    assert sorted(wait.name for wait in made.ticket.waits) == ["1h", "2h", "a 2"]
+    assert {one.field for one in made.written} == {"task", "wait"}
