@@ -47,6 +47,7 @@ from normalizer.canon import RelatedKind
 HOLDABLE: tuple[Holdable, ...] = get_args(Holdable)
 ADDITIVE = frozenset(("notify", "call", "task", "wait", "suggest"))  # all of them happen, whoever wants them
 UNLESS = ("customer_speaks", "agent_replies", "ticket_updated", "task_done")  # what may end a wait
+LINKS = ("previous", "same_category", "same_subcategory")
 BY = ("least_loaded", "round_robin", "sticky")
 ASKING, ANSWERING = "ask-for", "answer"  # templates that these actions speak by
 SETTABLE: Mapping[str, str] = {  # field -> the choice its values come from
@@ -419,7 +420,7 @@ def _link(reading: Reading, at: Place, _: str) -> list[Effect]:
         reading.mapping(at, ("to", "kind"), "link")
         kind = _one_of(reading, at.down("kind"), get_args(RelatedKind), "kind") if "kind" in at.value else kind
         at = at.down("to")
-    to: Any = _one_of(reading, at, ("previous", "same_category", "same_subcategory"), "link")
+    to: Any = _one_of(reading, at, LINKS, "link")
     return [LinkTo(to, kind)] if to and kind else []
 
 

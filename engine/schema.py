@@ -8,14 +8,15 @@ read by. What it refuses `rules check` refuses; it cannot say all that `rules ch
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from engine.conditions import NESTS, OPERATORS, SAYS, Operator
-from engine.effects import HOLDABLE, SETTABLE, VERBS
+from engine.effects import BY, HOLDABLE, LINKS, SETTABLE, UNLESS, VERBS
 from engine.facts import FILTERS, OF_TICKET, OPEN_FIELDS, SAME, Field, known, names
 from engine.rulebook import FIRST_KEYS, MODES, ROW_KEYS, RULE_KEYS, TABLE_KEYS
 from engine.trial import EXPECT, GIVEN
 from engine.vocabulary import TRIGGERS, Vocabulary
+from normalizer.canon import RelatedKind
 
 Schema = dict[str, Any]
 
@@ -23,6 +24,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT: Schema = {"type": ["string", "number", "boolean"]}
 _WORD: Schema = {"type": ["string", "number"]}
 _OF_KIND: Mapping[str, Schema] = {"number": {"type": "number"}, "flag": {"type": "boolean"}}
+_ADDRESS: Schema = {"type": "string", "pattern": "^[^ ]+@[^ ]+$", "examples": ["duty@example.com"]}
 _LENGTH: Schema = {"type": "string", "pattern": r"^-?(\s*\d+\s*(d|h|min|m|s))+\s*$"}
 
 
@@ -229,11 +231,13 @@ def _typed(vocabulary: Vocabulary, tags: Iterable[str]) -> Mapping[str, Schema]:
     priority = {"$ref": "#/$defs/of.priority"}
     moved = {"anyOf": [priority, {"type": "integer"}]}
     stepped = {"anyOf": [moved, _mapping({"priority": moved}, ["priority"])]}
-    group, policy = {"$ref": "#/$defs/of.group"}, {"$ref": "#/$defs/of.policy"}
+    group, policy, agent = ({"$ref": f"#/$defs/of.{choice}"} for choice in ("group", "policy", "agent"))
     tag = _either({"anyOf": [{"enum": sorted(tags)}, _WORD]} if tags else _WORD)
-    templates = {"enum": sorted(vocabulary.templates)}
+    templates = _named(vocabulary.templates)
     held = _either({"enum": list(HOLDABLE)})
-    targets = _WORD if vocabulary.targets is None else {"enum": ["all", *sorted(vocabulary.targets)]}
+    targets = _WORD if vocabulary.targets is None else _named(["all", *vocabulary.targets])
+    call = _WORD if vocabulary.calls is None else _named(vocabulary.calls)
+    answer = _named(vocabulary.answers)
     return {
         "set": _mapping({name: _settable(choice) for name, choice in SETTABLE.items()}
                         | {f"custom.{name}": _TEXT for name in vocabulary.fields}, [], loose="^ticket\\."),
@@ -242,8 +246,8 @@ def _typed(vocabulary: Vocabulary, tags: Iterable[str]) -> Mapping[str, Schema]:
         "tag": tag,
         "untag": tag,
         "mark": {"anyOf": [_WORD, {"type": "object", "additionalProperties": _TEXT}]},
-        "route": {"anyOf": [group, _mapping({"group": group, "assignee": {"$ref": "#/$defs/of.agent"},
-                                             "skills": _either({"$ref": "#/$defs/of.skill"}), "by": _WORD}, [])]},
+        "route": {"anyOf": [group, _mapping({"group": group, "assignee": agent, "by": {"enum": list(BY)},
+                                             "skills": _either({"$ref": "#/$defs/of.skill"})}, [])]},
         "acknowledge": templates,
         "review": {"anyOf": [group, _mapping({"group": group, "reason": _WORD, "hold": held,
                                               "approved": {"$ref": "#/$defs/then"},
@@ -251,8 +255,25 @@ def _typed(vocabulary: Vocabulary, tags: Iterable[str]) -> Mapping[str, Schema]:
         "suppress": held,
         "hand_over": {"anyOf": [_either(targets), _mapping({"targets": _either(targets)}, ["targets"])]},
         "sla": {"anyOf": [policy, _mapping({"policy": policy, "milestones": {"type": "object"}}, [])]},
-        "wait": {"type": "object", "properties": {"then": {"$ref": "#/$defs/then"}, "for": _LENGTH}},
+        "wait": _mapping({"for": _LENGTH, "unless": _either({"enum": list(UNLESS)}),
+                          "then": {"$ref": "#/$defs/then"}, "name": _WORD}, ["for", "then"]),
+        "reply": _named([*vocabulary.templates, *vocabulary.answers]),
+        "suggest": {"anyOf": [answer, _mapping({"answer": answer, "text": _WORD}, [])]},
+        "ask_for": {"anyOf": [_either({"enum": ["missing", *vocabulary.fields]}), {"const": True}]},
+        "notify": {"anyOf": [_either({"anyOf": [group, agent, _ADDRESS]}),
+                             _mapping({"groups": _either(group), "agents": _either(agent), "calls": _either(call),
+                                       "addresses": _either(_ADDRESS), "text": _WORD}, [])]},
+        "call": {"anyOf": [call, _mapping({"target": call, "with": {"type": "object"}}, ["target"])]},
+        "task": {"anyOf": [_TEXT, _mapping({"title": _TEXT, "type": _WORD, "group": group, "assignee": agent,
+                                            "due": _LENGTH}, ["title"])]},
+        "link": {"anyOf": [{"enum": list(LINKS)}, _mapping({"to": {"enum": list(LINKS)},
+                                                            "kind": {"enum": list(get_args(RelatedKind))}}, ["to"])]},
     }  # fmt: skip
+
+
+def _named(names: Iterable[str]) -> Schema:
+    """One of these names."""
+    return {"enum": sorted(set(names))}
 
 
 def _mapping(properties: Mapping[str, Schema], required: list[str], loose: str = "") -> Schema:

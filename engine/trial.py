@@ -129,7 +129,10 @@ def trials(texts: Mapping[str, str], vocabulary: Vocabulary) -> list[Trial]:
     made = []
     for file in sorted(file for file in texts if not is_sheet(file)):
         document = read(texts[file], file)
-        listed = Place(document, (), document.value).down("tests")
+        whole = Place(document, (), document.value)
+        if not (isinstance(whole.value, dict) and "rulebook" in whole.value):
+            reading.mapping(whole, ("tests",), "a file of examples")  # a misspelt `tests` would try nothing
+        listed = whole.down("tests")
         made += [_trial(reading, item) for item in listed.items() if listed.value is not None and not from_raw(item)]
     if reading.findings:
         raise reading.findings[0].error()
@@ -182,6 +185,8 @@ def case(given: Mapping[str, Any], vocabulary: Vocabulary, at: Place | None = No
 
 def _case(given: Mapping[str, Any], vocabulary: Vocabulary) -> Case:
     now = datetime.fromisoformat(given["now"]) if "now" in given else NOON
+    if now.tzinfo is None:
+        raise ValueError(f"now: {now.isoformat()} is no instant; write {now.isoformat()}+08:00")
     now = now.astimezone(UTC)
     who = given.get("contact") or {}
     contact = _contact(who, str(given.get("from", "customer@example.org")))

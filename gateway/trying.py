@@ -15,7 +15,7 @@ from gateway.replay import Replayed, replay
 from gateway.vet import examine
 from normalizer import mime
 from normalizer.canon import Address, Message, digest
-from normalizer.errors import Rejected
+from normalizer.errors import ConfigError, Rejected, Where
 
 SAMPLE_NUMBER = "00000000001"  # the number an acknowledgement bears that is only shown
 SOMEBODY = Address("email", "customer@example.org")
@@ -98,4 +98,14 @@ def _mind(present: Mind, bundle: Bundle) -> Mind:
 
 def draft(present: Bundle, changes: Mapping[str, str | None]) -> Bundle:
     """The live set with some files as they are to be; None takes one away. Raises ConfigError."""
-    return present.with_changes({name: None if text is None else text.encode() for name, text in changes.items()})
+    return present.with_changes(
+        {name: None if text is None else _encoded(name, text) for name, text in changes.items()}
+    )
+
+
+def _encoded(name: str, text: str | None) -> bytes | None:
+    """Half a surrogate is a string in JSON, and no text."""
+    try:
+        return None if text is None else text.encode()
+    except UnicodeEncodeError as e:
+        raise ConfigError(Where(name), f"is no text from character {e.start} on", "save it as UTF-8") from None

@@ -8,9 +8,12 @@ import pytest
 from engine.check import check
 from engine.company import Company
 from engine.decide import decide
+from engine.reading import Place
 from engine.rulebook import load
-from engine.trial import case
+from engine.trial import case, trials
 from engine.vocabulary import Vocabulary
+from normalizer.errors import ConfigError
+from normalizer.marked import read
 
 HEAD = "rulebook: t\nrules:\n"
 RULE = "  - rule: a\n    then: {tag: x}\n"
@@ -115,3 +118,14 @@ def test_patterns_that_stall_others_slow_no_decision(vocabulary: Vocabulary, hou
         started = time.process_time()
         decide(ruleset, house, case({"text": text}, vocabulary))
         assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("text", ["test: []\n", "- {name: a}\n", "nothing\n", ""])
+def test_a_file_of_examples_that_has_none_is_told(text: str, vocabulary: Vocabulary) -> None:
+    with pytest.raises(ConfigError, match=r"tests/t\.yaml"):
+        trials({"tests/t.yaml": text}, vocabulary)
+
+
+def test_the_time_of_an_example_does_not_hang_on_the_zone_of_the_machine(vocabulary: Vocabulary) -> None:
+    with pytest.raises(ConfigError, match=r"no instant; write 2026-03-04T10:00:00\+08:00"):
+        case({"now": "2026-03-04 10:00"}, vocabulary, Place(read("a: b", "t.yaml"), (), None))

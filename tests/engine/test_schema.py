@@ -32,6 +32,19 @@ REFUSED = {
     "a key": "{wen: {category: complaint}, then: {tag: x}}",
     "a layer": "{layer: costumer, then: {tag: x}}",
     "a trigger": "{on: ticket.create, then: {tag: x}}",
+    "an answer": "{then: {reply: course-fak}}",
+    "an answer to suggest": "{then: {suggest: {answer: course-fak}}}",
+    "a field to ask for": "{then: {ask_for: [serial_nummer]}}",
+    "whom to notify": "{then: {notify: seniors}}",
+    "a group to notify": "{then: {notify: {groups: [seniors]}}}",
+    "what to call": "{then: {call: {tarket: erp}}}",
+    "whose task": "{then: {task: {title: a, group: seniors}}}",
+    "when a task is due": "{then: {task: {title: a, due: soon}}}",
+    "what ends a wait": "{then: {wait: {for: 1h, unless: customer_speeks, then: {tag: x}}}}",
+    "a wait for nothing": "{then: {wait: {for: 1h}}}",
+    "what to link": "{then: {link: same_categry}}",
+    "how to route": "{then: {route: {group: senior, by: least_busy}}}",
+    "what to hold": "{then: {review: {group: senior, hold: [acknowlege]}}}",
     "no then": "{when: {category: complaint}}",
 }  # fmt: skip
 
@@ -73,3 +86,42 @@ def test_it_completes_what_is_there(vocabulary: Vocabulary) -> None:
     assert "mark.churn_risk" in made["$defs"]["when"]["anyOf"][0]["properties"]
     assert made["$defs"]["actions"]["properties"]["acknowledge"]["enum"] == sorted(vocabulary.templates)
     assert "原话" in made["$defs"]["when"]["anyOf"][0]["properties"]["description"]["description"]
+
+
+def proposed(made: dict[str, Any], part: dict[str, Any]) -> set[str]:
+    """What an editor would complete there, as it follows the schema."""
+    if "$ref" in part:
+        part = made["$defs"][part["$ref"].rpartition("/")[2]]
+    below = [*part.get("anyOf", ()), *([part["items"]] if "items" in part else ())]
+    return {*part.get("enum", ()), *part.get("properties", ())}.union(*(proposed(made, one) for one in below))
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("reply", {"received", "course-faq"}),
+        ("suggest", {"course-faq", "answer", "text"}),
+        ("ask_for", {"missing"}),
+        ("notify", {"senior", "groups", "agents", "addresses", "calls", "text"}),
+        ("notify.groups", {"senior"}),
+        ("call", {"target", "with"}),
+        ("task", {"title", "type", "group", "assignee", "due"}),
+        ("task.group", {"senior"}),
+        ("wait", {"for", "unless", "then", "name"}),
+        ("wait.unless", {"customer_speaks", "agent_replies", "ticket_updated", "task_done"}),
+        ("wait.then", {"close", "set"}),
+        ("review", {"senior", "group", "reason", "hold", "approved", "rejected"}),
+        ("review.hold", {"acknowledge", "task"}),
+        ("review.rejected", {"close"}),
+        ("link.kind", {"duplicate_of", "follow_up_of"}),
+        ("route.by", {"least_loaded", "round_robin", "sticky"}),
+    ],
+)
+def test_it_completes_what_stands_behind_an_action(path: str, words: set[str], vocabulary: Vocabulary) -> None:
+    made = schema(vocabulary)
+    part = made["$defs"]["actions"]["properties"][path.partition(".")[0]]
+    if key := path.partition(".")[2]:
+        part = next(
+            one["properties"][key] for one in (part, *part.get("anyOf", ())) if key in one.get("properties", ())
+        )
+    assert words <= proposed(made, part)

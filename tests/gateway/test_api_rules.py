@@ -67,6 +67,9 @@ def test_a_draft_is_checked_and_tried_on_a_sentence_and_on_a_mail(viewer: httpx.
         assert any("zeppelins" in line for line in tried["zh"])
         assert tried["acknowledgement"]["text"]
     assert viewer.post("/rules/try", json=draft("rules: [", text="hello")).status_code == 422
+    half = rb'{"files": {"rules/60-lanes.yaml": "rulebook: \udfff"}}'
+    json = {"content-type": "application/json"}
+    assert viewer.post("/rules/check", content=half, headers=json).status_code == 422
 
 
 def test_the_effect_on_recorded_tickets_is_told_one_by_one(viewer: httpx.Client) -> None:
