@@ -44,7 +44,7 @@ from engine.decision import (
     Written,
     effects_of,
 )  # fmt: skip
-from engine.facts import FIELDS, known, short
+from engine.facts import FIELDS, WORDS, known, short
 from engine.sla import length, promise
 from engine.vocabulary import Vocabulary
 from normalizer.canon import Pending, Ticket
@@ -70,7 +70,7 @@ _ZH: Words = {
     "contested": "（并列，仅按名称取先，请核对）", "withheld": "未执行：{value}", "promise": "首次响应承诺：{text}",
     "by": "首次响应承诺：{text}（最晚 {due}）", "nothing": "无", "none fired": "没有规则触发", "not": "不成立：", "found": "（实为 {value}）",
     "history": "{within} 内{same}{category}工单 {value} 张", "says": "提到 {value}", "said": "“{value}”", "matched": "匹配",
-    "true": "是", "false": "否",
+    "true": "是", "false": "否", "exists": "有值", "exists not": "没有值", "bound": "（要求{value}）",
     "by key": "归入本单：收件地址中有本单的密钥", "by in_reply_to": "归入本单：回复了本单的邮件", "by references": "归入本单：属于同一邮件往来",
     "by conversation": "归入本单：属于同一会话", "by number": "归入本单：主题中有工单号，且发件人参与过本单", "by bounce": "归入本单：我们发出的邮件被退回",
     "by ended": "新建工单：所答复的工单已关闭，作为其后续", "by stranger": "新建工单：来件提到的工单，发件人并未参与，只作关联",
@@ -98,7 +98,7 @@ _EN: Words = {
     "promise": "promised first response: {text}", "by": "promised first response: {text} ({due} at the latest)",
     "nothing": "nothing", "none fired": "no rule fired", "not": "not: ", "found": " (found {value})",
     "history": "{value} tickets{same}{category} within {within}", "says": "says {value}", "said": "\"{value}\"", "matched": "matches",
-    "true": "yes", "false": "no",
+    "true": "yes", "false": "no", "exists": "is there", "exists not": "is not there", "bound": " (wanted: {value})",
     "by key": "joined this ticket: the address it was written to bears its key", "by in_reply_to": "joined this ticket: it answers a mail of it",
     "by references": "joined this ticket: it belongs to its thread", "by conversation": "joined this ticket: it belongs to its conversation",
     "by number": "joined this ticket: its subject names it, and its sender takes part", "by bounce": "joined this ticket: mail of ours came back",
@@ -204,18 +204,29 @@ class Teller:
     def all_of(self, effects: Iterable[Effect]) -> str:
         return self.words["join"].join(map(self.effect, effects))
 
-    def seen(self, seen: Seen) -> str:
+    def seen(self, seen: Seen, wanted: bool = False) -> str:
+        """A condition with what was there; of a count also what it was `wanted` to be."""
         negated, operator = seen.operator.startswith("not "), seen.operator.removeprefix("not ")
         prefix = self.words["not"] if negated else ""
         if operator == "says" and seen.found:
             return prefix + self.words["says"].format(value=self._listed(seen.found))
         if seen.field.startswith("history("):
-            return prefix + self._history(seen)
-        named = OPERATORS[operator].zh if self.language == "zh" else OPERATORS[operator].en
-        said = f"{self.field(seen.field)} {named} {self.value(seen.field, seen.wanted)}"
-        same = seen.found == seen.wanted or operator in ("exists", "matches")
+            return prefix + self._history(seen) + (self._bound(seen, operator) if wanted else "")
+        if operator == "exists":
+            there = "exists" if seen.wanted else "exists not"
+            return prefix + f"{self.field(seen.field)} {self.words[there]}"
+        said = f"{self._named(operator)} {self.value(seen.field, seen.wanted)}"
+        if seen.field != WORDS:
+            said = f"{self.field(seen.field)} {said}"
+        same = seen.found == seen.wanted or operator == "matches"
         found = "" if same else self.words["found"].format(value=self.value(seen.field, seen.found))
         return prefix + said + found
+
+    def _named(self, operator: str) -> str:
+        return OPERATORS[operator].zh if self.language == "zh" else OPERATORS[operator].en
+
+    def _bound(self, seen: Seen, operator: str) -> str:
+        return self.words["bound"].format(value=f"{self._named(operator)} {self.value(seen.field, seen.wanted)}")
 
     def _history(self, seen: Seen) -> str:
         parts = dict(part.split("=") for part in seen.field[len("history(") : -1].split(", "))

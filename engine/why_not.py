@@ -60,6 +60,7 @@ class WhyNot:
     missing: tuple[Seen, ...] = ()
     before: str = ""  # the row that came first
     lost: tuple[Lost, ...] = ()
+    withheld: tuple[str, ...] = ()  # of what it wanted, with why
 
 
 def why_not(ruleset: RuleSet, company: Company, decision: Decision, name: str) -> list[WhyNot]:
@@ -96,7 +97,9 @@ def _of_row(unit: Unit, row: Rule, values: Values, ruleset: RuleSet, decision: D
     checked = tuple(_checked(row.when, values))
     if any(one.rule == row.name for one in decision.fired):
         state: State = "shadow" if row.mode == "shadow" else "fired"
-        return WhyNot(row, state, checked, lost=tuple(_lost(row, ruleset, decision)))
+        verbs = () if state == "shadow" else tuple(f"{effect.verb}: " for effect in row.effects)
+        withheld = tuple(reason for reason in decision.withheld if verbs and reason.startswith(verbs))
+        return WhyNot(row, state, checked, lost=tuple(_lost(row, ruleset, decision)), withheld=withheld)
     if decision.case.trigger not in row.on:
         return WhyNot(row, "trigger", checked)
     if holds(row.when, values):
@@ -179,7 +182,7 @@ _ZH: Mapping[str, str] = {
     "trigger": "规则 {rule} 不在此时机（{trigger}）检查，只在 {on}。", "row": "规则 {rule} 的条件成立，但同组的 {before} 排在前面，先触发了。",
     "row alone": "规则 {rule} 以现在的规则会触发，当时的规则没有。",
     "campaign": "规则 {rule} 不适用于此单：不在活动期、有效日期或灰度比例之内。", "conditions": "规则 {rule} 未触发。", "held": "  ✓ {seen}", "failed": "  ✗ {seen}",
-    "any": "（任一）", "none": "（都不）", "missing": "  差一点：只差 {seen}", "missing more": "  还差 {n} 个条件：{seen}",
+    "any": "（任一）", "none": "（都不）", "withheld": "  但未执行：{reason}。", "missing": "  差一点：只差 {seen}", "missing more": "  还差 {n} 个条件：{seen}",
     "lost person": "  {field} 由人工设置，规则不改（除非写 override: person）。", "lost layer": "  {field} 被更高层的规则 {to} 决定。",
     "lost conditions": "  {field} 由条件更多的规则 {to} 决定。", "lost name": "  {field} 与规则 {to} 并列，按名称取了后者，请核对。",
     "lost raised": "  {field} 被规则 {to} 进一步改动。", "near": "最接近触发的规则：{rule}，差 {seen}", "unknown": "没有规则 {rule}。", "join": "，",
@@ -189,7 +192,7 @@ _EN: Mapping[str, str] = {
     "trigger": "rule {rule} is not asked on {trigger}, only on {on}.", "row": "rule {rule} held, but {before} stands before it and fired.",
     "row alone": "rule {rule} would fire by these rules; those of then had it otherwise.",
     "campaign": "rule {rule} leaves this case out: outside its campaign, its days or its share of the contacts.", "conditions": "rule {rule} did not fire.", "held": "  ✓ {seen}", "failed": "  ✗ {seen}",
-    "any": " (any of)", "none": " (none of)", "missing": "  a near miss: only this was lacking: {seen}", "missing more": "  {n} conditions were lacking: {seen}",
+    "any": " (any of)", "none": " (none of)", "withheld": "  but this was withheld: {reason}.", "missing": "  a near miss: only this was lacking: {seen}", "missing more": "  {n} conditions were lacking: {seen}",
     "lost person": "  {field} was set by a person, which no rule changes (but one with override: person).", "lost layer": "  {field} was decided by rule {to} of a higher layer.",
     "lost conditions": "  {field} was decided by rule {to}, which has more conditions.", "lost name": "  {field}: rule {to} weighs as much, and only its name came first; please check.",
     "lost raised": "  {field} was moved further by rule {to}.", "near": "nearest to firing: rule {rule}, which lacks {seen}", "unknown": "there is no rule {rule}.", "join": ", ",
@@ -210,7 +213,9 @@ def told_near(found: list[WhyNot], decision: Decision, language: str, vocabulary
     words = _ZH if language.startswith("zh") else _EN
     teller = Teller(language, vocabulary, decision.ticket, decision.case)
     return [
-        words["near"].format(rule=one.rule.name, seen=words["join"].join(map(teller.seen, one.missing)))
+        words["near"].format(
+            rule=one.rule.name, seen=words["join"].join(teller.seen(seen, wanted=True) for seen in one.missing)
+        )
         for one in found
     ]
 
@@ -222,9 +227,13 @@ def _told(one: WhyNot, decision: Decision, words: Mapping[str, str], teller: Tel
     for checked in one.checked:
         well = checked.held != (checked.within == "none")
         nest = words[checked.within] if checked.within != "all" else ""
-        yield words["held" if well else "failed"].format(seen=teller.seen(checked.seen)) + nest
+        yield words["held" if well else "failed"].format(seen=teller.seen(checked.seen, wanted=True)) + nest
+    for reason in one.withheld:
+        yield words["withheld"].format(reason=teller.withheld(reason))
     for lost in one.lost:
         yield words[f"lost {lost.by}"].format(field=teller.field(lost.field), to=lost.to)
     if one.state == "conditions":
         lacking = "missing" if len(one.missing) == 1 else "missing more"
-        yield words[lacking].format(seen=words["join"].join(map(teller.seen, one.missing)), n=len(one.missing))
+        yield words[lacking].format(
+            seen=words["join"].join(teller.seen(seen, wanted=True) for seen in one.missing), n=len(one.missing)
+        )

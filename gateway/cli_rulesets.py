@@ -82,7 +82,9 @@ def put(
     known = configured(config)
 
     async def done(rules: "LiveRules") -> None:
-        live = await rules.put_live(await _bundle(rules, str(folder)), whose(), why)
+        from gateway import bundle as bundles
+
+        live = await rules.put_live(bundles.of_folder(folder, rules.mind.bundle), whose(), why)
         typer.echo(f"{live.sha[:SHA]} is live: {len(rules.mind.ruleset.rules)} rules")
 
     with_rules(known, done)

@@ -79,8 +79,8 @@ def test_each_condition_tells_whether_it_held_and_what_was_there(
     assert told(found, made, "zh", vocabulary) == [
         "规则 third-complaint 未触发。",
         "  ✓ 一级分类 等于 投诉",
-        "  ✗ 24h 内投诉工单 2 张",
-        "  差一点：只差 24h 内投诉工单 2 张",
+        "  ✗ 24h 内投诉工单 2 张（要求不低于 3）",
+        "  差一点：只差 24h 内投诉工单 2 张（要求不低于 3）",
     ]
     assert told(found, made, "en", vocabulary)[1:3] == [
         "  ✓ category is Complaint",
@@ -129,7 +129,7 @@ def test_the_nearest_to_firing_come_first(lanes: RuleSet, house: Company, vocabu
     _, made = asked(lanes, house, vocabulary, "senior", history=PAST)
     near = near_misses(lanes, house, made)
     assert [one.rule.name for one in near] == ["third-complaint"]
-    assert told_near(near, made, "zh", vocabulary) == ["最接近触发的规则：third-complaint，差 24h 内投诉工单 2 张"]
+    assert told_near(near, made, "zh", vocabulary) == ["最接近触发的规则：third-complaint，差 24h 内投诉工单 2 张（要求不低于 3）"]
 
 
 def test_every_rule_that_fired_is_told_to_have_fired(rules: RuleSet, house: Company, vocabulary: Vocabulary) -> None:
@@ -141,3 +141,33 @@ def test_every_rule_that_fired_is_told_to_have_fired(rules: RuleSet, house: Comp
             assert (found.state in ("fired", "shadow")) == (rule.name in fired)
             if found.state == "conditions":
                 assert found.missing
+
+
+def test_a_count_that_was_too_low_tells_what_was_wanted(lanes: RuleSet, house: Company, vocabulary: Vocabulary) -> None:
+    found, made = asked(lanes, house, vocabulary, "third-complaint", history=PAST)
+    assert any("2 张（要求不低于 3）" in line for line in told(found, made, "zh", vocabulary))
+    assert any(
+        "2 tickets (Complaint) within 24h (wanted: is at least 3)" in line for line in told(found, made, "en", vocabulary)
+    )
+
+
+def test_a_rule_that_fired_in_vain_tells_why_nothing_was_done(house: Company, vocabulary: Vocabulary) -> None:
+    book = """
+rulebook: t
+rules:
+  - rule: thanks
+    when: {language: {exists: true}, order_number: {exists: false}, says: [坏了, broken]}
+    then: {acknowledge: received}
+  - rule: invoice
+    when: {says: [开票, 抬头]}
+    then: {tag: invoice}
+"""
+    ruleset = load({"t.yaml": book.replace("order_number", "extracted.order_number")}, vocabulary)
+    given = {"language": "zh", "text": "又坏了", "answerable": False}
+    made = decide(ruleset, house, case(given, vocabulary))
+    zh = told(why_not(ruleset, house, made, "thanks"), made, "zh", vocabulary)
+    assert zh[0] == "规则 thanks 触发了。"
+    assert "  ✓ 客户的语言 有值" in zh
+    assert zh[-1] == "  但未执行：自动回复——该来件不可自动回复。"
+    (_, failed, *_) = told(why_not(ruleset, house, made, "invoice"), made, "zh", vocabulary)
+    assert failed == "  ✗ 提到 开票、抬头（实为 无）"
