@@ -127,7 +127,10 @@ class LiveRules:
         await asyncio.sleep(EVERY / 4)  # whoever is saving several files gets done with it
         if stamp != await asyncio.to_thread(bundles.stamp, self.mind.configured):
             return
-        self._stamp = stamp
+        await self._follow_files()
+        self._stamp = stamp  # not before: while the store cannot do its part, it is tried again
+
+    async def _follow_files(self) -> None:
         try:
             bundle = await asyncio.to_thread(bundles.read, self.mind.configured)
         except ConfigError as e:

@@ -97,9 +97,12 @@ def _moment(start: Place) -> datetime:
     if at.value is None:
         return NOON
     try:
-        return datetime.fromisoformat(str(at.value)).astimezone(UTC)
+        moment: datetime | None = datetime.fromisoformat(str(at.value))
     except ValueError:
-        raise ConfigError(at.where, f"{at.value!r} is no moment", "2026-03-04T12:00:00+08:00") from None
+        moment = None
+    if moment is None or moment.tzinfo is None:  # without a zone it would be another moment on each machine
+        raise ConfigError(at.where, f"{at.value!r} is no moment", "2026-03-04T12:00:00+08:00")
+    return moment.astimezone(UTC)
 
 
 def _raw(at: Place) -> bytes:

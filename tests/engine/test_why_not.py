@@ -84,7 +84,7 @@ def test_each_condition_tells_whether_it_held_and_what_was_there(
     ]
     assert told(found, made, "en", vocabulary)[1:3] == [
         "  ✓ category is Complaint",
-        "  ✗ 2 tickets (Complaint) within 24h",
+        "  ✗ 2 tickets (Complaint) within 24h (wanted: is at least 3)",
     ]
 
 
@@ -129,7 +129,9 @@ def test_the_nearest_to_firing_come_first(lanes: RuleSet, house: Company, vocabu
     _, made = asked(lanes, house, vocabulary, "senior", history=PAST)
     near = near_misses(lanes, house, made)
     assert [one.rule.name for one in near] == ["third-complaint"]
-    assert told_near(near, made, "zh", vocabulary) == ["最接近触发的规则：third-complaint，差 24h 内投诉工单 2 张（要求不低于 3）"]
+    assert told_near(near, made, "zh", vocabulary) == [
+        "最接近触发的规则：third-complaint，差 24h 内投诉工单 2 张（要求不低于 3）"
+    ]
 
 
 def test_every_rule_that_fired_is_told_to_have_fired(rules: RuleSet, house: Company, vocabulary: Vocabulary) -> None:
@@ -147,7 +149,8 @@ def test_a_count_that_was_too_low_tells_what_was_wanted(lanes: RuleSet, house: C
     found, made = asked(lanes, house, vocabulary, "third-complaint", history=PAST)
     assert any("2 张（要求不低于 3）" in line for line in told(found, made, "zh", vocabulary))
     assert any(
-        "2 tickets (Complaint) within 24h (wanted: is at least 3)" in line for line in told(found, made, "en", vocabulary)
+        "2 tickets (Complaint) within 24h (wanted: is at least 3)" in line
+        for line in told(found, made, "en", vocabulary)
     )
 
 

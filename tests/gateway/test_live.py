@@ -17,7 +17,7 @@ from gateway.health import signs
 from gateway.house import House
 from gateway.reasons import Reasons
 from gateway.vet import Unfit
-from normalizer.errors import ConfigError, Rejected
+from normalizer.errors import ConfigError, Rejected, Unavailable
 
 LANES = "rules/60-lanes.yaml"
 
@@ -60,6 +60,23 @@ async def test_a_file_that_is_saved_goes_live(by_files: Gateway) -> None:
         assert await priority(house, key="n") == "urgent"
         assert house.mind.ruleset.sha != first
         assert [one.why for one in await house.rules.sets.history()] == ["changed", "start"]
+
+
+async def test_a_file_saved_while_the_store_is_full_goes_live_once_it_is_not(
+    by_files: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> None:
+        raise Unavailable("the disk is full")
+
+    async with house_of(by_files) as house:
+        (by_files.folder / LANES).write_text(rulebook("urgent"))
+        with monkeypatch.context() as patched:
+            patched.setattr(house.rules.sets, "put_live", full)
+            with pytest.raises(Unavailable):
+                await house.rules.look()
+        assert await priority(house) == "high"
+        await house.rules.look()
+        assert await priority(house, key="n") == "urgent"
 
 
 @pytest.mark.parametrize(
