@@ -16,10 +16,11 @@ from typing import Any as Anything
 
 from engine import conditions, rulebook, solve, trial
 from engine.company import Company
-from engine.decision import Escalate, Lower, Raise, Set
+from engine.decision import AskReview, Effect, Escalate, Lower, Raise, Set, WaitFor
+from engine.effects import own_slots
 from engine.facts import FIELDS
 from engine.overlaps import TRIED, Contests, Overruled, Row, overruled, rows, triggered, wishes
-from engine.reading import Finding
+from engine.reading import Finding, suggestion
 from engine.ruleset import All, Any, Condition, Nothing, Rule, RuleSet, Test, Unit, tests
 from engine.solve import Clause, World, clauses, covers, impossible, pinned, possible
 from engine.spelling import spelled
@@ -62,7 +63,7 @@ def check(
     ruleset, found = rulebook.examine(texts, vocabulary, documents)
     found = [*found, *_examples(texts, vocabulary, found)]
     looking = _Look(documents, ruleset, company, _broken(texts, ruleset, found))
-    for part in (_conditions, _firsts, _circles, _overlaps, _unproven):
+    for part in (_conditions, _firsts, _circles, _overlaps, _unproven, _timers):
         found.extend(part(looking))
     if hits is not None:
         found.extend(_dead(looking, hits, since))
@@ -459,6 +460,28 @@ def _over(look: _Look, today: str) -> Iterator[Finding]:
                 key = "during" if any(one.field == "clock.campaigns" for one in tests(rule.when)) else "valid"
                 yield _told(look.at(rule, key), "expired", f"the time of {rule.name!r} is over",
                             "take it away, or give it a later day")  # fmt: skip
+
+
+def _timers(look: _Look) -> Iterator[Finding]:
+    """Rules on the end of a wait that no rule begins."""
+    begun = {name for rule in look.ruleset.rules for name in _waits(rule.name, rule.effects)}
+    for rule in (row for unit in look.units for row in unit.rows) if look.whole else ():
+        for timer in (one.removeprefix("timer.") for one in rule.on if one.startswith("timer.")):
+            if timer not in begun:
+                hint = suggestion(timer, sorted(begun)) if begun else f"wait: {{for: 15m, name: {timer}, then: ...}}"
+                what = f"no rule waits under the name {timer!r}"
+                yield _told(look.at(rule, "on"), "unknown-timer", what, hint)
+
+
+def _waits(rule: str, made: Iterable[Effect]) -> Iterator[str]:
+    """The names of the waits of a rule, and of those that only a verdict or another wait begins."""
+    for _, effect in own_slots(rule, made):
+        match effect:
+            case WaitFor():
+                yield effect.name
+                yield from _waits(rule, effect.then)
+            case AskReview():
+                yield from _waits(rule, (*effect.approved, *effect.rejected))
 
 
 def promises(file: str, text: str) -> Iterator[Finding]:

@@ -64,6 +64,7 @@ CODES: Mapping[str, Code] = {
     "contested": Code("warning", "两条规则可能争同一字段", "Two rules may write one field differently, and only their names decide"),
     "read-early": Code("warning", "读得太早，值可能还会变", "A value read while others of its circle may still change it"),
     "unproven": Code("warning", "未验证身份就认 VIP", "A customer known by what anybody may claim"),
+    "unknown-timer": Code("warning", "没有规则开始这个等待", "A rule on the end of a wait that no rule begins"),
     "expired": Code("warning", "已过期", "A rule whose time is over"),
     "dead": Code("warning", "很久没有触发过", "A rule that did not fire for long"),
     "kernel": Code("warning", "由 native 内核判断", "A rule that `kernel: durable` leaves to the native kernel"),
@@ -72,6 +73,10 @@ CODES: Mapping[str, Code] = {
 _Q = r"('(?:[^'\\]|\\.)*'|\"[^\"]*\")"  # a quoted word, as Python shows it
 
 _PHRASES: Sequence[tuple[str, str]] = (
+    (rf"no rule waits under the name {_Q}", r"没有规则以 \1 为名等待"),
+    (r"raise by (\S+) would be to lower it", r"raise \1 是降级"),
+    (r"is no text from character (\d+) on", r"从第 \1 个字符起不是文本"),
+    (r"is missing", "缺少这个文件"),
     (rf"{_Q} is decided by the native kernel: it comes to (\d+) alternatives", r"\1 展开成 \2 种情况，由 native 内核判断"),
     (rf"{_Q} is decided by the native kernel: an alternative has more than (\d+) comparisons", r"\1 的一种情况超过 \2 个比较，由 native 内核判断"),
     (rf"the promise {_Q} is written as fixed text", r"承诺 \1 写死在模板里"),

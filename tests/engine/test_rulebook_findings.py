@@ -40,6 +40,7 @@ WRONG = {
     "template without a language": ("- rule: a\n  then: {acknowledge: ^half}", "missing-language", "half.zh.liquid"),
     "unknown priority": ("- rule: a\n  then: {set: {priority: ^hihg}}", "unknown-value", "'high'"),
     "unknown field to set": ("- rule: a\n  then: {set: {^prioriti: high}}", "unknown-field", "'priority'"),
+    "raised by less than nothing": ("- rule: a\n  then: {raise: ^-1}", "type", "lower: {priority: +1}"),
     "too many steps": ("- rule: a\n  then: {raise: {priority: ^+9}}", "type", "+1"),
     "unknown word list": ("- rule: a\n  when: {says: {list: ^refund-word}}\n  then: {tag: x}", "unknown-list", "'refund-words'"),
     "unknown key of a rule": ("- rule: a\n  ^wen: {category: complaint}\n  then: {tag: x}", "unknown-key", "'when'"),
