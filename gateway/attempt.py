@@ -27,7 +27,7 @@ from normalizer.moments import utc
 from normalizer.printed import printed
 
 CONNECTOR_OF = {"email": "email_smtp", "form": "webform"}  # a channel's usual connector, where the words differ
-SAMPLE_NUMBER = "00000000001"
+SAMPLE_NUMBER = "00000000001"  # the number an acknowledgement bears that is only shown
 MAX_INPUT = 64 * 1024 * 1024
 
 
@@ -57,6 +57,16 @@ def split(arguments: list[str]) -> tuple[str, list[Path]]:
     known = {*get_args(Channel), *registry.known("ticketgate.connectors")}
     is_channel = first in known
     return (first if is_channel else ""), [Path(name) for name in arguments[is_channel:]]
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """As the customer would read it, with a sample number."""
+
+    template: str
+    language: str
+    subject: str
+    text: str
 
 
 class Reader:
@@ -136,13 +146,8 @@ class Decider:
         return self.mind.decide(first(message, self.clock.now()))[0]
 
     def words(self, decision: Decision) -> dict[str, str] | None:
-        """The acknowledgement as the customer would read it, with a sample number."""
-        template = next((e.template for e in decision.effects if isinstance(e, Acknowledge)), "")
-        if not template or decision.case.message is None:
-            return None
-        ticket = replace(decision.ticket, number=SAMPLE_NUMBER)
-        _, subject, text = self.mind.words(template, ticket, decision.case.contact)
-        return {"template": template, "subject": subject, "text": text}
+        letter = acknowledgement(self.mind, decision)
+        return {"template": letter.template, "subject": letter.subject, "text": letter.text} if letter else None
 
     def explained(self, tried: Tried, language: str) -> str:
         lines = self.mind.explain(tried.decision, language)
@@ -151,11 +156,19 @@ class Decider:
         return f"{tried.printed['file']}\n" + "\n".join(f"  {line}" for line in lines) + letter + "\n"
 
 
-def first(message: Message, now: datetime) -> Case:
-    """The case of a message from somebody nobody has heard of before."""
+def acknowledgement(mind: Mind, decision: Decision) -> Acknowledgement | None:
+    """What the decision says to the customer; None if it says nothing."""
+    template = next((effect.template for effect in decision.effects if isinstance(effect, Acknowledge)), "")
+    ticket = replace(decision.ticket, number=SAMPLE_NUMBER)
+    return Acknowledgement(template, *mind.words(template, ticket, decision.case.contact)) if template else None
+
+
+def first(message: Message, now: datetime, tier: str = "") -> Case:
+    """The case of a message from somebody nobody has heard of before, or who is of this tier."""
     now = max(now, message.received_at)
     placed = place(message, Found(), now)
-    return Case(placed.trigger, now, placed.ticket, placed.contact, message, message.proven)
+    contact = replace(placed.contact, tier=tier) if tier else placed.contact
+    return Case(placed.trigger, now, placed.ticket, contact, message, message.proven)
 
 
 def canonical(file: str, raw: bytes) -> Iterator[Message]:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from engine.decision import Acknowledge, Case, Decision
+from engine.decision import Decision
 from engine.reading import Finding
-from engine.thread import Found, place
+from gateway.attempt import Acknowledgement, acknowledgement, first
 from gateway.bundle import Bundle
 from gateway.house import House
 from gateway.mind import Mind
@@ -17,20 +17,9 @@ from normalizer import mime
 from normalizer.canon import Address, Message, digest
 from normalizer.errors import ConfigError, Rejected, Where
 
-SAMPLE_NUMBER = "00000000001"  # the number an acknowledgement bears that is only shown
 SOMEBODY = Address("email", "customer@example.org")
 LONGEST = 200_000  # characters of a sentence or a mail
 MOST = 20_000  # decisions that are made again while somebody waits
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """As the customer would read it, with a sample number."""
-
-    template: str
-    language: str
-    subject: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +58,9 @@ async def effect(house: House, bundle: Bundle, since: datetime, *, simulated_loa
 def _attempt(present: Mind, bundle: Bundle, words: str, tier: str, now: datetime) -> Tried:
     mind = _mind(present, bundle)
     message = mind.enricher.enrich(replace(_message(words, now), proven=bool(tier)))
-    placed = place(message, Found(), now)
-    if tier:
-        placed = replace(placed, contact=replace(placed.contact, tier=tier))
-    decision, letter = mind.decide(Case(placed.trigger, now, placed.ticket, placed.contact, message, message.proven))
+    decision, letter = mind.decide(first(message, now, tier))
     told = {language: tuple(mind.explain(decision, language)) for language in ("zh", "en")}
-    return Tried(decision, told["zh"], told["en"], _acknowledgement(mind, decision) if letter else None)
-
-
-def _acknowledgement(mind: Mind, decision: Decision) -> Acknowledgement | None:
-    template = next((effect.template for effect in decision.effects if isinstance(effect, Acknowledge)), "")
-    ticket = replace(decision.ticket, number=SAMPLE_NUMBER)
-    return Acknowledgement(template, *mind.words(template, ticket, decision.case.contact)) if template else None
+    return Tried(decision, told["zh"], told["en"], acknowledgement(mind, decision) if letter else None)
 
 
 def _message(words: str, now: datetime) -> Message:
