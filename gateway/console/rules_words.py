@@ -9,7 +9,7 @@ RULES: Mapping[str, Mapping[str, Any]] = {
         "live": "正在使用", "since": "启用于", "by": "操作人", "why": "原因", "count": "{} 条规则", "books": "规则文件",
         "new": "新建规则文件", "new_name": "文件名", "new_about": "说明", "edit": "编辑与试用", "look": "查看", "file": "文件", "layer": "层", "about": "说明",
         "read_only": "规则来自文件夹 {}（rules.source: files），在这里可以试，不能启用；请在版本库里修改。",
-        "no_right": "你可以试，启用和退回需要操作员角色。",
+        "no_right": "你可以试，启用和退回需要“运维”角色。",
         "refused": "最近一次改动没有启用：{}", "history": "历史", "no_history": "还没有改动过。", "what": "变化", "version": "版本",
         "take_back": "退回到这一版", "take_back_why": "为什么退回", "current": "当前", "compare": "与当前比较",
         "added": "新增 {}", "removed": "删去 {}", "changed": "修改 {}", "same": "没有变化",
