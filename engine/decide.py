@@ -499,13 +499,14 @@ def _task(case: Case, company: Company, slot: str, effect: OpenTask, source: str
 
 
 def _waiting(board: _Board, slot: str, effect: WaitFor, ticket: Ticket) -> Ticket:
-    """A wait of the same name begins anew."""
+    """A wait of the same name begins anew; two that begin in one decision both run, whoever is called how."""
     case = board.case
     identity = digest("wait", ticket.id, case.ticket.version, slot)
     (write,) = board.writes[slot]
     due = case.now + timedelta(seconds=effect.seconds)
     wait = Wait(identity, effect.name, due, effect.unless, board.pending(write, effect.then))
-    return replace(ticket, waits=(*(one for one in ticket.waits if one.name != effect.name), wait))
+    anew = {one.id for one in case.ticket.waits if one.name == effect.name}
+    return replace(ticket, waits=(*(one for one in ticket.waits if one.id not in anew), wait))
 
 
 def _linked(case: Case, ticket: Ticket, effect: LinkTo) -> tuple[Ticket, Effect | None, str]:

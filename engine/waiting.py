@@ -17,8 +17,8 @@ def ended(
     if not ticket.waits:
         return ticket, ()
     happened = _happened(trigger, message, changed)
-    gone = tuple(wait.name for wait in ticket.waits if happened & set(wait.unless))
-    return replace(ticket, waits=tuple(wait for wait in ticket.waits if wait.name not in gone)), gone
+    left = tuple(wait for wait in ticket.waits if happened.isdisjoint(wait.unless))
+    return replace(ticket, waits=left), tuple(wait.name for wait in ticket.waits if wait not in left)
 
 
 def _happened(trigger: Trigger, message: Message | None, changed: Changed) -> set[str]:

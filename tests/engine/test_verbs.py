@@ -321,3 +321,21 @@ def test_a_rule_named_like_the_second_wait_of_another_takes_nothing_from_it(run:
     assert sorted(task.title for task in made.ticket.tasks) == ["one", "three", "two"]
     assert sorted(wait.name for wait in made.ticket.waits) == ["1h", "2h", "a 2"]
     assert {one.field for one in made.written} == {"task", "wait"}
+
+
+def test_two_waits_of_one_name_that_begin_together_both_run(run: Any) -> None:
+    waits = [{"rule": rule, "then": {"wait": {"for": "1h", "name": "n", "then": {"tag": rule}}}} for rule in ("a", "b")]
+    made = run(*waits)
+    assert [(one.name, one.then.rule) for one in made.ticket.waits] == [("n", "a"), ("n", "b")]
+    again = run(*waits, of={"waits": made.ticket.waits, "version": 1})
+    assert [one.then.rule for one in again.ticket.waits] == ["a", "b"]
+    assert {one.id for one in again.ticket.waits}.isdisjoint(one.id for one in made.ticket.waits)
+
+
+def test_what_ends_one_wait_does_not_end_another_of_its_name(run: Any) -> None:
+    waits = [
+        {"rule": rule, "then": {"wait": {"for": "1h", "name": "n", "unless": unless, "then": {"tag": rule}}}}
+        for rule, unless in (("a", "agent_replies"), ("b", "customer_speaks"))
+    ]
+    left, gone = ended(run(*waits).ticket, "agent.replied", None, {})
+    assert ([one.then.rule for one in left.waits], gone) == (["b"], ("n",))
