@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.words import Lexicon, fold
 
-NEGATION = Path(__file__).parent / "data" / "negation.txt"
+NEGATION = Path(__file__).parent / "negation.txt"
 
 SIMPLIFIED = opencc.OpenCC("t2s")
 

@@ -94,7 +94,7 @@ function edit(area) {
       syntaxHighlighting(colours), dress, checked(area), completing(area),
       // Escape, then Tab leaves the editor: nobody is caught in it (WCAG 2.1.2).
       keymap.of([{ key: "Ctrl-Space", run: startCompletion }, indentWithTab]),
-      EditorView.contentAttributes.of({ "aria-label": area.getAttribute("aria-label") || area.labels?.[0]?.textContent || "" }),
+      EditorView.contentAttributes.of({ tabindex: "0", "aria-label": area.getAttribute("aria-label") || area.labels?.[0]?.textContent || "" }),
       EditorView.updateListener.of((update) => {
         if (update.docChanged) {
           area.value = update.state.doc.toString();

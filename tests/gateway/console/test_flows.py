@@ -82,7 +82,8 @@ def test_a_ticket_tells_what_was_said_and_why_it_is_so(visit: Visit) -> None:
     expect(page.locator(".said").nth(1).locator("details .words")).to_be_hidden()
     why = page.locator("section", has=page.locator("#why"))
     expect(why).to_contain_text(TICKET[visit.language]["triggers"]["ticket.created"])
-    expect(why.locator("ol.why li").first).to_contain_text(re.compile("规则|rule"))
+    expect(why.locator("ol.why li").first).to_contain_text(re.compile("归入|joined"))
+    expect(why.locator("ol.why").last).to_contain_text(re.compile("规则|rule"))
     expect(page.locator("aside .clock").first).to_have_attribute("data-state", re.compile("running|near"))
 
 
