@@ -72,7 +72,7 @@ $(VENV)/durable.txt: $(VENV)/dev.txt | packages
 	@cp build/durable.txt $@
 
 test: $(VENV)/durable.txt packages ## all tests, real servers included
-	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
 
 golden: $(VENV)/dev.txt ## rewrite golden files and generated references; the diff is the review
 	@GOLDEN=1 $(BIN)/pytest -q -n 2 $(ARGS) || true

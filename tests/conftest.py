@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", default=12, help="how often the storm kills the gateway")
+    parser.addoption("--kills", default=8, help="how often the storm kills the gateway")
     parser.addoption("--mails", default=600, help="how many broken mails the reader is given")
     parser.addoption(
         "--mutations", type=int, default=300, help="how many changed requests each service's door is shown"
