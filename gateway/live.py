@@ -26,7 +26,7 @@ from gateway.mind import Mind
 from gateway.rulesets import FILES, RuleSets
 from gateway.store.rulesets import Live
 from gateway.vet import Unfit, Vetted, vet
-from normalizer.errors import ConfigError, Rejected
+from normalizer.errors import ConfigError, Rejected, Where
 
 EVERY = 1.0  # seconds between two looks
 AT_ONCE = 500  # rules let go at a time
@@ -113,10 +113,10 @@ class LiveRules:
     async def vet(self, bundle: Bundle, who: str) -> Vetted:
         """Raises Unfit, which is then in the audit."""
         try:
-            return await asyncio.to_thread(vet, self.mind, bundle, self.clock.now().date().isoformat())
+            return await asyncio.to_thread(_vetted, self.mind, bundle, self.clock.now().date().isoformat())
         except Unfit as e:
             metrics.rules_reloaded.labels("refused").inc()
-            log.warning("a rule set may not go live", ruleset=bundle.sha[:12], who=who, where=str(e.findings[0]))
+            log.warning("a rule set may not go live", ruleset=bundle.sha[:12], by=who, where=str(e.findings[0]))
             await self.sets.refused(bundle.sha, who, str(e))
             raise
 
@@ -187,6 +187,18 @@ class LiveRules:
     def _well(self) -> None:
         self.refusal = None
         metrics.rules_refused.set(0)
+
+
+def _vetted(mind: Mind, bundle: Bundle, today: str) -> Vetted:
+    """What nobody foresaw is a refusal too: everybody sees it, and the old set goes on."""
+    try:
+        return vet(mind, bundle, today)
+    except Unfit:
+        raise
+    except Exception as e:
+        log.exception("a rule set could not be examined", ruleset=bundle.sha[:12])
+        what = f"it could not be examined: {type(e).__name__}"
+        raise Unfit(bundle, (Finding(Where("rules"), "config", what, "see the log, and tell the makers"),)) from e
 
 
 def read_only() -> Rejected:

@@ -14,6 +14,7 @@ import structlog
 ALLOWED = frozenset(
     [
         "event",
+        "by",
         "level",
         "timestamp",
         "logger",

@@ -273,3 +273,18 @@ async def test_why_not_is_answered_by_the_rules_that_decided(by_store: Gateway) 
         assert first == "rule zeppelins did not fire."
         assert condition.startswith(("  ✗ says", "  ✗ 提到"))
         assert await reasons.why_not(made, "airships", "zh") == ["没有规则 airships。"]
+
+
+async def test_a_check_that_fails_itself_is_a_refusal_that_everybody_sees(
+    by_files: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async with house_of(by_files) as house:
+        monkeypatch.setattr(live, "vet", broken)
+        (by_files.folder / LANES).write_text(rulebook("urgent"))
+        await house.rules.look()
+        assert house.rules.refusal is not None
+        assert "ZeroDivisionError" in house.rules.refusal.findings[0].what
+        assert await priority(house) == "high"  # the old set goes on
