@@ -38,7 +38,7 @@ def test_nothing_accepted_is_lost_or_doubled_however_often_it_is_killed(tmp_path
         gateway = Gateway(tmp_path, mail_sink=sink.port, desk=desk.port, attempts=10)
         with_work(gateway)
         seen = storm(gateway, kills)
-        gateway.settle(120)
+        gateway.settle(max(120, 4 * kills))
         time.sleep(2.5)  # the last waits are over, and what rang is journalled
         gateway.settle(120)
         gateway.stop()
