@@ -1,7 +1,8 @@
 """Systems that are told what happens: the feed, posted in batches, each signed and again until it is taken.
 
-A subscriber has a cursor of its own in the store, moved only once a batch was taken, so nothing is left out and what is
-told twice bears the id it had. It begins with what happens from its first start on. One that was away for longer than
+A subscriber has a cursor of its own in the store: up to where it has heard, and while a batch is under way where that
+ends. It moves on only once the batch was taken. So nothing is left out, and what is told again, after a restart too, is
+the same batch under the same id. It begins with what happens from its first start on. One that was away for longer than
 events are kept (a week) is told `missed` first, and should look anew.
 """
 
@@ -47,24 +48,30 @@ async def tell(house: House, subscriber: Subscriber) -> None:
             else:
                 failures = 0
                 metrics.events_told.labels(subscriber.settings.name, "taken").inc(len(page))
-                await _move(house, name, page[-1].seq)
+                await _move(house, name, str(page[-1].seq))
 
 
 async def _page(house: House, name: str) -> list[Event]:
-    """The next events after the cursor; a subscriber that is new begins with the present."""
+    """The batch under way, else the next one, kept as such; who is new begins with the present."""
     oldest, latest = await house.store.event_bounds()
     cursor = await house.store.cursor(name)
     if cursor is None:
-        await _move(house, name, latest)
+        await _move(house, name, str(latest))
         return []
-    if int(cursor) < oldest - 1:
-        at = house.clock.now()
-        return [Event(oldest - 1, at, MISSED, "", "", 0)]
-    return await house.store.events(int(cursor), PAGE) if int(cursor) < latest else []
+    heard, _, end = cursor.partition("-")
+    after = int(heard)
+    if after < oldest - 1:
+        return [Event(oldest - 1, house.clock.now(), MISSED, "", "", 0)]
+    page = await house.store.events(after, PAGE) if after < latest else []
+    if end:
+        return [event for event in page if event.seq <= int(end)]
+    if page:
+        await _move(house, name, f"{after}-{page[-1].seq}")
+    return page
 
 
-async def _move(house: House, name: str, seq: int) -> None:
-    await house.store.journal([], house.clock.now(), Cursor(name, str(seq)))
+async def _move(house: House, name: str, cursor: str) -> None:
+    await house.store.journal([], house.clock.now(), Cursor(name, cursor))
 
 
 def _told(event: Event) -> Mapping[str, Any]:

@@ -55,7 +55,7 @@ def test_a_subscriber_hears_of_each_ticket_signed_and_without_a_customers_word(t
 
 def test_what_was_not_taken_is_told_again_under_the_same_id_also_after_a_restart(tmp_path: Path) -> None:
     with Desk() as board:
-        board.answers = [(503, {"retry-after": "1"}), (500, {}), (500, {}), (500, {}), (500, {}), (500, {}), (500, {})]
+        board.answers = [(503, {"retry-after": "1"}), *[(500, {})] * 20]
         gateway = subscribed(tmp_path, board, kinds="[ticket.created]")
         with gateway.start():
             time.sleep(1.5)
@@ -65,11 +65,18 @@ def test_what_was_not_taken_is_told_again_under_the_same_id_also_after_a_restart
             while not board.attempts:
                 assert time.monotonic() < until
                 time.sleep(0.1)
+            (first,) = board.attempts
+            mail(gateway, "sunli")  # more happens while the batch is not taken
+            while gateway.metric("ticketgate_tickets") < 2:
+                assert time.monotonic() < until + PATIENCE
+                time.sleep(0.1)
             gateway.kill()
         board.answers.clear()
         with gateway.start():
             mail(gateway, "zhaolei")
-            wait_for(board, "ticket.created", 2)
+            wait_for(board, "ticket.created", 3)
+        assert board.attempts[first] > 1
+        assert first in [batch["id"] for batch in board.received]
         seen = [event["id"] for event in events(board)]
         assert seen == sorted(set(seen))
         assert {event["event"] for event in events(board)} == {"ticket.created"}
