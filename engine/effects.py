@@ -58,7 +58,6 @@ SETTABLE: Mapping[str, str] = {  # field -> the choice its values come from
     "type": "type",
     "subject": "",
 }
-LATER: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +92,7 @@ def _verbs(reading: Reading, at: Place, because: str) -> list[Effect]:
 def _verb(reading: Reading, at: Place, name: str, because: str) -> list[Effect]:
     if verb := VERBS.get(name):
         return verb.read(reading, at, because)
-    if name in LATER:
-        reading.fault_key(at, "not-yet", f"{name!r} is not available yet", f"available: {', '.join(VERBS)}")
-    else:
-        reading.unknown_key(at, "unknown-verb", "action", name, VERBS)
+    reading.unknown_key(at, "unknown-verb", "action", name, VERBS)
     return []
 
 

@@ -204,7 +204,7 @@ def _column(reading: Reading, cell: _Cell) -> _Column:
     reads = name in (*conditions.SAYS, *conditions.SUGAR) or facts.known(name, reading.vocabulary) is not None
     if reads:
         return _Column("when", (name,), cell.where)
-    if key not in (*effects.VERBS, *effects.LATER):
+    if key not in effects.VERBS:
         known = [*facts.names(reading.vocabulary), *conditions.SAYS, *effects.VERBS]
         reading.tell(cell.where, "unknown-field", f"unknown column {name!r}", suggestion(name, known))
         return _Column("", (name,), cell.where)

@@ -14,7 +14,7 @@ from rule_samples import example, named, with_weather
 
 from engine.company import FILES, Company, company
 from engine.conditions import OPERATORS
-from engine.effects import LATER, SETTABLE, VERBS
+from engine.effects import SETTABLE, VERBS
 from engine.facts import FIELDS, OPEN_FIELDS
 from engine.rulebook import load
 from engine.trial import EXPECT, GIVEN, run_tests
@@ -70,7 +70,6 @@ def others() -> str:
             f"- triggers for `on`: {listed([*TRIGGERS, 'timer.NAME'])}",
             f"- keys of `given` in a test: {listed(GIVEN)}",
             f"- keys of `expect`: {listed([*EXPECT, 'mark.NAME', 'custom.NAME'])}",
-            f"- actions that are not available yet and are refused with that word: {listed(LATER)}",
         ]
     )
 
