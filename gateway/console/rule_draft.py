@@ -266,14 +266,14 @@ def live(house: House) -> Endpoint:
     @needs("rules:write")
     async def endpoint(asked: Request) -> Response:
         given, language = await drafted(house, asked), language_of(asked)
-        r = RULES[language]
+        r, why = RULES[language], given.get("why", "").strip()
+        if not why:
+            return await editing(house, asked, given, 422, fault=r["why_needed"])
         try:
             bundle = laid_over(house.mind.bundle, given["file"], given.get("text", ""))
             if bundle.sha == house.mind.bundle.sha:
                 return await editing(house, asked, given, 422, fault=r["unchanged"])
-            done = await house.rules.put_live(
-                bundle, (await reader(asked)).source, given.get("why", "").strip(), _seq(given.get("base", ""))
-            )
+            done = await house.rules.put_live(bundle, (await reader(asked)).source, why, _seq(given.get("base", "")))
         except vet.Unfit as e:
             found = [written(one, language) for one in e.findings]
             fault = r["not_live"].format(said_of(e.findings, language))
