@@ -4,6 +4,7 @@
     Webhook     the channel calls us: greet, verify, key, lane, answer
     Listener    we hold a port open, or go and ask
     Resuming    ... and read on from where we stopped
+    Responding  ... and waits a moment for our words
     Fetcher     media is left behind at the vendor
     Mailbox     has mail addresses of ours
     Examined    can be tried for real by `ticketgate doctor`
@@ -11,7 +12,8 @@
     Closable    holds connections open between sendings
 
 A connector reads no clock and no environment: the moment is `request.received_at`, or the argument `now`, or what the
-gateway's `Clock` says to a listener; its secrets are in its settings.
+gateway's `Clock` says to a listener; its secrets are in its settings. A class may name in `unconfigured` the
+settings by which payloads can be read though no account is configured.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -113,11 +115,36 @@ class AnsweredSettings(AccountSettings):
         return (connector or "email_smtp", account) if account else None
 
 
-class HttpSettings(AnsweredSettings):
+class CalledSettings(AccountSettings):
     """What every account reached over HTTP has besides. The gateway keeps to `size_limit` and `rate`."""
 
     size_limit: int = Field(default=10 * 1024 * 1024, gt=0)  # octets of a request's body; more is 413
     rate: int = Field(default=0, ge=0)  # requests a minute from one remote address; 0: as many as they like
+
+
+class HttpSettings(AnsweredSettings, CalledSettings):
+    """Of an account that is called over HTTP and answers by mail."""
+
+
+class MediaSettings(BaseModel):
+    """Which files are fetched from the vendor. The others are named in the message and marked as missing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size_limit: int = Field(default=20 * 1024 * 1024, gt=0)  # octets of one file
+    types: tuple[str, ...] = ("image/*", "audio/*", "video/*", "text/*", "application/*")  # media types, with *
+
+
+class ChatSettings(CalledSettings):
+    """Of a chat or social account: its customers are answered where they wrote."""
+
+    conversation_hours: float = Field(default=24, ge=0)  # of silence, after which words begin a new ticket; 0: never
+    media: MediaSettings = MediaSettings()
+    allow_private: bool = False  # the vendor's API and media may stand in our own network
+
+    @property
+    def answering(self) -> tuple[str, str]:
+        return (self.connector, self.account)
 
 
 @runtime_checkable
@@ -163,6 +190,15 @@ class Webhook(Connector, Protocol):
 
 
 @runtime_checkable
+class Responding(Webhook, Protocol):
+    """A webhook whose answer may carry our words, if they are ready in time (WeChat's passive reply)."""
+
+    async def respond(self, request: Request) -> Response:
+        """In place of `answer`: wait for what `send` is given for this conversation, within the channel's patience."""
+        ...
+
+
+@runtime_checkable
 class Listener(Connector, Protocol):
     """A connector that holds a port open, or goes and asks."""
 
@@ -203,9 +239,14 @@ class Examined(Protocol):
 
 @runtime_checkable
 class Fetcher(Connector, Protocol):
-    """A connector whose media is left behind at the vendor."""
+    """A connector whose media is left behind at the vendor: `Attachment.remote` names it."""
 
-    async def fetch(self, attachment: Attachment) -> bytes: ...
+    async def fetch(self, attachment: Attachment, now: datetime) -> Attachment:
+        """The same with content, size, sha256 and media type, or with `missing`. Raises Unavailable to be asked again.
+
+        Refused: the vendor has it no more.
+        """
+        ...
 
 
 @runtime_checkable

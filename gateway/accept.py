@@ -8,7 +8,7 @@ The caller waits for one durable insert and nothing else. What is refused is kep
 import time
 from collections.abc import Mapping, Sequence
 
-from connectors.base import Cursor, Request, Response, Webhook, enclose, facts
+from connectors.base import Cursor, Request, Responding, Response, Webhook, enclose, facts
 from gateway import metrics
 from gateway.house import House
 from gateway.log import log
@@ -65,4 +65,4 @@ class Door:
             await self.refuse(settings.connector, settings.account, e.code, e.reason, request.body, facts(request))
             raise
         await self.accept([envelope])
-        return connector.answer(request)
+        return await connector.respond(request) if isinstance(connector, Responding) else connector.answer(request)

@@ -26,7 +26,11 @@ from normalizer.errors import ConfigError, Unreadable, Where
 from normalizer.moments import utc
 from normalizer.printed import printed
 
-CONNECTOR_OF = {"email": "email_smtp", "form": "webform"}  # a channel's usual connector, where the words differ
+# A channel's usual connector, where the words differ.
+CONNECTOR_OF = {
+    "email": "email_smtp", "form": "webform", "sms": "twilio", "whatsapp": "meta", "messenger": "meta",
+    "instagram": "meta", "chat": "webchat", "app": "webchat",
+}  # fmt: skip
 SAMPLE_NUMBER = "00000000001"  # the number an acknowledgement bears that is only shown
 MAX_INPUT = 64 * 1024 * 1024
 
@@ -119,7 +123,8 @@ class Reader:
         kind = registry.connector(wanted, Where(channel))
         build: Callable[[AccountSettings], Connector] = kind
         try:
-            return build(kind.Settings.model_validate({"connector": wanted, "account": "try"}))
+            said = {"connector": wanted, "account": "try", **getattr(kind, "unconfigured", {})}
+            return build(kind.Settings.model_validate(said))
         except ValueError as e:
             raise ConfigError(
                 Where(channel),

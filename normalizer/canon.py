@@ -50,6 +50,15 @@ REASONS: Mapping[str, str] = {
     "loop": "What we sent came back to us.",
     "delivery_notice": "A channel tells what became of something sent.",
     "reaction": "Somebody put a sign to a message.",
+    "delete": "Somebody took a message back that is not here.",
+    "echo": "Said in our name elsewhere: by a colleague in the vendor's own inbox, or by another program.",
+}
+
+MISSING: Mapping[str, str] = {
+    # Why a file that was left behind at a vendor is not here.
+    "oversized": "Larger than the account's media.size_limit.",
+    "forbidden": "Of a media type that the account's media.types does not list, or at an address nobody may call.",
+    "gone": "The vendor does not have it any more, or would not give it.",
 }
 
 
@@ -132,20 +141,25 @@ class Envelope:
 class Address:
     """Where somebody can be reached. `address` is normalised (see identity.py); `name` is as written."""
 
-    kind: str  # email, phone, handle, openid, user
+    kind: str  # email, phone, user; of chat services the channel's word: telegram, wechat, line, ...
     address: str
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that came with a message. `content` travels only between parse and use; it is not in the public form."""
+    """A file that came with a message. `content` travels only between parse and use; it is not in the public form.
+
+    What was left behind at the vendor has `remote` and no sha256 until it is fetched; `missing` says why it never was.
+    """
 
     name: str
     media_type: str
-    size: int
+    size: int  # octets; 0 if not known yet
     sha256: str
     inline: bool = False
+    remote: str = ""  # what the vendor calls it: a media id or a URL, never one that holds a secret of ours
+    missing: str = ""  # oversized, forbidden, gone: code of MISSING
     content: Annotated[bytes, Field(exclude=True)] = field(default=b"", repr=False, compare=False)
 
 
@@ -226,6 +240,7 @@ class Message:
     in_reply_to: str = ""
     references: tuple[str, ...] = ()
     thread_key: str = ""
+    reply_token: str = ""  # what the channel wants back with an answer, of use for a short while: a token, a session
     reply_keys: tuple[str, ...] = ()  # in an address of ours it was written to: NUMBER-MAC; only the store can check it
     returned: Returned | None = None  # of a bounce, a read receipt, a complaint
     subject: str = ""
@@ -457,6 +472,14 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """A button under words for the customer. What they choose comes back as a POSTBACK with the claim `choice`."""
+
+    code: str  # solved, unsolved, human, score:5, or an operator's own
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """Words for the customer, by the way that spoke. `id` is the idempotency key; every attempt bears it."""
 
@@ -475,6 +498,10 @@ class Reply:
     thread_key: str = ""
     automatic: bool = True
     made_at: datetime | None = None  # when it was decided: the date it bears on every attempt
+    choices: tuple[Choice, ...] = ()
+    answering: datetime | None = None  # when they wrote what this answers: channels let us speak for so long only
+    written_to: str = ""  # the address of ours they wrote to: page, number, bot; where an account has several
+    reply_token: str = ""  # of the message this answers
     key: str = ""  # NUMBER-MAC: what a reply address of ours bears, so that an answer finds its ticket by any client
 
 

@@ -13,16 +13,19 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import orjson
 import pytest
 from pydantic import BaseModel, SecretStr
+from vendor import side, speaking
 
 from connectors.base import Request, enclose
 from connectors.registry import connector
 from connectors.smtp import Arrival
-from normalizer.canon import Envelope, Message, Reply, Sent, public
+from normalizer.canon import Envelope, Message, Reply, Sent, load, public
 from normalizer.errors import Refused, Rejected, Unavailable, Unreadable, Where
 
 HERE = Path(__file__).parent
@@ -31,19 +34,23 @@ FOLDERS = sorted(path.parent for path in HERE.glob("*/settings.json"))
 ARRIVALS = sorted(path for path in HERE.glob("*/*") if path.suffix in (".http", ".eml"))  # STEM.settings.json: its own
 KEYED = ("api", "person")  # the gateway knows who calls, by key or session
 REQUESTS = [path for path in ARRIVALS if path.suffix == ".http" and path.parent.name not in KEYED]
-SIGNED = [path for path in REQUESTS if path.parent.name == "webhook"]
+# proof.json: what of a request its signature covers: {"headers": [...], "query": [...], "body": true, "window": 300}
+SIGNED = [path for path in REQUESTS if (path.parent / "proof.json").is_file()]
+SPEAKING = [folder for folder in FOLDERS if (HERE.parent / "support" / "vendors" / f"{folder.name}.py").is_file()]
+SILENT = [folder for folder in FOLDERS if folder not in SPEAKING]
 
 
 def called(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
 
-def opened(place: Path) -> Any:
+def opened(place: Path, more: dict[str, Any] | None = None) -> Any:
     """The account of a folder, or of an arrival in it that has settings of its own."""
     folder = place if place.is_dir() else place.parent
     own = place.with_suffix(".settings.json")
     kind: Any = connector(folder.name, Where(str(folder)))
-    return kind(kind.Settings.model_validate_json((own if own.is_file() else folder / "settings.json").read_bytes()))
+    said = json.loads((own if own.is_file() else folder / "settings.json").read_bytes())
+    return kind(kind.Settings.model_validate({**said, **(more or {})}))
 
 
 def captured(path: Path, at: datetime = MOMENT) -> Request:
@@ -52,9 +59,10 @@ def captured(path: Path, at: datetime = MOMENT) -> Request:
     first, *lines = head.decode().splitlines()
     method, url = first.split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    if "multipart" in headers["content-type"]:
+    if "multipart" in headers.get("content-type", ""):
         body = body.replace(b"\n", b"\r\n")
-    return Request(method, url, headers, body, {}, "192.0.2.7", at)
+    query = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    return Request(method, url, headers, body, query, "192.0.2.7", at)
 
 
 def envelope_of(house: Any, path: Path, at: datetime = MOMENT) -> Envelope:
@@ -97,18 +105,83 @@ def test_a_captured_request_is_let_in(path: Path) -> None:
 @pytest.mark.parametrize("path", SIGNED, ids=called)
 def test_unsigned_and_tampered_requests_are_rejected(path: Path) -> None:
     house, request = opened(path), captured(path)
-    for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
-        without = {k: v for k, v in request.headers.items() if k != name}
-        for headers in (without, {**request.headers, name: "x" + request.headers[name]}):
-            with pytest.raises(Rejected):
-                house.verify(replace(request, headers=headers))
-    for place in range(0, len(request.body), 7):
-        body = request.body[:place] + bytes([request.body[place] ^ 1]) + request.body[place + 1 :]
+    for forged in forgeries(path, request):
         with pytest.raises(Rejected):
-            house.verify(replace(request, body=body))
-    for late in (timedelta(minutes=6), timedelta(minutes=-6)):
+            house.verify(forged)
+
+
+def forgeries(path: Path, request: Request) -> Iterator[Request]:
+    """The request with one thing changed, or gone, of everything its signature covers; and come too late or early."""
+    proof = json.loads((path.parent / "proof.json").read_text())
+    for part in ("headers", "query"):
+        said = dict(getattr(request, part))
+        for name in (name for name in proof.get(part, ()) if name in said):
+            without = {k: v for k, v in said.items() if k != name}
+            for changed in (without, {**said, name: "x" + said[name]}, {**said, name: ""}):
+                yield asked(request, part, changed)
+    for place in range(0, len(request.body), 7) if proof.get("body") else ():
+        yield replace(request, body=spoilt(request.body, place, 1))
+    for way in (1, -1) if proof.get("window") else ():
+        yield replace(request, received_at=MOMENT + way * timedelta(seconds=proof["window"] + 60))
+
+
+def asked(request: Request, part: str, changed: dict[str, str]) -> Request:
+    if part == "headers":
+        return replace(request, headers=changed)
+    return replace(request, query=changed, url=request.url.partition("?")[0] + "?" + urlencode(changed))
+
+
+def spoilt(body: bytes, place: int, by: int) -> bytes:
+    return body[:place] + bytes([body[place] ^ by]) + body[place + 1 :]
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in SIGNED}), ids=lambda folder: folder.name)
+def test_no_mutated_request_is_accepted(folder: Path, request: pytest.FixtureRequest) -> None:
+    """`--mutations 10000` for the long form."""
+    paths = [path for path in SIGNED if path.parent == folder]
+    proof, dice = json.loads((folder / "proof.json").read_text()), Random(folder.name)
+    houses, requests = {path: opened(path) for path in paths}, {path: captured(path) for path in paths}
+    many: int = request.config.getoption("--mutations")
+    for _ in range(many):
+        path = dice.choice(paths)
+        forged = mutated(requests[path], proof, dice)
         with pytest.raises(Rejected):
-            house.verify(replace(request, received_at=MOMENT + late))
+            houses[path].verify(forged)
+
+
+def mutated(request: Request, proof: dict[str, Any], dice: Random) -> Request:
+    """One to three changes somewhere in what the signature covers; never the request itself."""
+    forged = request
+    places = [(part, name) for part in ("headers", "query") for name in proof.get(part, ())]
+    places = [(part, name) for part, name in places if name in getattr(request, part)]
+    if proof.get("body") and request.body:
+        places += [("body", "")] * max(1, len(places))
+    while forged == request:
+        for _ in range(dice.randint(1, 3)):
+            part, name = dice.choice(places)
+            if part == "body":
+                forged = replace(forged, body=mutated_octets(forged.body, dice))
+            else:
+                said = dict(getattr(forged, part))
+                octets = mutated_octets(said.get(name, "").encode("utf-8", "surrogateescape"), dice)
+                forged = asked(forged, part, {**said, name: octets.decode("latin-1").strip()})
+    return forged
+
+
+def mutated_octets(octets: bytes, dice: Random) -> bytes:
+    """A bit flipped, octets lost, doubled, added or exchanged."""
+    at = dice.randrange(len(octets) + 1)
+    match dice.randrange(5):
+        case 0 if at < len(octets):
+            return spoilt(octets, at, 1 << dice.randrange(8))
+        case 1:
+            return octets[:at] + octets[at + dice.randint(1, 9) :]
+        case 2:
+            return octets[:at] + dice.randbytes(dice.randint(1, 9)) + octets[at:]
+        case 3:
+            return octets[:at] + octets[at : at + 5] + octets[at:]
+        case _:
+            return octets[at:] + octets[:at]
 
 
 @pytest.mark.parametrize("path", ARRIVALS, ids=called)
@@ -189,7 +262,7 @@ OUTCOMES = {
 
 
 @pytest.mark.parametrize("said", OUTCOMES)
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", SILENT, ids=lambda folder: folder.name)
 async def test_sending_ends_as_the_other_side_says(
     folder: Path, said: str, relay: Any, certificate: tuple[Path, Path], reply: Reply, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -208,6 +281,40 @@ async def test_sending_ends_as_the_other_side_says(
     assert isinstance(outcome, wanted)
     for secret in secrets(house.settings):
         assert secret not in caplog.text + str(outcome) + repr(outcome)
+
+
+TROUBLES = {"": Sent, "400": Refused, "429": Unavailable, "500": Unavailable, "drop": Unavailable}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("folder", SPEAKING, ids=lambda folder: folder.name)
+async def test_sending_by_a_vendor_ends_as_the_vendor_says(
+    folder: Path, trouble: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`reply.json` in the folder: the Reply that is sent, as far as it differs from a plain one."""
+    caplog.set_level(logging.DEBUG)
+    vendor = side(folder.name)
+    async with speaking(vendor):
+        house: Any = opened(folder, vendor.settings())
+        vendor.trouble = trouble
+        reply = load(Reply, orjson.dumps({**PLAIN, **json.loads((folder / "reply.json").read_text())}))
+        try:
+            outcome: Any = await house.send(reply, MOMENT)
+        except (Refused, Unavailable) as error:
+            outcome = error
+        await house.close()
+    assert isinstance(outcome, TROUBLES[trouble])
+    assert [one["text"] for one in vendor.sent] == ([reply.text.strip()] if trouble == "" else [])
+    if trouble == "429":
+        assert outcome.wait is not None
+    for secret in secrets(house.settings):
+        assert secret not in caplog.text + str(outcome) + repr(outcome)
+
+
+PLAIN = {
+    "id": "0f" * 16, "ticket": "1f" * 16, "number": "20260302001", "subject": "您的需求已收到", "language": "zh",
+    "text": "我们已收到您的需求，工单编号为 20260302001。", "made_at": "2026-03-02T09:30:00Z", "answering": "2026-03-02T09:29:00Z",
+}  # fmt: skip
 
 
 def secrets(settings: Any) -> Iterator[str]:

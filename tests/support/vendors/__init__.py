@@ -1,0 +1,1 @@
+"""The vendors' side of chat channels, one file each: see tests/support/vendor.py."""
