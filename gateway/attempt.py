@@ -21,7 +21,7 @@ from gateway.clock import Clock, SystemClock
 from gateway.mind import Mind
 from gateway.settings import Configured
 from normalizer import mime
-from normalizer.canon import Channel, Envelope, Message, digest, load, public
+from normalizer.canon import Channel, Envelope, Kind, Message, digest, load, public
 from normalizer.errors import ConfigError, Unreadable, Where
 from normalizer.moments import utc
 from normalizer.printed import printed
@@ -73,6 +73,21 @@ class Acknowledgement:
     text: str
 
 
+CHATS = frozenset(get_args(Channel)) - {"email", "form", "api", "import"}
+DONE_NOT_SAID = frozenset((Kind.POSTBACK, Kind.EDIT, Kind.DELETE, Kind.REACTION))
+
+
+def is_said(message: Message) -> bool:
+    """Whether somebody outside says something new in it: of a chat nothing else is printed.
+
+    What is clicked, edited, taken back or marked is no message in the vendors' words, except in WhatsApp's.
+    """
+    if message.channel not in CHATS:
+        return True
+    done = message.kind in DONE_NOT_SAID and message.channel != "whatsapp"
+    return message.direction == "in" and message.kind is not Kind.DELIVERY_NOTICE and not done
+
+
 class Reader:
     """Reads what one channel's bytes say, by the settings of one of its accounts."""
 
@@ -109,7 +124,8 @@ class Reader:
         """One object for each message; what cannot be read gives one that says why."""
         try:
             for message in self.messages(file, raw):
-                yield printed(message, file)
+                if is_said(message):
+                    yield printed(message, file)
         except Unreadable as e:
             yield {"file": file, "unreadable": e.code, "reason": e.reason}
 

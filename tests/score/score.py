@@ -1,6 +1,6 @@
 """How well mail and customers' words are understood, on the public corpora: `make score`.
 
-    python tests/score/score.py [--corpora DIR] [--misses] [email_parse email_reply email_auto classification]
+    python tests/score/score.py [--corpora DIR] [--misses] [email_parse email_reply email_auto classification webhooks]
 
 Prints one table per set. Measured is what `ticketgate normalize` prints, nothing inside it. The corpora are not part
 of the project; without them there is nothing to measure, and that is said.
@@ -294,11 +294,26 @@ def score_classification(folder: Path) -> Table:
     return table
 
 
+# webhooks
+
+
+def score_webhooks(folder: Path) -> Table:
+    import webhooks
+
+    table = Table()
+    for case in cases(folder, "expected.jsonl"):
+        if case["channel"] in webhooks.VENDORS:
+            for verdict in webhooks.verdicts(case, folder):
+                table.count(*verdict)
+    return table
+
+
 SETS: dict[str, Callable[[Path], Table]] = {
     "email_parse": score_parse,
     "email_reply": score_reply,
     "email_auto": score_auto,
     "classification": score_classification,
+    "webhooks": score_webhooks,
 }
 
 
