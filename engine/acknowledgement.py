@@ -1,18 +1,21 @@
 """What an acknowledgement may say: the variables of its template, its language, and its parts once rendered.
 
-A template is a text file `rules/templates/NAME.LANGUAGE.liquid`. Its first line is `subject: ...`, then an empty line,
-then the words. The promise is computed from the SLA and never written out in the template.
+A template is a text file `rules/templates/NAME.LANGUAGE.liquid`. Its first line is `subject: ...`, perhaps a second one
+`choices: solved=It works now, unsolved=Not yet` (buttons, where the channel has them), then an empty line, then the
+words. The promise is computed from the SLA and never written out in the template. NAME.chat.LANGUAGE.liquid holds
+shorter words for every channel but mail and forms, NAME.sms.LANGUAGE.liquid those of one channel.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple, get_args
 
 from engine.company import Company
 from engine.decision import Past
 from engine.sla import promise
 from engine.vocabulary import Vocabulary
-from normalizer.canon import Contact, Ticket, digest
+from normalizer.canon import Channel, Choice, Contact, Ticket, digest
 
 VARIABLES = (
     "number", "name", "subject", "summary", "promise", "promise_is_length", "due", "company", "category",
@@ -36,6 +39,21 @@ _NOBODY = re.compile(
     re.IGNORECASE,
 )
 MOST, WITHIN = 3, timedelta(hours=1)  # to one customer: mail that answers itself and marks nothing would go on for ever
+
+
+LONG = frozenset(("email", "form", "api", "import"))  # channels on which people read letters
+VARIANTS = frozenset(get_args(Channel)) | {"chat"}
+HEADERS = ("subject", "choices")
+MOST_CHOICES = 10
+
+
+class Words(NamedTuple):
+    """For a customer."""
+
+    language: str
+    subject: str
+    text: str
+    choices: tuple[Choice, ...] = ()
 
 
 def identity(ticket: str) -> str:
@@ -105,13 +123,35 @@ def variables(
     }
 
 
-def parts(rendered: str) -> tuple[str, str]:
-    """Subject and words of a rendered template; without the line `subject:` it is all words."""
-    first, _, rest = rendered.lstrip("\ufeff\n").partition("\n")
-    name, colon, subject = first.partition(":")
-    if name.strip().lower() != "subject" or not colon:
-        return "", rendered.strip() + "\n"
-    return " ".join(subject.split()), rest.strip() + "\n"
+def variants(name: str, channel: str) -> tuple[str, ...]:
+    """The templates that may stand for this one on a channel, the nearest first."""
+    return (f"{name}.{channel}", *((f"{name}.chat",) if channel not in LONG else ()), name)
+
+
+def plain(name: str) -> str:
+    """The name that rules call a template by, whatever channel it is for."""
+    stem, dot, variant = name.rpartition(".")
+    return stem if dot and variant in VARIANTS else name
+
+
+def parts(rendered: str, language: str) -> Words:
+    """What a rendered template says; without the line `subject:` it is all words."""
+    heads: dict[str, str] = {}
+    rest = rendered.lstrip("\ufeff\n")
+    while True:
+        first, _, after = rest.partition("\n")
+        name, colon, value = first.partition(":")
+        head = name.strip().lower()
+        if not colon or head not in HEADERS or head in heads:
+            break
+        heads[head], rest = " ".join(value.split()), after
+    return Words(language, heads.get("subject", ""), rest.strip() + "\n", _choices(heads.get("choices", "")))
+
+
+def _choices(said: str) -> tuple[Choice, ...]:
+    """`solved=It works now, unsolved=Not yet`; a label without a code is its own."""
+    pairs = [part.strip().partition("=") for part in re.split("[,，]", said) if part.strip()]
+    return tuple(Choice(code.strip(), (label or code).strip()) for code, _, label in pairs[:MOST_CHOICES])
 
 
 def _short(text: str, length: int) -> str:

@@ -223,8 +223,13 @@ def _comment(action: Action, ticket: Ticket) -> tuple[Trigger, Ticket]:
         raise _invalid("a comment needs words")
     if not action.public:
         return "ticket.updated", ticket
-    answered = replace(ticket, first_response_at=ticket.first_response_at or action.at, last_agent_at=action.at)
-    return "agent.replied", _met(answered, "first_response", action.at)
+    return "agent.replied", answered(ticket, action.at)
+
+
+def answered(ticket: Ticket, at: datetime) -> Ticket:
+    """The ticket after one of us said something to the customer."""
+    told = replace(ticket, first_response_at=ticket.first_response_at or at, last_agent_at=at)
+    return _met(told, "first_response", at)
 
 
 def _merge(action: Action, ticket: Ticket) -> tuple[Trigger, Ticket]:

@@ -8,10 +8,12 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from engine.acting import answered, with_status
 from engine.decision import Past, Trigger
 from normalizer.canon import (
     Contact,
     Derived,
+    Feedback,
     Identity,
     Kind,
     Message,
@@ -26,8 +28,11 @@ from normalizer.identity import identity
 
 SPEAKING = frozenset((Kind.MESSAGE, Kind.EDIT, Kind.POSTBACK, Kind.CALL, Kind.RECORDING))  # a customer says something
 ENDED = frozenset((Status.CLOSED, Status.MERGED))  # nothing is added to these; a new ticket follows them up
+CHOICE = "choice"  # the claim that a button brings: its code
 SUBJECT = 40  # characters of the words a subject is made of
 REOPENS = timedelta(days=7)  # how long after it was closed a ticket takes what answers it
+# Said about what was said before, never a request of its own.
+ABOUT = frozenset((Kind.EDIT, Kind.DELETE, Kind.REACTION, Kind.POSTBACK, Kind.DELIVERY_NOTICE, Kind.READ_RECEIPT))
 BOUNCED = "bounced"  # the tag of a ticket whose customer our mail does not reach
 LINKED = 3  # at most so many tickets that a message names and may not join
 
@@ -98,7 +103,7 @@ def merged_into(ticket: Ticket) -> str:
 class Placed:
     """A message in its place: the ticket as it stands before any rule, its contact, and what this triggers."""
 
-    trigger: Trigger  # ticket.created, message.received or contact.bounced
+    trigger: Trigger  # ticket.created, message.received, feedback.received, outgoing.failed or contact.bounced
     ticket: Ticket
     contact: Contact
     is_new: bool
@@ -128,10 +133,14 @@ def lookups(message: Message) -> Wanted:
 
 
 def identities(message: Message) -> tuple[Identity, ...]:
-    """What the sender is known by; who has no address at all is known by this one message."""
-    if not message.sender.address:
+    """What the customer is known by; who has no address at all is known by this one message.
+
+    What was said in our name elsewhere is the conversation of whom it was said to.
+    """
+    customer = message.to[0] if message.direction == "out" and message.to else message.sender
+    if not customer.address:
         return (Identity("message", message.id),)
-    return (identity(message.sender, message.connector if message.proven else ""),)
+    return (identity(customer, message.connector if message.proven else ""),)
 
 
 def _thread(message: Message) -> tuple[str, str, str, str] | None:
@@ -140,23 +149,26 @@ def _thread(message: Message) -> tuple[str, str, str, str] | None:
     return (message.channel, message.connector, message.account, message.thread_key)
 
 
-def place(message: Message, found: Found, now: datetime, reopens: timedelta = REOPENS) -> Placed:
+def place(
+    message: Message, found: Found, now: datetime, reopens: timedelta = REOPENS, silence: timedelta | None = None
+) -> Placed:
     """The message in its place. `now` is the moment of a new ticket; whatever else is there comes from what was found.
 
     An open ticket that the message answers takes it, and one that was closed no longer than `reopens` ago is opened
-    again; of others a new ticket becomes the follow-up. Mail joins a ticket only by the key of its address or from
-    somebody who takes part: Message-IDs leak and numbers can be guessed. From a stranger it is a new ticket that is
-    linked to those it names.
+    again; of others a new ticket becomes the follow-up. A conversation that was silent for `silence` is over: what is
+    said then is a new request, unless we wait for the customer's answer. Mail joins a ticket only by the key of its
+    address or from somebody who takes part: Message-IDs leak and numbers can be guessed. From a stranger it is a new
+    ticket that is linked to those it names.
     """
     if message.kind is Kind.BOUNCE and (ticket := found.tickets.get(found.by_bounce)):
         return _bounced(message, found.standing(ticket), found)
     contact = _contact(message, found.contact)
     named = list(_named(message, found))
     joined = [(found.standing(ticket), by) for ticket, by, joins in named if joins]
-    current = next((one for one in joined if _takes(one[0], now, reopens)), None)
-    if current is not None:
-        ticket, by = current
-        return Placed("message.received", _continued(ticket, message, now), contact, False, by)
+    about = message.kind in ABOUT or message.direction == "out"
+    for ticket, by in joined:
+        if about or (_takes(ticket, now, reopens) and not (by == "conversation" and _over(ticket, message, silence))):
+            return Placed(_trigger(message), _continued(ticket, message, now), contact, False, by)
     links = _links(
         [ticket for ticket, _ in joined], [found.standing(ticket) for ticket, _, joins in named if not joins]
     )
@@ -169,6 +181,23 @@ def _takes(ticket: Ticket, now: datetime, reopens: timedelta) -> bool:
     if ticket.status.value not in ENDED:
         return True
     return ticket.status.value == Status.CLOSED and ticket.closed_at is not None and now - ticket.closed_at < reopens
+
+
+def _over(ticket: Ticket, message: Message, silence: timedelta | None) -> bool:
+    """Whether so long nobody said anything that this is another conversation."""
+    if not silence or ticket.status.value == Status.WAITING_CUSTOMER:
+        return False
+    spoken = (ticket.captured_at, ticket.last_customer_at, ticket.last_agent_at)
+    return message.received_at - max(at for at in spoken if at) >= silence
+
+
+def _trigger(message: Message) -> Trigger:
+    """What a message of a ticket that is there already triggers."""
+    if message.kind is Kind.DELIVERY_NOTICE:
+        return "outgoing.failed"
+    if (message.direction, message.author) == ("out", "agent"):
+        return "agent.replied"
+    return "feedback.received" if score(message) else "message.received"
 
 
 def _links(ended: list[Ticket], strange: list[Ticket]) -> tuple[Related, ...]:
@@ -235,9 +264,13 @@ def _contact(message: Message, known: Contact | None) -> Contact:
     return replace(
         known,
         identities=_together(known.identities, said, heard=message.channel == "email" and message.kind in SPEAKING),
-        name=known.name or message.claims.get("name", "") or message.sender.name,
+        name=known.name or (_name(message) if message.direction == "in" else ""),
         locale=known.locale or message.understanding.language,
     )
+
+
+def _name(message: Message) -> str:
+    return message.claims.get("name", "") or message.sender.name
 
 
 def _together(known: tuple[Identity, ...], said: tuple[Identity, ...], *, heard: bool) -> tuple[Identity, ...]:
@@ -283,14 +316,18 @@ def _subject(text: str) -> str:
 
 def _custom(message: Message) -> dict[str, str]:
     """What the sender filled in, besides the ticket's type and his name."""
-    return {name: value for name, value in message.claims.items() if name not in ("type", "name") and value}
+    return {name: value for name, value in message.claims.items() if name not in ("type", "name", CHOICE) and value}
 
 
 def _continued(ticket: Ticket, message: Message, now: datetime) -> Ticket:
     """The ticket after one more message: nothing the customer said before is lost or overwritten."""
+    if (message.direction, message.author) == ("out", "agent"):
+        return answered(ticket, message.received_at)
     if not _is_customer(message):
         return ticket
     said = message.understanding
+    if message.kind is Kind.POSTBACK and (choice := message.claims.get(CHOICE, "")):
+        return _chosen(ticket, message, choice)
     ticket = replace(
         ticket,
         tags=tuple(sorted({*ticket.tags, *said.tags})),
@@ -301,6 +338,27 @@ def _continued(ticket: Ticket, message: Message, now: datetime) -> Ticket:
         last_customer_at=max(ticket.last_customer_at or message.received_at, message.received_at),
     )
     return _urged(_woken(_better_understood(ticket, said), said), said, max(now, message.received_at))
+
+
+def score(message: Message) -> int:
+    """How content the customer says to be by a button, 1 to 5; 0 if this says nothing of it."""
+    code, _, value = message.claims.get(CHOICE, "").partition(":")
+    return int(value) if message.kind is Kind.POSTBACK and code == "score" and value in list("12345") else 0
+
+
+def _chosen(ticket: Ticket, message: Message, choice: str) -> Ticket:
+    """What a button of ours makes of the ticket; those of operators change nothing by themselves."""
+    at = message.received_at
+    ticket = replace(ticket, last_customer_at=max(ticket.last_customer_at or at, at))
+    status, ended = ticket.status.value, (Status.SOLVED, Status.CLOSED)
+    if given := score(message):
+        return replace(ticket, feedback=Feedback(given, at, by="channel"))
+    if choice == "solved" and status != Status.CLOSED:
+        confirmed = Status.CLOSED if status == Status.SOLVED else Status.SOLVED
+        return with_status(ticket, Derived(confirmed, "channel"), at)
+    if (choice == "unsolved" and status in ended) or status == Status.WAITING_CUSTOMER:
+        return with_status(ticket, Derived(Status.OPEN, "channel"), at)
+    return ticket
 
 
 def _is_customer(message: Message) -> bool:

@@ -15,6 +15,7 @@ from liquid.exceptions import LiquidError
 from liquid.span import Span
 
 from engine import acknowledgement
+from engine.acknowledgement import Words
 from engine.company import Company
 from engine.vocabulary import Vocabulary
 from normalizer.canon import Address, Contact, Message, Reply, Ticket
@@ -45,8 +46,9 @@ class Templates:
 
     @property
     def languages(self) -> Mapping[str, frozenset[str]]:
-        """Each template's name with the languages it is there in."""
-        return {name: frozenset(of for named, of in self.parsed if named == name) for name, _ in self.parsed}
+        """Each template's name with the languages it is there in; what stands for it on one channel is not told of."""
+        names = {acknowledgement.plain(name) for name, _ in self.parsed}
+        return {name: frozenset(of for named, of in self.parsed if named == name) for name in names}
 
     def render(
         self,
@@ -57,17 +59,22 @@ class Templates:
         vocabulary: Vocabulary,
         fields: Sequence[str] = (),
         answer: str = "",
-    ) -> tuple[str, str, str]:
-        """Language, subject and words. Raises ConfigError at the place of what cannot be rendered."""
+    ) -> Words:
+        """What the template says, by the variant for the ticket's channel if there is one in that language.
+
+        Raises ConfigError at the place of what cannot be rendered.
+        """
         language = acknowledgement.language(ticket, contact, [of for named, of in self.parsed if named == name])
         values = acknowledgement.variables(ticket, contact, company, vocabulary, language, fields, answer)
-        return language, *rendered(self.parsed[name, language], values)
+        variants = acknowledgement.variants(name, ticket.source.channel)
+        nearest = next(one for one in variants if (one, language) in self.parsed)
+        return rendered(self.parsed[nearest, language], values, language)
 
 
-def rendered(template: BoundTemplate, values: Mapping[str, str | bool]) -> tuple[str, str]:
-    """Subject and words. Raises ConfigError at the place of what cannot be rendered."""
+def rendered(template: BoundTemplate, values: Mapping[str, str | bool], language: str) -> Words:
+    """Raises ConfigError at the place of what cannot be rendered."""
     try:
-        return acknowledgement.parts(template.render(**values))
+        return acknowledgement.parts(template.render(**values), language)
     except Exception as e:  # filters raise what they like: decimal.InvalidOperation, for one
         told = e.message if isinstance(e, LiquidError) else type(e).__name__
         raise ConfigError(_fault(template, e), f"cannot be rendered: {told}", code="template") from e
@@ -89,7 +96,15 @@ def read_templates(texts: Mapping[str, str]) -> Templates:
         if not name:
             raise ConfigError(Where(path), "a template is named NAME.LANGUAGE.liquid", "received.zh.liquid")
         parsed[name, language] = _parsed(environment, file, text)
+    for name, language in parsed:
+        if (plain := acknowledgement.plain(name)) != name and (plain, language) not in parsed:
+            what = f"{name}.{language} stands for a template that is not there"
+            raise ConfigError(Where(_path(texts, name, language)), what, f"write {plain}.{language}.liquid too")
     return Templates(parsed)
+
+
+def _path(texts: Mapping[str, str], name: str, language: str) -> str:
+    return next(path for path in texts if Path(path).name == f"{name}.{language}.liquid")
 
 
 def _parsed(environment: Environment, file: Path, text: str) -> BoundTemplate:
@@ -119,7 +134,7 @@ def _place(file: Path, text: str, index: int) -> Where:
 
 
 def reply(
-    words: tuple[str, str, str],
+    words: Words,
     ticket: Ticket,
     message: Message,
     via: tuple[str, str],
@@ -131,8 +146,8 @@ def reply(
 
     The id of an acknowledgement is the ticket's, so there can be only one; others have one of their own.
     """
-    language, subject, text = words
     mail = message.channel == "email"
+    chat = not mail and via == (message.connector, message.account)
     return Reply(
         id=identity or acknowledgement.identity(ticket.id),
         channel=message.channel,
@@ -141,11 +156,15 @@ def reply(
         ticket=ticket.id,
         number=ticket.number,
         to=to,
-        subject=subject,
-        text=text,
-        language=language,
-        in_reply_to=message.external_id if mail else "",
+        subject=words.subject,
+        text=words.text,
+        language=words.language,
+        in_reply_to=message.external_id if mail or chat else "",
         references=(*message.references[-REFERENCES:], message.external_id) if mail else (),
         thread_key=message.thread_key,
         made_at=made_at,
+        choices=words.choices,
+        answering=message.received_at,
+        written_to=message.to[0].address if chat and message.to else "",
+        reply_token=message.reply_token if chat else "",
     )

@@ -181,7 +181,10 @@ def acknowledgement(mind: Mind, decision: Decision) -> Acknowledgement | None:
     """What the decision says to the customer; None if it says nothing."""
     template = next((effect.template for effect in decision.effects if isinstance(effect, Acknowledge)), "")
     ticket = replace(decision.ticket, number=SAMPLE_NUMBER)
-    return Acknowledgement(template, *mind.words(template, ticket, decision.case.contact)) if template else None
+    if not template:
+        return None
+    words = mind.words(template, ticket, decision.case.contact)
+    return Acknowledgement(template, words.language, words.subject, words.text)
 
 
 def first(message: Message, now: datetime, tier: str = "") -> Case:

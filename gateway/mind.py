@@ -6,17 +6,18 @@ one whole while it works (`with_bundle`); accounts, which hold connections, stay
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from connectors import registry
 from connectors.api import Api, ApiSettings
-from connectors.base import AnsweredSettings, Connector, Mailbox
+from connectors.base import AnsweredSettings, ChatSettings, Connector, Mailbox
 from connectors.imported import Imported
 from connectors.person import Person
 from engine import company as companies
 from engine import facts, rulebook, views
-from engine.acknowledgement import is_nobody
+from engine.acknowledgement import Words, is_nobody
 from engine.company import Company
 from engine.decide import decide, without
 from engine.decision import Acknowledge, Answer, AskFor, Case, Decision, Effect
@@ -39,7 +40,6 @@ from normalizer.enrich import Enricher
 from normalizer.errors import ConfigError, Where
 
 Account = tuple[str, str]  # connector, account
-Words = tuple[str, str, str]  # for a customer: language, subject, text
 Spoken = Mapping[str, Words]  # by what they are: acknowledge, reply, ask_for
 
 UNRENDERED = "template "  # how the reason begins for which words were withheld
@@ -104,7 +104,7 @@ class Mind:
     def words(
         self, template: str, ticket: Ticket, contact: Contact, fields: Sequence[str] = (), answer: str = ""
     ) -> Words:
-        """Language, subject and text by a template. Raises ConfigError."""
+        """What a template says. Raises ConfigError."""
         return self.templates.render(template, ticket, contact, self.company, self.vocabulary, fields, answer)
 
     def way_back(self, message: Message, *, automatic: bool = True) -> tuple[Account, Address] | None:
@@ -124,6 +124,12 @@ class Mind:
         if to.kind == "email" and (self.is_ours(to.address) or (automatic and is_nobody(to.address))):
             return None
         return via, to
+
+    def silence(self, message: Message) -> timedelta | None:
+        """After how long a silence of a conversation on this account its next words are another one."""
+        connector = self.connectors.get((message.connector, message.account))
+        settings = connector.settings if connector else None
+        return timedelta(hours=settings.conversation_hours) if isinstance(settings, ChatSettings) else None
 
     def _addressee(self, message: Message, automatic: bool) -> Address:
         asked = message.reply_to[0] if message.reply_to else message.sender

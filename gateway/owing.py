@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from engine.acknowledgement import Words
 from engine.decision import Acknowledge, Answer, AskFor, CallOut, Decision, HandOver, Notify
 from engine.sla import nearly
 from gateway import acknowledge
@@ -12,6 +13,7 @@ from gateway.notice import WAIT, promise_timer
 from gateway.store.work import Timer
 from normalizer.canon import Address, Call, HandoverStep, Message, Outgoing, Reply, Ticket, digest
 
+PERSON = "person"  # the connector of what colleagues do
 NOBODY = ("email", "none")  # the account that notices go by where no mail account can send: a dead letter tells it
 
 
@@ -34,7 +36,22 @@ def outgoing(
                 owed.extend(_told(house, made, effect, ticket, number))
             case _:
                 pass
+    owed.extend(_said(house, made, ticket, latest))
     return tuple(owed)
+
+
+def _said(house: House, made: Decision, ticket: Ticket, latest: Message | None) -> Iterator[Outgoing]:
+    """What a colleague says to the customer, by the way the customer spoke last."""
+    said = made.case.message
+    if made.case.trigger != "agent.replied" or said is None or said.connector != PERSON or latest is None:
+        return
+    if (via := house.mind.way_back(latest, automatic=False)) is None:
+        return
+    language = latest.understanding.language or ticket.language
+    words = Words(language, f"Re: {ticket.subject} [{ticket.number}]", said.text.strip() + "\n")
+    reply = acknowledge.reply(words, ticket, latest, *via, digest("said", said.id), made.case.now)
+    reply = replace(reply, automatic=False)
+    yield Outgoing(reply.id, "reply", "/".join(via[0]), ticket.id, made.case.now, reply)
 
 
 def _words(

@@ -49,8 +49,16 @@ NOT_A_REQUEST = frozenset(
         Kind.LOOP,
         Kind.DELIVERY_NOTICE,
         Kind.REACTION,
+        Kind.DELETE,
     }
 )
+
+
+def no_request(message: Message) -> str:
+    """The code of what is kept without a ticket, unless it belongs to one; empty for what asks for something."""
+    if message.kind in NOT_A_REQUEST:
+        return message.kind.value
+    return "echo" if message.direction == "out" else ""
 
 
 LIMITS = {reason: code for code, reason in {**THROTTLES, "sender": TOO_MANY}.items()}
@@ -248,8 +256,9 @@ def draft(reading: Reading, message: Message | None, found: Found, now: datetime
     last = len(reading.messages) == 1 and not reading.trouble
     if found.placed_before:
         return Draft(reading, message, found, None, last)
-    placed = place(message, found, now, timedelta(days=reading.mind.configured.settings.reopen_within))
-    if placed.is_new and message.kind in NOT_A_REQUEST:
+    reopens = timedelta(days=reading.mind.configured.settings.reopen_within)
+    placed = place(message, found, now, reopens, reading.mind.silence(message))
+    if placed.is_new and no_request(message):
         return Draft(reading, message, found, None, last)
     return Draft(reading, message, found, placed, last)
 
@@ -322,7 +331,7 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger
     if draft.placed is None:
         if message is None or draft.found.placed_before:
             return Outcome(reading.claim, done=draft.last)
-        return Outcome(reading.claim, messages=((message, ""),), noted=message.kind.value, done=draft.last)
+        return Outcome(reading.claim, messages=((message, ""),), noted=no_request(message), done=draft.last)
     placed = draft.placed
     if placed.is_new:
         placed = replace(placed, ticket=replace(placed.ticket, number=numbers[placed.ticket.id]))

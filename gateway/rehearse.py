@@ -36,7 +36,7 @@ def templates(known: Templates, company: Company, vocabulary: Vocabulary) -> Non
     for (_, language), template in known.parsed.items():
         for kind, ticket, contact in samples:
             try:
-                rendered(template, variables(ticket, contact, company, vocabulary, language))
+                rendered(template, variables(ticket, contact, company, vocabulary, language), language)
             except ConfigError as e:
                 raise ConfigError(e.where, f"{e.what} (tried with {kind})", HINT, e.code) from e
 

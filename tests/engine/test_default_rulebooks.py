@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.acknowledgement import VARIABLES, language, parts, variables
+from engine.acknowledgement import VARIABLES, language, parts, plain, variables, variants
 from engine.company import Company
 from engine.decide import decide
 from engine.decision import Acknowledge, HandOver
@@ -10,7 +10,7 @@ from engine.rulebook import findings
 from engine.ruleset import RuleSet
 from engine.trial import case, run_tests, trials
 from engine.vocabulary import Vocabulary
-from normalizer.canon import Kind
+from normalizer.canon import Choice, Kind
 from normalizer.errors import ConfigError
 
 EXAMPLE = "订单号5，物流显示已签收但未收到货"
@@ -93,8 +93,30 @@ def test_templates_use_only_variables_there_are_and_promise_nothing_by_themselve
 
 
 def test_a_rendered_template_is_subject_and_words() -> None:
-    assert parts("subject: Hello  there\n\nWords\nmore\n\n") == ("Hello there", "Words\nmore\n")
-    assert parts("Just words") == ("", "Just words\n")
+    assert parts("subject: Hello  there\n\nWords\nmore\n\n", "en") == ("en", "Hello there", "Words\nmore\n", ())
+    assert parts("Just words", "zh") == ("zh", "", "Just words\n", ())
+    assert parts("Note: these are words", "en").text == "Note: these are words\n"
+
+
+def test_a_template_may_offer_buttons() -> None:
+    said = parts("subject: 已处理\nchoices: solved=解决了，unsolved=还没有, 谢谢\n\n请确认", "zh")
+    assert said == (
+        "zh",
+        "已处理",
+        "请确认\n",
+        (Choice("solved", "解决了"), Choice("unsolved", "还没有"), Choice("谢谢", "谢谢")),
+    )
+
+
+def test_a_chat_is_answered_by_the_nearest_template() -> None:
+    assert variants("received", "sms") == ("received.sms", "received.chat", "received")
+    assert variants("received", "email") == ("received.email", "received")
+    assert [plain(name) for name in ("received.chat", "received.sms", "received", "v1.2")] == [
+        "received",
+        "received",
+        "received",
+        "v1.2",
+    ]
 
 
 @pytest.mark.parametrize(

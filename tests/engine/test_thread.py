@@ -309,3 +309,102 @@ def test_a_sender_without_an_address_is_known_by_the_message() -> None:
 def test_a_ticket_is_never_older_than_its_message() -> None:
     ticket = place(message(received_at=NOW), Found(), NOW - timedelta(days=1)).ticket
     assert ticket.captured_at <= ticket.created_at
+
+
+# Conversations
+
+
+def chat(text: str = "在吗", after: timedelta = timedelta(), **changes: Any) -> Message:
+    plain = Message(
+        channel="telegram", connector="telegram", account="bot", scope="bot", external_id=f"{after}{text}", envelope="env",
+        received_at=NOW + after, sender=Address("telegram", "7", "李雷"), to=(Address("telegram", "bot"),), text=text,
+        thread_key="7", proven=True,
+    )  # fmt: skip
+    return replace(plain, **changes)
+
+
+def talk(first: Ticket, said: Message, silence: timedelta | None = timedelta(hours=24)) -> Placed:
+    return place(said, Found(tickets={"t1": first}, by_thread="t1"), said.received_at, silence=silence)
+
+
+def conversation(**changes: Any) -> Ticket:
+    return replace(place(chat(), Found(), NOW).ticket, id="t1", number=NUMBER, **changes)
+
+
+def test_a_conversation_is_one_ticket_until_it_was_silent_for_long() -> None:
+    first = conversation()
+    assert talk(first, chat("还在吗", timedelta(hours=23))).ticket.id == "t1"
+    later = talk(first, chat("另一件事", timedelta(hours=24)))
+    assert later.is_new and later.by == "ended" and linked(later) == [("follow_up_of", "t1")]
+    assert talk(first, chat("另一件事", timedelta(days=300)), None).ticket.id == "t1"
+
+
+def test_what_either_side_says_keeps_a_conversation_going() -> None:
+    answered = conversation(last_agent_at=NOW + timedelta(hours=20))
+    assert not talk(answered, chat("好的", timedelta(hours=43))).is_new
+    assert talk(answered, chat("好的", timedelta(hours=44))).is_new
+
+
+def test_whom_we_wait_for_may_take_their_time() -> None:
+    waiting = conversation(status=Derived("waiting_customer", "person:li"))
+    placed = talk(waiting, chat("订单号10023", timedelta(days=9)))
+    assert (placed.ticket.id, placed.ticket.status.value) == ("t1", "open")
+
+
+@pytest.mark.parametrize("kind", [Kind.EDIT, Kind.DELETE, Kind.REACTION, Kind.POSTBACK, Kind.DELIVERY_NOTICE])
+def test_what_is_said_about_old_words_stays_with_them(kind: Kind) -> None:
+    closed = conversation(status=Derived("closed", "person:li"), closed_at=NOW)
+    assert talk(closed, chat("好", timedelta(days=60), kind=kind)).ticket.id == "t1"
+
+
+def choose(code: str, **changes: Any) -> Placed:
+    return talk(conversation(**changes), chat("按钮", timedelta(hours=1), kind=Kind.POSTBACK, claims={"choice": code}))
+
+
+def test_a_customer_confirms_by_a_button_that_it_is_solved() -> None:
+    solved = choose("solved", status=Derived("solved", "person:li"), solved_at=NOW)
+    assert (solved.ticket.status, solved.trigger) == (Derived("closed", "channel"), "message.received")
+    assert solved.ticket.closed_at == NOW + timedelta(hours=1)
+    assert choose("solved").ticket.status == Derived("solved", "channel")
+
+
+def test_a_customer_says_by_a_button_that_it_is_not_solved() -> None:
+    again = choose("unsolved", status=Derived("solved", "person:li"), solved_at=NOW).ticket
+    assert (again.status.value, again.reopen_count, again.solved_at) == ("open", 1, None)
+
+
+def test_a_score_by_a_button_is_feedback_and_reopens_nothing() -> None:
+    placed = choose("score:4", status=Derived("closed", "person:li"), closed_at=NOW)
+    assert placed.trigger == "feedback.received" and placed.ticket.feedback
+    assert (placed.ticket.feedback.score, placed.ticket.status.value) == (4, "closed")
+
+
+@pytest.mark.parametrize("code", ["score:9", "score:", "score:x", "menu:3", ""])
+def test_other_buttons_change_nothing_by_themselves(code: str) -> None:
+    placed = choose(code)
+    assert placed.trigger == "message.received" and placed.ticket.feedback is None
+    assert placed.ticket.status == conversation().status and "choice" not in placed.ticket.custom
+
+
+def test_a_button_is_believed_only_where_it_is_one() -> None:
+    typed = talk(conversation(), chat("score:1", timedelta(hours=1), claims={"choice": "solved"}))
+    assert (typed.trigger, typed.ticket.status.value) == ("message.received", "new")
+
+
+def test_what_a_colleague_says_elsewhere_answers_the_customer() -> None:
+    echo = chat(
+        "您好，已查到",
+        timedelta(hours=1),
+        direction="out",
+        author="agent",
+        sender=Address("telegram", "bot"),
+        to=(Address("telegram", "7"),),
+    )
+    placed = talk(conversation(), echo)
+    assert (placed.trigger, placed.ticket.id) == ("agent.replied", "t1")
+    assert placed.ticket.first_response_at == NOW + timedelta(hours=1)
+    assert placed.contact.id == conversation().contact
+
+
+def test_what_could_not_be_delivered_is_told_to_the_rules() -> None:
+    assert talk(conversation(), chat("", timedelta(hours=1), kind=Kind.DELIVERY_NOTICE)).trigger == "outgoing.failed"
