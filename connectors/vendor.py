@@ -18,7 +18,7 @@ import orjson
 from connectors.base import MediaSettings
 from connectors.calling import Outside, judged
 from normalizer.canon import Attachment
-from normalizer.errors import Refused, Unavailable
+from normalizer.errors import Refused, SendingError, Unavailable
 
 TIMEOUT = 15.0  # seconds
 LARGEST_ANSWER = 4 * 1024 * 1024  # octets
@@ -95,6 +95,7 @@ class Vendor:
         """
         secret: dict[str, Any] = {"headers": dict(headers or {}), "auth": auth or httpx.USE_CLIENT_DEFAULT}
         host = httpx.URL(url).host if _callable(url) else ""
+        failed: SendingError | None = None
         try:
             for _ in range(REDIRECTS + 1):
                 if not _callable(url):
@@ -105,13 +106,18 @@ class Vendor:
                     if response.is_redirect:
                         url = urljoin(url, response.headers.get("location", ""))
                         continue
-                    return await _kept(response, attachment, limits, now)
+                    if response.is_success:
+                        return await _kept(response, attachment, limits)
+                    failed = judged(response, now)
+                    break
         except Refused:  # an address of the inside
             return replace(attachment, missing="forbidden")
         except httpx.InvalidURL:
             return replace(attachment, missing="forbidden")
         except httpx.HTTPError as error:
             raise Unavailable(f"no answer: {type(error).__name__}") from None
+        if failed:
+            raise failed
         return replace(attachment, missing="forbidden")
 
     def _client(self, api: bool) -> httpx.AsyncClient:
@@ -193,9 +199,7 @@ def _fitting(text: str, limit: int, measure: Callable[[str], int]) -> int:
     return low
 
 
-async def _kept(response: httpx.Response, attachment: Attachment, limits: MediaSettings, now: datetime) -> Attachment:
-    if not response.is_success:
-        raise judged(response, now)
+async def _kept(response: httpx.Response, attachment: Attachment, limits: MediaSettings) -> Attachment:
     said = response.headers.get("content-length", "")
     if said.isdecimal() and int(said) > limits.size_limit:
         return replace(attachment, size=int(said), missing="oversized")
