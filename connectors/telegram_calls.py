@@ -1,0 +1,145 @@
+"""Calls to the Telegram Bot API, made by python-telegram-bot, with every error sorted into later, never or elsewhere.
+
+The token stands in every URL: of errors only what Telegram itself said is told on.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from telegram import Bot, File, InlineKeyboardMarkup, LinkPreviewOptions, ReplyParameters, User, WebhookInfo
+from telegram import error as wrong
+from telegram.request import HTTPXRequest
+
+from connectors.calling import LONGEST_WAIT
+from connectors.telegram_updates import WANTED, Place
+from normalizer.errors import Refused, Unavailable
+
+TIMEOUT = 15.0  # seconds
+
+# It tells URLs at DEBUG, and at ERROR what it could not read; whatever matters is raised to us besides.
+logging.getLogger("telegram").setLevel(logging.CRITICAL)
+
+
+class Elsewhere(Unavailable):
+    """Updates are given to somebody else: a webhook is set, or another program asks with the same token."""
+
+
+class Moved(Exception):
+    """The group has become a supergroup, whose chat is another."""
+
+    def __init__(self, chat: str) -> None:
+        super().__init__(chat)
+        self.chat = chat
+
+
+class Calls:
+    """One bot's. Connections are made when they are first needed."""
+
+    def __init__(self, api: str, token: str) -> None:
+        self._api, self._token = api.rstrip("/"), token
+        self._open: tuple[Bot, Sequence[HTTPXRequest]] | None = None
+
+    @property
+    def _bot(self) -> Bot:
+        if self._open is None:
+            # Updates by a connection of their own: asking for them takes most of a minute.
+            requests = [_request(), _request()]
+            bot = Bot(
+                self._token,
+                base_url=f"{self._api}/bot",
+                base_file_url=f"{self._api}/file/bot",
+                request=requests[0],
+                get_updates_request=requests[1],
+            )
+            self._open = (bot, requests)
+        return self._open[0]
+
+    async def updates(self, offset: int, wait: int) -> Sequence[Any]:
+        """What waits from `offset` on, as Telegram wrote it; all before it is forgotten there. 0: whatever waits.
+
+        The library's own get_updates would lose a whole batch by one update it cannot read.
+        """
+        asked = {"offset": offset, "timeout": wait, "allowed_updates": list(WANTED)}
+        with sorted_out():
+            found = await self._bot.do_api_request("getUpdates", asked, read_timeout=wait + TIMEOUT)
+        return found if isinstance(found, list) else []
+
+    async def say(self, place: Place, text: str, answering: int | None, buttons: InlineKeyboardMarkup | None) -> str:
+        """The id of what was said. A group that has become a supergroup hears it in its new chat."""
+        to = ReplyParameters(answering, allow_sending_without_reply=True) if answering else None
+        try:
+            return await self._say(place, text, to, buttons)
+        except Moved as moved:
+            return await self._say(Place(moved.chat), text, None, buttons)
+
+    async def _say(
+        self, place: Place, text: str, to: ReplyParameters | None, buttons: InlineKeyboardMarkup | None
+    ) -> str:
+        with sorted_out():
+            said = await self._bot.send_message(
+                chat_id=place.chat,
+                text=text,
+                message_thread_id=int(place.topic) if place.topic else None,
+                business_connection_id=place.business or None,
+                reply_parameters=to,
+                reply_markup=buttons,
+                link_preview_options=LinkPreviewOptions(is_disabled=True),
+            )
+        return str(said.message_id)
+
+    async def heard(self, pressed: str) -> None:
+        """The button that was pressed stops turning. Raises Refused if it did so long ago."""
+        with sorted_out():
+            await self._bot.answer_callback_query(pressed)
+
+    async def file(self, called: str) -> File:
+        """Where a file can be had, for an hour. Its path is a URL with the token in it."""
+        with sorted_out():
+            return await self._bot.get_file(called)
+
+    async def me(self) -> User:
+        with sorted_out():
+            return await self._bot.get_me()
+
+    async def webhook(self) -> WebhookInfo:
+        with sorted_out():
+            return await self._bot.get_webhook_info()
+
+    async def close(self) -> None:
+        _, requests = self._open or (None, ())
+        self._open = None
+        for request in requests:
+            await request.shutdown()
+
+
+def _request() -> HTTPXRequest:
+    return HTTPXRequest(
+        connection_pool_size=16, read_timeout=TIMEOUT, write_timeout=TIMEOUT, connect_timeout=TIMEOUT,
+        pool_timeout=TIMEOUT, httpx_kwargs={"trust_env": False},
+    )  # fmt: skip
+
+
+@contextmanager
+def sorted_out() -> Iterator[None]:
+    """Raise Unavailable, Refused or Moved in place of what the library raises."""
+    try:
+        yield
+    except wrong.RetryAfter as error:
+        asked = error.retry_after
+        wait = asked if isinstance(asked, timedelta) else timedelta(seconds=asked)
+        raise Unavailable("Telegram asks to wait", wait=min(wait, LONGEST_WAIT)) from None
+    except wrong.ChatMigrated as error:
+        raise Moved(str(error.new_chat_id)) from None
+    except wrong.Forbidden as error:  # blocked the bot, threw it out, or is no more
+        raise Refused(error.message, bounced=True) from None
+    except wrong.Conflict as error:
+        raise Elsewhere(error.message) from None
+    except wrong.InvalidToken:
+        raise Unavailable("Telegram does not know this token") from None
+    except wrong.BadRequest as error:
+        raise Refused(error.message, bounced="chat not found" in error.message.lower()) from None
+    except wrong.TelegramError as error:
+        raise Unavailable(f"no answer: {type(error).__name__}") from None

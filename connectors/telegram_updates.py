@@ -1,0 +1,235 @@
+"""What a Telegram update says, as far as customers speak in it (core.telegram.org/bots/api#update).
+
+    message, business_message            words, files, places: MESSAGE
+    edited_message, edited_business_...  the same message once more: EDIT, its revision the time of the edit
+    deleted_business_messages            DELETE
+    callback_query                       a button was pressed: POSTBACK
+    message_reaction                     REACTION
+
+All else (posts in channels, who came and went, payments, polls) says nothing to us. Message ids are unique within a
+chat, so the scope is bot and chat.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import orjson
+
+from connectors.reading import moment, words
+from connectors.telegram_content import content, number, own_phone, part, parts
+from normalizer.canon import Address, Envelope, Kind, Message, digest
+from normalizer.errors import Unreadable
+
+Groups = Literal["all", "addressed", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """Whose updates they are, and what of groups it listens to."""
+
+    id: str
+    username: str = ""
+    groups: Groups = "all"
+
+    def takes(self, said: Mapping[str, Any]) -> bool:
+        """Whether a message is for us: any in a private chat, in groups as the account says."""
+        if self.groups == "all" or part(said, "chat").get("type") not in ("group", "supergroup"):
+            return True
+        return self.groups == "addressed" and self._is_addressed(said)
+
+    def _is_addressed(self, said: Mapping[str, Any]) -> bool:
+        visible = words(said.get("text"), "text") or words(said.get("caption"), "caption")
+        if number(part(part(said, "reply_to_message"), "from"), "id") == self.id:
+            return True
+        return bool(re.search(rf"@{re.escape(self.username)}\b", visible, re.IGNORECASE | re.ASCII))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A conversation: a chat, in it a forum's topic, or a chat of somebody the bot works for. `str` is thread_key."""
+
+    chat: str
+    topic: str = ""
+    business: str = ""
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> "Place":
+        chat = number(part(said, "chat"), "id")
+        if not chat:
+            raise Unreadable("a message without chat.id")
+        topic = number(said, "message_thread_id") if said.get("is_topic_message") is True else ""
+        return cls(chat, topic, words(said.get("business_connection_id"), "business_connection_id"))
+
+    @classmethod
+    def named(cls, thread_key: str) -> "Place":
+        rest, _, business = thread_key.partition("@")
+        chat, _, topic = rest.partition(":")
+        return cls(chat, topic, business)
+
+    def __str__(self) -> str:
+        topic = f":{self.topic}" if self.topic else ""
+        return self.chat + topic + (f"@{self.business}" if self.business else "")
+
+    def scope(self, bot: Bot) -> str:
+        return f"{bot.id}/{self.chat}" + (f"@{self.business}" if self.business else "")
+
+
+def messages(bot: Bot, envelope: Envelope, update: Any) -> list[Message]:
+    """What customers say in an update. Raises Unreadable."""
+    if not isinstance(update, dict) or not number(update, "update_id"):
+        raise Unreadable("no update: update_id is missing")
+    for kind, read in _READERS.items():
+        if update.get(kind) is not None:
+            return read(bot, envelope, part(update, kind, needed=True))
+    return []
+
+
+def key_of(body: bytes) -> str:
+    """What names an update however it comes: by webhook or asked for, with whatever white space.
+
+    The number alone does not: after a week of silence Telegram begins to count somewhere else.
+    """
+    try:
+        update = orjson.loads(body)
+        return f"{number(update, 'update_id')}.{digest(orjson.dumps(update, option=orjson.OPT_SORT_KEYS))}"
+    except (ValueError, TypeError):
+        return digest(body)
+
+
+def lane_of(body: bytes) -> str:
+    """The chat an update is about; if it is about none, itself."""
+    try:
+        update = orjson.loads(body)
+    except ValueError:
+        return digest(body)
+    said = next((inner for kind in _READERS if (inner := part(update, kind))), {})
+    return number(part(said, "chat") or part(part(said, "message"), "chat"), "id") or key_of(body)
+
+
+def _said(bot: Bot, envelope: Envelope, said: Mapping[str, Any]) -> list[Message]:
+    place, sender = Place.of(said), part(said, "from")
+    if sender.get("is_bot") is True or said.get("is_automatic_forward") is True or part(said, "sender_business_bot"):
+        return []  # a machine, a channel's post in its group, or words of ours
+    held = content(said)
+    if held is None or not bot.takes(said):
+        return []
+    text, files = held
+    message_id = number(said, "message_id")
+    if not message_id:
+        raise Unreadable("a message without message_id")
+    # In a chat of somebody the bot works for, who is not the one the chat is with is that somebody.
+    ours = bool(place.business) and number(sender, "id") != place.chat
+    message = _message(bot, envelope, place, message_id, sender)
+    return [
+        replace(
+            message,
+            sent_at=moment(said.get("date")),
+            text=text,
+            full_text=text,
+            attachments=files,
+            claims=own_phone(said),
+            in_reply_to=_answered(said),
+            quoted=words(part(said, "quote").get("text"), "quote.text"),
+            direction="out" if ours else "in",
+            author="agent" if ours else "customer",
+        )
+    ]
+
+
+def _edited(bot: Bot, envelope: Envelope, said: Mapping[str, Any]) -> list[Message]:
+    if part(said, "location"):
+        return []  # somebody who shares where they are walks on
+    at = said.get("edit_date")
+    revision = number(said, "edit_date") or "edited"
+    return [
+        replace(message, kind=Kind.EDIT, revision=revision, sent_at=moment(at) or message.sent_at)
+        for message in _said(bot, envelope, said)
+    ]
+
+
+def _deleted(bot: Bot, envelope: Envelope, said: Mapping[str, Any]) -> list[Message]:
+    place, sender, found = Place.of(said), part(said, "chat"), said.get("message_ids")
+    gone = [one for one in found if isinstance(one, int)] if isinstance(found, list) else []
+    return [
+        replace(_message(bot, envelope, place, str(one), sender), kind=Kind.DELETE, revision="deleted", part=at)
+        for at, one in enumerate(gone)
+    ]
+
+
+def _pressed(bot: Bot, envelope: Envelope, said: Mapping[str, Any]) -> list[Message]:
+    """The message with the buttons comes along, though perhaps only its ids (date 0)."""
+    under, code = part(said, "message"), words(said.get("data"), "data")
+    if not (under and code):
+        return []  # a game, or a message sent by way of another chat
+    place, called = Place.of(under), words(said.get("id"), "id")
+    if not called:
+        raise Unreadable("a callback_query without id")
+    message = _message(bot, envelope, place, called, part(said, "from"))
+    label = _label(under, code)
+    return [
+        replace(
+            message, kind=Kind.POSTBACK, text=label, full_text=label, claims={"choice": code},
+            in_reply_to=number(under, "message_id"), reply_token=called,
+        )
+    ]  # fmt: skip
+
+
+def _reacted(bot: Bot, envelope: Envelope, said: Mapping[str, Any]) -> list[Message]:
+    """Signs have no ids: who put it to what, and when, is what it is."""
+    place, who, to = Place.of(said), part(said, "user"), number(said, "message_id")
+    if not who or who.get("is_bot") is True:
+        return []  # a channel or an anonymous administrator
+    signs = "".join(words(one.get("emoji"), "emoji") or "?" for one in parts(said, "new_reaction"))
+    called = f"{to}.{number(who, 'id')}.{number(said, 'date')}"
+    message = _message(bot, envelope, place, called, who)
+    at = moment(said.get("date"))
+    return [replace(message, kind=Kind.REACTION, text=signs, full_text=signs, in_reply_to=to, sent_at=at)]
+
+
+_READERS: Mapping[str, Callable[[Bot, Envelope, Mapping[str, Any]], list[Message]]] = {
+    "message": _said,
+    "business_message": _said,
+    "edited_message": _edited,
+    "edited_business_message": _edited,
+    "deleted_business_messages": _deleted,
+    "callback_query": _pressed,
+    "message_reaction": _reacted,
+}
+WANTED = tuple(_READERS)  # allowed_updates
+
+
+def _message(bot: Bot, envelope: Envelope, place: Place, external_id: str, sender: Mapping[str, Any]) -> Message:
+    who = number(sender, "id")
+    if not who:
+        raise Unreadable("no sender")
+    name = " ".join(words(sender.get(name), name) for name in ("first_name", "last_name")).strip()
+    return Message(
+        channel="telegram",
+        connector=envelope.connector,
+        account=envelope.account,
+        scope=place.scope(bot),
+        external_id=external_id,
+        envelope=envelope.id,
+        sender=Address("telegram", who, name),
+        to=(Address("telegram", bot.id, bot.username),),
+        received_at=envelope.received_at,
+        thread_key=str(place),
+        proven=True,
+    )
+
+
+def _answered(said: Mapping[str, Any]) -> str:
+    """The message this answers. In a topic every message that answers none answers the one that opened it."""
+    to = part(said, "reply_to_message")
+    return "" if part(to, "forum_topic_created") else number(to, "message_id")
+
+
+def _label(under: Mapping[str, Any], code: str) -> str:
+    rows = part(under, "reply_markup").get("inline_keyboard")
+    buttons = [button for row in rows if isinstance(row, list) for button in row] if isinstance(rows, list) else []
+    mine = (
+        button.get("text") for button in buttons if isinstance(button, dict) and button.get("callback_data") == code
+    )
+    return next((words(label, "text") for label in mine if isinstance(label, str)), code)
