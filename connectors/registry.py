@@ -17,6 +17,7 @@ CONNECTORS = {
     "email_smtp": "connectors.email_smtp:EmailSmtp",
     "import": "connectors.imported:Imported",
     "person": "connectors.person:Person",
+    "slack": "connectors.slack:Slack",
     "telegram": "connectors.telegram:Telegram",
     "webform": "connectors.webform:Webform",
     "webhook": "connectors.webhook:InboundWebhook",

@@ -1,0 +1,193 @@
+"""What Slack posts, as messages: events (https://docs.slack.dev/reference/events/message), clicks and commands.
+
+Nothing comes of what bots say, ourselves among them, of who joins and leaves, and of news about messages.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from connectors import forms, mrkdwn
+from connectors.reading import attachment, json_of, moment, words
+from normalizer.canon import Address, Attachment, Envelope, Kind, Message
+from normalizer.errors import Unreadable
+
+OURS = "ticketgate"  # how the action ids of our buttons begin
+SAID = ("", "file_share", "thread_broadcast", "me_message")  # subtypes in which a person speaks
+
+Object = Mapping[str, Any]
+
+
+def posted(body: bytes) -> Object:
+    """Events come as JSON, commands as a form, clicks as JSON in a form. Raises Unreadable."""
+    if body.lstrip()[:1] == b"{":
+        said = json_of(body)
+    else:
+        fields = forms.read("application/x-www-form-urlencoded", body).values
+        said = json_of(fields["payload"].encode("utf-8", "replace")) if "payload" in fields else fields
+    if not isinstance(said, dict):
+        raise Unreadable("not a JSON object", code="malformed")
+    return said
+
+
+def word(said: Object, name: str) -> str:
+    return words(said.get(name), name)
+
+
+def part(said: Object, name: str) -> Object:
+    found = said.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def parts(said: Object, name: str) -> list[Object]:
+    found = said.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One envelope's."""
+
+    envelope: Envelope
+    said: Object
+    agents: tuple[str, ...]  # user ids of colleagues
+
+    def messages(self) -> Iterator[Message]:
+        if word(self.said, "command"):
+            return self._command()
+        return self._clicked() if self.said.get("type") == "block_actions" else self._event(part(self.said, "event"))
+
+    def _event(self, event: Object) -> Iterator[Message]:
+        match word(event, "type"), word(event, "subtype"):
+            case (("message" | "app_mention"), subtype) if subtype in SAID:
+                yield from self._spoken(event, word(event, "channel"))
+            case "message", "message_changed":
+                yield from self._changed(event, part(event, "message"), part(event, "previous_message"))
+            case "message", "message_deleted":
+                yield from self._deleted(event, word(event, "deleted_ts"))
+            case "reaction_added", _ if word(event, "user"):
+                yield self._reaction(event, part(event, "item"))
+
+    def _spoken(self, one: Object, channel: str, **more: Any) -> Iterator[Message]:
+        """The same message comes as `message` and as `app_mention`: it has one ts. News of a thread are `hidden`."""
+        user, ts, thread = word(one, "user"), word(one, "ts"), word(one, "thread_ts")
+        if word(one, "bot_id") or user == "USLACKBOT" or one.get("hidden") is True or "message" in one:
+            return
+        files = [file for file in parts(one, "files") if word(file, "mode") not in ("tombstone", "hidden_by_limit")]
+        told = [self._readable(word(one, "text")), *_handed_on(one), *map(_elsewhere, files)]
+        text = "\n".join(filter(None, told))
+        if word(one, "subtype") == "me_message" and not text:
+            return
+        # In a direct message too somebody may write in a thread: that is where they look for the answer.
+        aside = thread if channel.startswith("D") and thread != ts else ""
+        yield self._message(
+            channel, user, ts or self.envelope.id, ts, text=text, full_text=text, reply_token=aside,
+            thread_key=_conversation(channel, user, thread or ts),
+            attachments=tuple(_file(file) for file in files if not _elsewhere(file)), **more,
+        )  # fmt: skip
+
+    def _changed(self, event: Object, now: Object, before: Object) -> Iterator[Message]:
+        """Slack says so as well when it has looked at a link, or counts answers: then nobody wrote anything."""
+        revision = word(part(now, "edited"), "ts")
+        if word(now, "subtype") == "tombstone":  # taken back, while the thread under it goes on
+            yield from self._deleted(event, word(now, "ts"))
+        elif revision and revision != word(part(before, "edited"), "ts") and word(now, "subtype") in SAID:
+            yield from self._spoken(now, word(event, "channel"), kind=Kind.EDIT, revision=revision)
+
+    def _deleted(self, event: Object, ts: str) -> Iterator[Message]:
+        before, channel = part(event, "previous_message"), word(event, "channel")
+        user = word(before, "user")
+        if ts and user and not word(before, "bot_id"):
+            key = _conversation(channel, user, word(before, "thread_ts") or ts)
+            when = word(event, "event_ts")
+            yield self._message(channel, user, ts, when, kind=Kind.DELETE, revision="deleted", thread_key=key)
+
+    def _reaction(self, event: Object, item: Object) -> Message:
+        user, sign, ts, channel = word(event, "user"), word(event, "reaction"), word(item, "ts"), word(item, "channel")
+        return self._message(
+            channel, user, f"{ts}:{sign}:{user}", word(event, "event_ts"), kind=Kind.REACTION, text=f":{sign}:",
+            in_reply_to=ts, thread_key=_conversation(channel, user, ts),
+        )  # fmt: skip
+
+    def _clicked(self) -> Iterator[Message]:
+        user, under = word(part(self.said, "user"), "id"), part(self.said, "message")
+        channel = word(part(self.said, "channel"), "id")
+        ts = word(under, "ts") or word(part(self.said, "container"), "message_ts")
+        for action in parts(self.said, "actions"):
+            if word(action, "action_id").startswith(OURS):
+                when, label = word(action, "action_ts"), word(part(action, "text"), "text")
+                yield self._message(
+                    channel, user, f"{ts}:{when}", when, kind=Kind.POSTBACK, text=label, full_text=label,
+                    claims={"choice": word(action, "value")}, in_reply_to=ts,
+                    thread_key=_conversation(channel, user, word(under, "thread_ts") or ts),
+                )  # fmt: skip
+
+    def _command(self) -> Iterator[Message]:
+        """The app may be no member of the channel it was given in: it is answered, and goes on, in a direct message."""
+        user, text = word(self.said, "user_id"), self._readable(word(self.said, "text"))
+        if text and user:
+            named = word(self.said, "trigger_id") or self.envelope.id
+            yield self._message("", user, named, "", text=text, full_text=text, thread_key=user)
+
+    def _readable(self, text: str) -> str:
+        """Without the mention of us at its beginning, if there is more."""
+        plain = text.strip()
+        for us in filter(None, (word(one, "user_id") for one in parts(self.said, "authorizations"))):
+            plain = plain.removeprefix(f"<@{us}>").strip() or plain
+        return mrkdwn.words(plain)
+
+    def _message(self, channel: str, user: str, named: str, ts: str, **more: Any) -> Message:
+        said, envelope = self.said, self.envelope
+        team = word(said, "team_id") or word(part(said, "team"), "id") or word(said, "enterprise_id")
+        us = next((word(one, "user_id") for one in parts(said, "authorizations")), "") or word(said, "api_app_id")
+        if user in self.agents:
+            more |= {"direction": "out", "author": "agent"}
+        return Message(
+            channel="slack",
+            connector=envelope.connector,
+            account=envelope.account,
+            scope=f"{team}/{channel}",  # a ts is unique within its channel
+            external_id=named,
+            envelope=envelope.id,
+            sender=Address("slack", user),
+            to=(Address("slack", us),) if us else (),
+            received_at=envelope.received_at,
+            sent_at=_moment(ts),
+            proven=True,
+            **more,
+        )
+
+
+def _conversation(channel: str, user: str, first: str) -> str:
+    """A direct message is the person, wherever it is begun: Slack takes a user for a channel, too."""
+    if channel.startswith("D"):
+        return user
+    return f"{channel}:{first}" if channel else ""
+
+
+def _moment(ts: str) -> datetime | None:
+    with suppress(ValueError):
+        return moment(float(ts))
+    return None
+
+
+def _handed_on(one: Object) -> list[str]:
+    """What others wrote and this person shows us; previews of links are nobody's words."""
+    shared = [kept for kept in parts(one, "attachments") if kept.get("is_share") or kept.get("is_msg_unfurl")]
+    return [mrkdwn.words(word(kept, "text") or word(kept, "fallback")) for kept in shared]
+
+
+def _elsewhere(file: Object) -> str:
+    """A link to a file that is not at Slack, such as one of Google Drive."""
+    if word(file, "mode") != "external" and not file.get("is_external"):
+        return ""
+    return f"[文件 file] {word(file, 'title') or word(file, 'name')} {word(file, 'url_private')}".strip()
+
+
+def _file(file: Object) -> Attachment:
+    """https://docs.slack.dev/reference/objects/file-object; of another company's channel only the id is told."""
+    named, size = attachment(word(file, "name"), word(file, "mimetype"), b""), file.get("size")
+    remote = word(file, "url_private_download") or word(file, "url_private") or word(file, "id")
+    return replace(named, size=size if isinstance(size, int) and size > 0 else 0, sha256="", remote=remote)
