@@ -88,6 +88,13 @@ def moment(found: Any) -> datetime | None:
         return None
 
 
+def within(said: Any, *names: str) -> Mapping[str, Any]:
+    """The JSON object at the end of these names; an empty one where there is none."""
+    for name in names:
+        said = said.get(name) if isinstance(said, dict) else None
+    return said if isinstance(said, dict) else {}
+
+
 def kept(said: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Claims without the empty ones."""
     return {name: value for name, value in said if value}

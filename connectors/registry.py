@@ -15,6 +15,7 @@ CONNECTORS = {
     "email_imap": "connectors.email_imap:EmailImap",
     "email_service": "connectors.email_service:EmailService",
     "email_smtp": "connectors.email_smtp:EmailSmtp",
+    "feishu": "connectors.feishu:Feishu",
     "import": "connectors.imported:Imported",
     "person": "connectors.person:Person",
     "slack": "connectors.slack:Slack",
