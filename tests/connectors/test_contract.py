@@ -364,6 +364,8 @@ def test_a_misspelt_setting_is_an_error(folder: Path) -> None:
 
 def test_connectors_read_no_clock_and_no_chance() -> None:
     """The moment is an argument and ids are digests; see connectors/base.py."""
-    forbidden = re.compile(r"datetime\.now|utcnow|time\.time|\brandom\b|import uuid|\buuid[.1-8]|secrets\.token|os\.environ")
+    forbidden = re.compile(
+        r"datetime\.now|utcnow|time\.time|\brandom\b|import uuid|\buuid[.1-8]|secrets\.token|os\.environ"
+    )
     sources = (Path(__file__).parents[2] / "connectors").rglob("*.py")
     assert [path.name for path in sources if forbidden.search(path.read_text())] == []
