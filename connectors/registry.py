@@ -23,6 +23,7 @@ CONNECTORS = {
     "telegram": "connectors.telegram:Telegram",
     "webform": "connectors.webform:Webform",
     "webhook": "connectors.webhook:InboundWebhook",
+    "wechat": "connectors.wechat:Wechat",
 }
 HELPDESKS = {
     "webhook": "connectors.helpdesks.webhook:WebhookHelpdesk",

@@ -34,7 +34,8 @@ FOLDERS = sorted(path.parent for path in HERE.glob("*/settings.json"))
 ARRIVALS = sorted(path for path in HERE.glob("*/*") if path.suffix in (".http", ".eml"))  # STEM.settings.json: its own
 KEYED = ("api", "person")  # the gateway knows who calls, by key or session
 REQUESTS = [path for path in ARRIVALS if path.suffix == ".http" and path.parent.name not in KEYED]
-# proof.json: what of a request its signature covers: {"headers": [...], "query": [...], "body": true, "window": 300}
+# proof.json: what of a request its signature covers: {"headers": [...], "query": [...], "body": true, "window": 300}.
+# Where it covers only part of the body, `body` is an expression whose group is that part.
 SIGNED = [path for path in REQUESTS if (path.parent / "proof.json").is_file()]
 SPEAKING = [folder for folder in FOLDERS if (HERE.parent / "support" / "vendors" / f"{folder.name}.py").is_file()]
 SILENT = [folder for folder in FOLDERS if folder not in SPEAKING]
@@ -119,10 +120,20 @@ def forgeries(path: Path, request: Request) -> Iterator[Request]:
             without = {k: v for k, v in said.items() if k != name}
             for changed in (without, {**said, name: "x" + said[name]}, {**said, name: ""}):
                 yield asked(request, part, changed)
-    for place in range(0, len(request.body), 7) if proof.get("body") else ():
+    for place in range(*covered(proof, request.body), 7):
         yield replace(request, body=spoilt(request.body, place, 1))
     for way in (1, -1) if proof.get("window") else ():
         yield replace(request, received_at=MOMENT + way * timedelta(seconds=proof["window"] + 60))
+
+
+def covered(proof: dict[str, Any], body: bytes) -> tuple[int, int]:
+    """From where to where its signature covers a body."""
+    said = proof.get("body")
+    if not isinstance(said, str):
+        return (0, len(body) if said else 0)
+    found = re.search(said.encode(), body)
+    assert found
+    return found.span(1)
 
 
 def asked(request: Request, part: str, changed: dict[str, str]) -> Request:
@@ -160,7 +171,10 @@ def mutated(request: Request, proof: dict[str, Any], dice: Random) -> Request:
         for _ in range(dice.randint(1, 3)):
             part, name = dice.choice(places)
             if part == "body":
-                forged = replace(forged, body=mutated_octets(forged.body, dice))
+                start, end = covered(proof, request.body)
+                start, end = start, len(forged.body) - (len(request.body) - end)  # others of its changes are within
+                inside = mutated_octets(forged.body[start:end], dice)
+                forged = replace(forged, body=forged.body[:start] + inside + forged.body[end:])
             else:
                 said = dict(getattr(forged, part))
                 octets = mutated_octets(said.get(name, "").encode("utf-8", "surrogateescape"), dice)
