@@ -21,6 +21,7 @@ CONNECTORS = {
     "person": "connectors.person:Person",
     "slack": "connectors.slack:Slack",
     "telegram": "connectors.telegram:Telegram",
+    "twilio": "connectors.twilio:Twilio",
     "webform": "connectors.webform:Webform",
     "webhook": "connectors.webhook:InboundWebhook",
     "wechat": "connectors.wechat:Wechat",
