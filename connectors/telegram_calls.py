@@ -40,31 +40,28 @@ class Calls:
 
     def __init__(self, api: str, token: str) -> None:
         self._api, self._token = api.rstrip("/"), token
-        self._open: tuple[Bot, Sequence[HTTPXRequest]] | None = None
+        self._open: tuple[Bot, HTTPXRequest] | None = None
 
     @property
     def _bot(self) -> Bot:
         if self._open is None:
-            # Updates by a connection of their own: asking for them takes most of a minute.
-            requests = [_request(), _request()]
-            bot = Bot(
-                self._token,
-                base_url=f"{self._api}/bot",
-                base_file_url=f"{self._api}/file/bot",
-                request=requests[0],
-                get_updates_request=requests[1],
-            )
-            self._open = (bot, requests)
+            request = HTTPXRequest(
+                connection_pool_size=16, read_timeout=TIMEOUT, write_timeout=TIMEOUT, connect_timeout=TIMEOUT,
+                pool_timeout=TIMEOUT, httpx_kwargs={"trust_env": False},
+            )  # fmt: skip
+            bot = Bot(self._token, f"{self._api}/bot", f"{self._api}/file/bot", request)
+            self._open = (bot, request)
         return self._open[0]
 
     async def updates(self, offset: int, wait: int) -> Sequence[Any]:
         """What waits from `offset` on, as Telegram wrote it; all before it is forgotten there. 0: whatever waits.
 
-        The library's own get_updates would lose a whole batch by one update it cannot read.
+        The library's get_updates would lose a whole batch by one update it cannot read, and it warns of going round it;
+        hence the capital: methods may be written either way (core.telegram.org/bots/api#making-requests).
         """
         asked = {"offset": offset, "timeout": wait, "allowed_updates": list(WANTED)}
         with sorted_out():
-            found = await self._bot.do_api_request("getUpdates", asked, read_timeout=wait + TIMEOUT)
+            found = await self._bot.do_api_request("GetUpdates", asked, read_timeout=wait + TIMEOUT)
         return found if isinstance(found, list) else []
 
     async def say(self, place: Place, text: str, answering: int | None, buttons: InlineKeyboardMarkup | None) -> str:
@@ -109,17 +106,9 @@ class Calls:
             return await self._bot.get_webhook_info()
 
     async def close(self) -> None:
-        _, requests = self._open or (None, ())
+        if self._open:
+            await self._open[1].shutdown()
         self._open = None
-        for request in requests:
-            await request.shutdown()
-
-
-def _request() -> HTTPXRequest:
-    return HTTPXRequest(
-        connection_pool_size=16, read_timeout=TIMEOUT, write_timeout=TIMEOUT, connect_timeout=TIMEOUT,
-        pool_timeout=TIMEOUT, httpx_kwargs={"trust_env": False},
-    )  # fmt: skip
 
 
 @contextmanager

@@ -65,7 +65,8 @@ def side(name: str) -> Any:
 async def speaking(vendor: Vendor) -> AsyncIterator[str]:
     """Its server on a free port; gives the address."""
     app = Starlette(routes=vendor.routes())
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
+    # Its own log would tell the URLs it was asked for, which hold tokens; what is tested is ours.
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="off"))
     task = asyncio.create_task(server.serve())
     try:
         while not server.started:  # noqa: ASYNC110

@@ -29,7 +29,7 @@ class Side(Vendor):
         self.files: dict[str, bytes] = {}
         self.pressed: list[str] = []
         self.more = asyncio.Event()
-        self.patience = 50.0  # seconds of a long poll, however many were asked for
+        self.patience = 0.1  # seconds of a long poll, however many were asked for
         self._last = 100
 
     def settings(self) -> dict[str, Any]:
@@ -68,11 +68,11 @@ class Side(Vendor):
         if asked.path_params["token"] != TOKEN:
             return failed(401, "Unauthorized")
         said = {name: value for name, value in (await asked.form()).items() if isinstance(value, str)}
-        method = asked.path_params["method"]
+        method = asked.path_params["method"].lower()
         self.calls.append((method, said))
         methods = {
-            "sendMessage": self._send, "answerCallbackQuery": self._press, "getUpdates": self._updates,
-            "getMe": self._me, "getWebhookInfo": self._webhook, "getFile": self._find,
+            "sendmessage": self._send, "answercallbackquery": self._press, "getupdates": self._updates,
+            "getme": self._me, "getwebhookinfo": self._webhook, "getfile": self._find,
         }  # fmt: skip
         return await methods[method](said) if method in methods else failed(404, "Not Found")
 
@@ -146,7 +146,7 @@ class Side(Vendor):
 
 
 def done(result: Any) -> Response:
-    return JSONResponse({"ok": True, "result": result})
+    return Response(json.dumps({"ok": True, "result": result}), media_type="application/json")
 
 
 def failed(status: int, description: str, **parameters: int) -> Response:
