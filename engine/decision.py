@@ -56,6 +56,9 @@ class Feedback:
     comment: str = ""
 
 
+COMPLETED: Trigger = "message.completed"  # its files were fetched
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """Everything a decision may look at. `ticket` is as placed: understanding copied in, no rule applied yet."""

@@ -58,6 +58,7 @@ class Wanted:
     ours: bool = False  # the sender's address is one of ours: that everybody writes to it is no part in anything
     orders: bool = False  # whether rules ask what order earlier tickets were about
     latest: bool = False  # what the customer of `ticket` said last is wanted too
+    said: str = ""  # id of a message of `ticket` that is wanted too
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Found:
     load: Mapping[str, int] = field(default_factory=dict)  # open tickets by "group:NAME" and "agent:NAME"
     previous: Mapping[str, str] = field(default_factory=dict)  # ticket id to the hash of its latest decision
     latest: Message | None = None  # what the customer said last, if that was wanted
+    said: Message | None = None  # the message that was wanted
 
     def standing(self, ticket: Ticket) -> Ticket:
         """Where a ticket goes on: the one it was merged into, if it was."""

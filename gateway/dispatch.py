@@ -9,13 +9,13 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from connectors.base import Known
-from gateway import metrics
+from connectors.base import Fetcher, Known
+from gateway import files, metrics
 from gateway.faults import reach
 from gateway.house import House
 from gateway.log import log
 from gateway.store.work import Later, Never, Owed, Settlement
-from normalizer.canon import Call, HandoverStep, Outgoing, Reply, Sent
+from normalizer.canon import MISSING, Call, Fetch, HandoverStep, Outgoing, Reply, Sent
 from normalizer.errors import Refused, Unavailable
 
 AT_A_TIME = 32  # leased in one transaction
@@ -34,7 +34,7 @@ async def dispatch(house: House) -> None:
     under_way: set[asyncio.Task[None]] = set()
     try:
         while True:
-            owed = await house.store.due(house.clock.now(), AT_A_TIME)
+            owed = await house.store.due(house.clock.now(), AT_A_TIME, outbound=house.outbound)
             for one in owed:
                 task = asyncio.create_task(deliver(house, one))
                 under_way.add(task)
@@ -98,6 +98,8 @@ async def _send(house: House, owed: Owed, now: datetime) -> Sent:
             if helpdesk is None:
                 raise Refused(f"no helpdesk {step.target} is configured any more")
             return await helpdesk.file(step, Known(owed.external_id, owed.url), now)
+        case Fetch() as fetch:
+            return await _fetch(house, fetch, now)
         case Call() as call:
             callee = house.calls.get(call.target)
             if callee is None:
@@ -106,3 +108,19 @@ async def _send(house: House, owed: Owed, now: datetime) -> Sent:
             sent = await callee.call(call, now)
             reach("call.after")
             return sent
+
+
+async def _fetch(house: House, fetch: Fetch, now: datetime) -> Sent:
+    """The file enters by the journal, before we say that we have it."""
+    connector = house.mind.connectors.get((fetch.connector, fetch.account))
+    if not isinstance(connector, Fetcher):
+        raise Refused(f"no account {fetch.connector}/{fetch.account} is configured any more", status="gone")
+    try:
+        found = await connector.fetch(fetch.attachment, now)
+    except Refused as e:
+        raise Refused(e.reason, status="gone") from None
+    if found.missing:
+        raise Refused(MISSING[found.missing], status=found.missing)
+    await house.store.journal([files.fetched(fetch, found, now)], now)
+    reach("fetch.after_journal")
+    return Sent()

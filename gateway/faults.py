@@ -18,7 +18,7 @@ POINTS: tuple[str, ...] = (
     "commit.before_commit", "commit.after_commit",
     "set_aside.before_commit", "set_aside.after_commit",
     "due.before_commit", "due.after_commit",
-    "call.before", "call.after",
+    "call.before", "call.after", "fetch.after_journal",
     "settle.before_commit", "settle.after_commit",
     "ring.before_commit", "ring.after_commit",
     "index.before_commit", "index.after_commit",

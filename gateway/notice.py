@@ -8,16 +8,27 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import field, replace
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from engine import acknowledgement
 from engine.acting import Action, act, comment
-from engine.decision import Fact
+from engine.decision import COMPLETED, Fact
 from engine.thread import Found, Placed, Wanted, marked_bounced, unreachable
-from normalizer.canon import Contact, Envelope, External, Message, Milestone, Pending, Ticket, digest
+from gateway.files import MEDIUM, left_behind
+from normalizer.canon import (
+    Attachment,
+    Contact,
+    Envelope,
+    External,
+    Message,
+    Milestone,
+    Pending,
+    Ticket,
+    digest,
+)  # fmt: skip
 from normalizer.errors import Unreadable
 from normalizer.identity import email_address
 
@@ -32,6 +43,7 @@ class News:
     changed: Mapping[str, tuple[Fact, Fact]] = field(default_factory=dict)
     about: str = ""
     due: tuple[Pending, ...] = ()
+    amended: Message | None = None  # one that is there, as it is now
 
 
 class Notice(Protocol):
@@ -49,7 +61,7 @@ class Settled:
     """Something was sent, or refused for good."""
 
     outgoing: str
-    kind: Literal["reply", "handover", "notice", "call"]
+    kind: Literal["reply", "handover", "notice", "call", "fetch"]
     target: str
     ticket: str
     outcome: Literal["sent", "dead"]
@@ -61,14 +73,19 @@ class Settled:
     status: str = ""  # of RFC 3463
     address: str = ""  # whom a reply was for
     caused_by: str = ""  # the trigger that a call came of
+    message: str = ""  # whose file was to be fetched
+    index: int = 0
 
     def wanted(self) -> Wanted:
-        return about(self.ticket, latest=self.outcome == "dead")
+        return about(self.ticket, latest=self.outcome == "dead", said=self.message)
 
     def news(self, found: Found, now: datetime) -> News | None:
         ticket = found.tickets.get(self.ticket)
         if ticket is None or found.contact is None:
             return None
+        if self.outcome == "dead" and self.kind == "fetch":
+            lost = found.said and replace(_file(found.said, self.index), missing=self.status or "gone")
+            return _completed(found, ticket, self.index, lost) if lost else None
         if self.outcome == "dead":
             return self._failed(ticket, found.contact)
         if self.kind not in ("reply", "handover"):
@@ -98,6 +115,46 @@ class Settled:
         if known and (known.id, known.url) == (new.id, new.url):
             return ticket
         return replace(ticket, external=(*others, new))
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file that was left behind at a vendor is here: the body of its envelope."""
+
+    ticket: str
+    message: str
+    index: int
+    media_type: str
+    size: int
+    sha256: str
+
+    def wanted(self) -> Wanted:
+        return about(self.ticket, said=self.message)
+
+    def news(self, found: Found, now: datetime) -> News | None:
+        ticket = found.tickets.get(self.ticket)
+        if ticket is None or found.said is None or len(found.said.attachments) <= self.index:
+            return None  # taken back or erased meanwhile
+        had = _file(found.said, self.index)
+        told = had.told or (had.media_type if had.media_type != self.media_type else "")
+        kept = replace(
+            had, media_type=self.media_type, size=self.size, sha256=self.sha256, missing="", told=told
+        )  # fmt: skip
+        return _completed(found, ticket, self.index, kept)
+
+
+def _file(message: Message, index: int) -> Attachment:
+    return message.attachments[index] if index < len(message.attachments) else Attachment("", "", 0, "")
+
+
+def _completed(found: Found, ticket: Ticket, index: int, now: Attachment) -> News | None:
+    """The message with the file as it is now; once none is waited for any more it is complete."""
+    if found.said is None or found.contact is None:
+        return None
+    files = tuple(now if i == index else one for i, one in enumerate(found.said.attachments))
+    amended = replace(found.said, attachments=files)
+    trigger = "" if any(map(left_behind, files)) else COMPLETED
+    return News(Placed(trigger, ticket, found.contact, False), amended=amended)
 
 
 @dataclass(frozen=True)
@@ -175,8 +232,13 @@ _KINDS: dict[str, TypeAdapter[Any]] = {
 }
 
 
+_MEDIUM: TypeAdapter[Fetched] = TypeAdapter(Fetched)
+
+
 def read(envelope: Envelope) -> Notice | None:
     """The notice in an internal envelope; None for every other."""
+    if envelope.connector == MEDIUM:
+        return cast(Notice, _MEDIUM.validate_python(dict(envelope.transport)))
     name = f"person/{envelope.account}" if envelope.connector == "person" else envelope.connector
     kind = _KINDS.get(name)
     if kind is None:
@@ -185,8 +247,10 @@ def read(envelope: Envelope) -> Notice | None:
     return notice
 
 
-def about(ticket: str, *, latest: bool = False) -> Wanted:
-    return Wanted(message="", identities=(), message_ids=(), numbers=(), thread=None, ticket=ticket, latest=latest)
+def about(ticket: str, *, latest: bool = False, said: str = "") -> Wanted:
+    return Wanted(
+        message="", identities=(), message_ids=(), numbers=(), thread=None, ticket=ticket, latest=latest, said=said
+    )
 
 
 WAIT = "wait:"  # how the name of a wait's timer begins

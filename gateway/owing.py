@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 
+from connectors.base import Fetcher
 from engine.acknowledgement import Words
-from engine.decision import Acknowledge, Answer, AskFor, CallOut, Decision, HandOver, Notify
+from engine.decision import COMPLETED, Acknowledge, Answer, AskFor, CallOut, Decision, HandOver, Notify
 from engine.sla import nearly
 from gateway import acknowledge
+from gateway.files import fetch_of, left_behind
 from gateway.house import House
 from gateway.mind import Spoken
 from gateway.notice import WAIT, promise_timer
 from gateway.store.work import Timer
-from normalizer.canon import Address, Call, HandoverStep, Message, Outgoing, Reply, Ticket, digest
+from normalizer.canon import MEDIA, Address, Call, Fetch, HandoverStep, Message, Outgoing, Reply, Ticket, digest
 
+FILES_FIRST = timedelta(minutes=1)  # so long a helpdesk waits for the files of what it is told
 PERSON = "person"  # the connector of what colleagues do
 NOBODY = ("email", "none")  # the account that notices go by where no mail account can send: a dead letter tells it
 
@@ -21,7 +25,8 @@ def outgoing(
     house: House, made: Decision, spoken: Spoken, ticket: Ticket, latest: Message | None
 ) -> tuple[Outgoing, ...]:
     """The decision's effects that leave the house. `latest` is what the customer said last, before this."""
-    owed: list[Outgoing] = []
+    owed: list[Outgoing] = list(_files(house, made, ticket))
+    patience = FILES_FIRST if owed else timedelta()
     counted: dict[tuple[str, str], int] = {}
     for effect in made.effects:
         match effect:
@@ -30,7 +35,7 @@ def outgoing(
             case HandOver(targets):
                 for target in targets if "all" not in targets else tuple(house.helpdesks):
                     step = handover(target, made, ticket)
-                    owed.append(Outgoing(step.id, "handover", target, ticket.id, made.case.now, step))
+                    owed.append(Outgoing(step.id, "handover", target, ticket.id, made.case.now + patience, step))
             case Notify() | CallOut():
                 number = counted[effect.verb, effect.rule] = counted.get((effect.verb, effect.rule), 0) + 1
                 owed.extend(_told(house, made, effect, ticket, number))
@@ -38,6 +43,20 @@ def outgoing(
                 pass
     owed.extend(_said(house, made, ticket, latest))
     return tuple(owed)
+
+
+def _files(house: House, made: Decision, ticket: Ticket) -> Iterator[Outgoing]:
+    """What was left behind at the vendor, before its URLs die."""
+    message = made.case.message
+    if message is None or made.case.trigger == COMPLETED:
+        return
+    account = (message.connector, message.account)
+    if not isinstance(house.mind.connectors.get(account), Fetcher):
+        return
+    for index, one in enumerate(message.attachments):
+        if left_behind(one):
+            fetch = Fetch(fetch_of(message, index), *account, ticket.id, ticket.number, message.id, index, one)
+            yield Outgoing(fetch.id, "fetch", MEDIA + "/".join(account), ticket.id, made.case.now, fetch)
 
 
 def _said(house: House, made: Decision, ticket: Ticket, latest: Message | None) -> Iterator[Outgoing]:

@@ -335,8 +335,9 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger
     placed = draft.placed
     if placed.is_new:
         placed = replace(placed, ticket=replace(placed.ticket, number=numbers[placed.ticket.id]))
+    amended = (draft.news.amended,) if draft.news and draft.news.amended else ()
     if not placed.trigger:  # news that changes the ticket, and nothing to decide
-        return Outcome(reading.claim, tickets=(raised(placed.ticket),), done=True)
+        return Outcome(reading.claim, tickets=(raised(placed.ticket),), amended=amended, done=True)
     before = draft.found.tickets.get(placed.ticket.id)
     to = addressee(draft)
     throttled = ledger.check(to) if to else ""
@@ -356,6 +357,8 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger
         cancelled_timers=owing.cancelled(before, ticket),
         turns=turns(made),
         acknowledged=(entry,) if entry else (),
+        amended=amended,
+        completed=(ticket.id,) if amended else (),
         done=draft.last,
         hold=not house.outbound,
     )
@@ -371,7 +374,7 @@ def case(placed: Placed, message: Message | None, draft: Draft, now: datetime) -
         now=now,
         ticket=ticket,
         contact=placed.contact,
-        message=message,
+        message=message or (news.amended if news else None),
         proven=message.proven if message else False,
         history=found.history,
         load=found.load,

@@ -115,8 +115,9 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
         tasks.append(asyncio.create_task(_again("process", lambda: work(house))))
         tasks.append(asyncio.create_task(_again("timers", lambda: ring(house))))
         tasks.append(asyncio.create_task(_again("index", lambda: index(house))))
-    if "dispatch" in roles and house.outbound:
+    if "dispatch" in roles:
         tasks.append(asyncio.create_task(_again("dispatch", lambda: dispatch(house))))
+    if "dispatch" in roles and house.outbound:
         tasks.extend(asyncio.create_task(_again("events", partial(tell, house, one))) for one in subscribers)
     stopping = asyncio.create_task(stop.wait())
     while not server.started and not stop.is_set():

@@ -160,6 +160,7 @@ class Attachment:
     inline: bool = False
     remote: str = ""  # what the vendor calls it: a media id or a URL, never one that holds a secret of ours
     missing: str = ""  # oversized, forbidden, gone: code of MISSING
+    told: str = ""  # the media type the vendor told before it was fetched, if it is another one
     content: Annotated[bytes, Field(exclude=True)] = field(default=b"", repr=False, compare=False)
 
 
@@ -532,6 +533,23 @@ class Call:
     given: Mapping[str, str] = field(default_factory=dict)  # what the rule says besides
 
 
+MEDIA = "media/"  # how the target of a fetch begins, before connector/account
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A file left behind at a vendor is to be fetched. `id` is the idempotency key, and that of its envelope."""
+
+    id: str
+    connector: str
+    account: str
+    ticket: str
+    number: str
+    message: str  # Message.id
+    index: int  # which of the message's attachments
+    attachment: Attachment
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """What the other side called it."""
@@ -545,11 +563,11 @@ class Outgoing:
     """A thing owed to the outside, in the outbox until it is sent, or refused for good."""
 
     id: str  # the content's id
-    kind: Literal["reply", "handover", "notice", "call"]  # a notice is a reply's words, to one of us
+    kind: Literal["reply", "handover", "notice", "call", "fetch"]  # a notice is a reply's words, to one of us
     target: str  # connector/account of a reply, name of a helpdesk: things to one target and ticket keep their order
     ticket: str
     due_at: datetime
-    content: Reply | Call | HandoverStep
+    content: Reply | Call | HandoverStep | Fetch
     attempts: int = 0
 
 

@@ -6,6 +6,7 @@
 """
 
 import asyncio
+import hashlib
 import secrets
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -26,9 +27,10 @@ from gateway.console.rows import Words, size
 from gateway.console.signin_words import SIGNIN
 from gateway.console.ticket_words import TICKET
 from gateway.console.tickets import SETTABLE, choices
+from gateway.files import envelope_of, left_behind
 from gateway.house import House
 from gateway.store.work import Posted
-from normalizer.canon import Attachment, Call, Contact, Envelope, HandoverStep, Message, Task, Ticket, Wait
+from normalizer.canon import Attachment, Call, Contact, Envelope, Fetch, HandoverStep, Message, Task, Ticket, Wait
 from normalizer.errors import Rejected, Unreadable
 
 PROPERTIES = ("status", "priority", "group", "assignee", "category", "subcategory", "type", "tags")
@@ -192,7 +194,10 @@ def said(told_by: Words, message: Message) -> dict[str, Any]:
 
 
 def _file(told_by: Words, one: Attachment) -> dict[str, str]:
-    return {"name": told_by.text(one.name), "size": size(one.size), "sha256": one.sha256}
+    return {
+        "name": told_by.text(one.name) or one.media_type, "size": size(one.size) if one.size else "",
+        "sha256": one.sha256, "state": one.missing or ("fetching" if left_behind(one) else ""),
+    }  # fmt: skip
 
 
 def _decision(told_by: Words, decision: Decision) -> dict[str, Any]:
@@ -276,6 +281,9 @@ def posted(told_by: Words, one: Posted) -> dict[str, Any]:
         return {**made, "kind": content.kind, "to": content.target, "subject": "", "text": ""}
     if isinstance(content, Call):
         return {**made, "kind": "call", "to": content.target, "subject": content.rule, "text": ""}
+    if isinstance(content, Fetch):
+        file = told_by.text(content.attachment.name) or content.attachment.media_type
+        return {**made, "kind": "fetch", "to": "", "subject": file, "text": ""}
     subject, text = told_by.text(content.subject), told_by.text(content.text)
     return {**made, "kind": one.outgoing.kind, "to": told_by.address(content.to), "subject": subject, "text": text,
             "address": content.to.address if told_by.reveal else ""}  # fmt: skip
@@ -323,14 +331,23 @@ def file(house: House) -> Endpoint:
         known = next((one for message in held for one in message.attachments if one.sha256 == wanted), None)
         if known is None:
             return missing(asked)
-        envelope = await house.store.envelope(held[0].envelope)
-        content = await asyncio.to_thread(_content, house, envelope, wanted) if envelope else None
+        content = await _kept(house, held[0], known)
         if content is None:
             return word(asked, 410, t["gone"], back=back)
         await house.users.note(who.source, "downloaded", found.id, sha256=wanted)
         return Response(content, media_type="application/octet-stream", headers=_as_file(known.name))
 
     return endpoint
+
+
+async def _kept(house: House, message: Message, file: Attachment) -> bytes | None:
+    """A file's bytes, of the envelope it came in; None if they are not kept any more."""
+    if file.remote:
+        fetched = await house.store.envelope(envelope_of(message, message.attachments.index(file)))
+        whole = fetched and hashlib.sha256(fetched.body).hexdigest() == file.sha256
+        return fetched.body if fetched and whole else None
+    envelope = await house.store.envelope(message.envelope)
+    return await asyncio.to_thread(_content, house, envelope, file.sha256) if envelope else None
 
 
 def _content(house: House, envelope: Envelope, sha256: str) -> bytes | None:

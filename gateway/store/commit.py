@@ -94,11 +94,14 @@ class _Writing:
         self._contacts()
         self._tickets()
         self._messages()
+        self._amend()
         self._decisions()
         self._loads()
         self._timers()
         self._tell()
         outbox.owe(self.connection, self.keys, self.standing, self.outcomes)
+        completed = [self._seq(ticket) for outcome in self.outcomes for ticket in outcome.completed]
+        outbox.hasten(self.connection, completed, self.now)
         entries = [entry for outcome in self.outcomes for entry in outcome.acknowledged]
         ledger.enter(self.connection, self.standing.vault, entries, self.now)
         quarantine.note(self.connection, self.standing.vault, [o for o in self.outcomes if o.noted], self.now)
@@ -225,6 +228,23 @@ class _Writing:
             "sealed": key.seal(kept(message), message_place(identity)),
         }
 
+    def _amend(self) -> None:
+        """Messages as they are now that files of theirs were fetched."""
+        amended = {message.id: message for outcome in self.outcomes for message in outcome.amended}
+        for these in chunks(amended):
+            rows = self.connection.execute(_told, {"these": these}).all()
+            self.keys.fetch_of(self.connection, rows)
+            _amended.run(
+                self.connection,
+                [
+                    {
+                        "of": row.id,
+                        "sealed": self.keys.of_message(row).seal(kept(amended[row.id]), message_place(row.id)),
+                    }
+                    for row in rows
+                ],
+            )
+
     def _decisions(self) -> None:
         made = [decision for outcome in self.outcomes for decision in outcome.decisions]
         rows = [
@@ -318,6 +338,8 @@ _parties = insert_new(parties)
 _threads, _loads, _tallies = Many(_follow), Many(_shift), Many(_tally)
 # The columns to set are those of the rows given.
 _changed_contact = Many(update(contacts).where(contacts.c.seq == bindparam("of")))
+_told = select(messages.c.id, messages.c.contact, messages.c.wrapped_key).where(one_of(messages.c.id))
+_amended = Many(update(messages).where(messages.c.id == bindparam("of")))
 _changed_ticket = Many(update(tickets).where(tickets.c.seq == bindparam("of")))
 _numbered = Many(delete(numbers).where(numbers.c.ticket == bindparam("of")))
 _cancel = Many(delete(timers).where(timers.c.ticket == bindparam("of"), timers.c.id == bindparam("cancelled")))

@@ -11,12 +11,14 @@ from sqlalchemy import Connection, select
 from engine.decision import Case, Decision
 from gateway.crypto import SealedError
 from gateway.store.dialect import Record
-from gateway.store.tables import REPLY, contacts, tickets
+from gateway.store.tables import FETCH, REPLY, contacts, tickets
 from gateway.store.work import SetAside
 from normalizer.canon import (
     Address,
+    Attachment,
     Contact,
     Derived,
+    Fetch,
     HandoverStep,
     Message,
     Outgoing,
@@ -81,6 +83,9 @@ def decision(connection: Connection, row: Record) -> Decision:
 
 def outgoing(connection: Connection, row: Record) -> Outgoing:
     of = ticket(connection, row.ticket)
+    if row.step == FETCH:
+        wanted = Fetch(row.id, "", "", of.id, of.number, "", 0, Attachment(DAMAGED, "", 0, ""))
+        return Outgoing(row.id, "fetch", row.target, of.id, row.due_at, wanted, row.attempts)
     if row.step != REPLY:
         step = HandoverStep(row.id, row.target, row.step, of)
         return Outgoing(row.id, "handover", row.target, of.id, row.due_at, step, row.attempts)

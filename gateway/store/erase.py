@@ -13,6 +13,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, CompoundSelect, Connection, Table, bindparam, delete, select, update
 
 from gateway.crypto import Vault
+from gateway.files import envelope_of
 from gateway.store import redact, search
 from gateway.store.blobs import Blobs
 from gateway.store.dialect import Record, chunks, one_of
@@ -35,7 +36,7 @@ from gateway.store.tables import (
     work,
 )  # fmt: skip
 from gateway.store.words import Keys, contact_place, decision_place, message_place, outgoing_place, ticket_place
-from normalizer.canon import Envelope, HandoverStep, Outgoing
+from normalizer.canon import Envelope, HandoverStep, Message, Outgoing
 
 
 def erase(connection: Connection, vault: Vault, contact: str, now: datetime) -> list[str] | None:
@@ -90,8 +91,14 @@ class _Erasing:
         for row in self._rows(messages, messages.c.contact == self.seq):
             left = redact.message(self.old.message(row))
             self.envelopes.add(row.envelope)
+            self.envelopes.update(self._fetched(self.old.message(row)))
             fresh.append({"of": row.seq, "sealed": self.new.seal(self.contact, left, message_place(row.id))})
         self._update(messages, fresh)
+
+    def _fetched(self, message: Message) -> Sequence[int]:
+        """The envelopes that its files came in."""
+        ids = [envelope_of(message, index) for index, one in enumerate(message.attachments) if one.remote]
+        return self.connection.scalars(_seqs, {"these": ids}).all() if ids else ()
 
     def _decisions(self) -> None:
         """Those sealed under its key, and those about its messages in other people's tickets."""

@@ -67,6 +67,9 @@ _said_last = (
     .order_by(messages.c.seq.desc())
     .limit(SAID_LAST)
 )
+_said = select(messages.c.id, messages.c.contact, messages.c.wrapped_key, messages.c.sealed).where(
+    messages.c.id == bindparam("of")
+)
 _numbered = select(tickets.c.number, tickets.c.id).where(one_of(tickets.c.number))
 _threads = (
     select(threads.c.digest, tickets.c.id)
@@ -166,7 +169,13 @@ class _Search:
             load=self.loads,
             previous={ticket: self.decided[ticket] for ticket in sorted(named) if self.decided[ticket]},
             latest=self._latest(one.ticket) if one.latest else None,
+            said=self._said(one.said) if one.said else None,
         )
+
+    def _said(self, message: str) -> Message | None:
+        rows = self.connection.execute(_said, {"of": message}).all()
+        self.keys.fetch_of(self.connection, rows)
+        return next(map(self.keys.message, rows), None)
 
     def _latest(self, ticket: str) -> Message | None:
         """What the customer said last in this ticket."""

@@ -27,6 +27,7 @@ from gateway.store.standing import Standing
 from gateway.store.tables import (
     DEAD,
     DROPPED,
+    FETCH,
     HELD,
     LONG_AGO,
     QUEUED,
@@ -40,13 +41,15 @@ from gateway.store.tables import (
 )  # fmt: skip
 from gateway.store.words import Keys, outgoing_place, settlement_place
 from gateway.store.work import Later, Limits, Never, Outcome, Owed, Settlement, Stuck
-from normalizer.canon import Address, Call, Envelope, HandoverStep, Outgoing, Reply, Sent, dump, load
+from normalizer.canon import MEDIA, Address, Call, Envelope, Fetch, HandoverStep, Outgoing, Reply, Sent, dump, load
 
 
 def owe(connection: Connection, keys: Keys, standing: Standing, outcomes: Sequence[Outcome]) -> None:
     """Add what these outcomes owe; what is there already is left as it is."""
     rows = [
-        _row(keys, standing, one, HELD if outcome.hold else QUEUED) for outcome in outcomes for one in outcome.outgoing
+        _row(keys, standing, one, HELD if outcome.hold and one.kind != FETCH else QUEUED)
+        for outcome in outcomes
+        for one in outcome.outgoing
     ]
     _owe.run(connection, rows)
     _go_on(connection, (row["ticket"] for row in rows))
@@ -76,6 +79,20 @@ def _row(keys: Keys, standing: Standing, one: Outgoing, state: str) -> dict[str,
     }
 
 
+def hasten(connection: Connection, tickets: Sequence[int], now: datetime) -> None:
+    """What waited for the files of these tickets waits no longer, unless it failed meanwhile."""
+    for these in chunks(tickets):
+        connection.execute(_hasten, {"these": these, "now": now})
+
+
+_hasten = (
+    update(outgoing)
+    .where(
+        one_of(outgoing.c.ticket), outgoing.c.kind == "handover", outgoing.c.state.in_((QUEUED, WAITING)),
+        outgoing.c.tries == 0, outgoing.c.due_at > bindparam("now"),
+    )
+    .values(due_at=bindparam("now"))
+)  # fmt: skip
 _other, _first = outgoing.alias("other"), outgoing.alias("first")
 _before = (_other.c.ticket == outgoing.c.ticket) & (_other.c.target == outgoing.c.target)
 _under_way = select(_other.c.seq).where(_before, _other.c.state == WAITING).exists()
@@ -141,15 +158,18 @@ def take_over(connection: Connection, now: datetime) -> None:
     connection.execute(update(outgoing).where(*leased).values(leased_until=now, fence=0))
 
 
-def due(connection: Connection, limits: Limits, now: datetime, limit: int) -> list[tuple[Record, int]]:
-    """Lease what is due, with its fence; nothing while the outbox is held.
+def due(
+    connection: Connection, limits: Limits, now: datetime, limit: int, *, outbound: bool = True
+) -> list[tuple[Record, int]]:
+    """Lease what is due, with its fence; nothing while the outbox is held, and files alone while outbound is off.
 
     Of each target no more than may be under way there at once: what hangs takes no other target's turn.
     """
     if is_held(connection):
         return []
     connection.execute(_one_at_a_time)
-    due_there = [row for target in _targets(connection) for row in _due_at(connection, limits, target, now)]
+    targets = [target for target in _targets(connection) if outbound or target.startswith(MEDIA)]
+    due_there = [row for target in targets for row in _due_at(connection, limits, target, now)]
     first_due = sorted(due_there, key=lambda row: (row.due_at, row.seq))[:limit]
     if not first_due:
         return []
@@ -258,6 +278,8 @@ def news(one: Outgoing, settlement: Sent | Never, tries: int, now: datetime) -> 
         "status": settlement.status if isinstance(settlement, Never) else "",
         "address": one.content.to.address if isinstance(one.content, Reply) else "",
         "caused_by": one.content.trigger if isinstance(one.content, Call) else "",
+        "message": one.content.message if isinstance(one.content, Fetch) else "",
+        "index": one.content.index if isinstance(one.content, Fetch) else 0,
         "at": now,
     }
     key = f"{one.id}:{outcome}:{tries}"

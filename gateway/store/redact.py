@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from engine.decision import Decision, Fact, Fired, Written
 from gateway.store.enclosed import ERASED
-from normalizer.canon import Address, Contact, HandoverStep, Message, Outgoing, Reply, Ticket
+from normalizer.canon import Address, Attachment, Call, Contact, Fetch, HandoverStep, Message, Outgoing, Reply, Ticket
 
 WORDY = ("subject", "description", "solution", "custom.")
 
@@ -69,7 +69,7 @@ def decision(whole: Decision) -> Decision:
 def outgoing(whole: Outgoing) -> Outgoing:
     match whole.content:
         case Reply() as reply:
-            left: Reply | HandoverStep = replace(
+            left: Reply | HandoverStep | Call | Fetch = replace(
                 reply, to=_address(reply.to), subject=ERASED, text=ERASED, in_reply_to="", references=(), thread_key=""
             )
         case HandoverStep() as step:
@@ -79,6 +79,15 @@ def outgoing(whole: Outgoing) -> Outgoing:
                 contact=contact(step.contact) if step.contact else None,
                 message=message(step.message) if step.message else None,
             )
+        case Call() as call:
+            left = replace(
+                call,
+                ticket=ticket(call.ticket),
+                contact=contact(call.contact) if call.contact else None,
+                given=dict.fromkeys(call.given, ERASED),
+            )
+        case Fetch() as fetch:
+            left = replace(fetch, attachment=Attachment(ERASED, fetch.attachment.media_type, 0, ""))
     return replace(whole, content=left)
 
 

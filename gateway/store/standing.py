@@ -74,13 +74,14 @@ class Standing:
     def read(cls, connection: Connection, vault: Vault, outcomes: Sequence[Outcome]) -> "Standing":
         ids = {id(message): message.id for outcome in outcomes for message, _ in outcome.messages}
         made = cls(vault, {}, {}, {}, set(), {}, ids)
+        amended = (message.id for outcome in outcomes for message in outcome.amended)
         leases = held(connection, [(outcome.claim.lane, outcome.claim.fence) for outcome in outcomes])
         made.held = {id(outcome): ours for outcome, ours in zip(outcomes, leases, strict=True)}
         for these in chunks(ticket for outcome in outcomes for ticket in _spoken_of(outcome)):
             for row in connection.execute(_tickets, {"these": these}):
                 counted = tuple(row._mapping[name] for name in CODES)
                 made.tickets[row.id] = Stand(row.seq, row.version, row.decided, row.contact, row.number, counted)
-        for these in chunks(ids.values()):
+        for these in chunks((*ids.values(), *amended)):
             made.messages.update(connection.execute(_messages, {"these": these}).all())
         for these in chunks(contact.id for outcome in outcomes for contact in outcome.contacts):
             made.contacts.update(connection.scalars(_contacts, {"these": these}))

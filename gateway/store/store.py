@@ -200,9 +200,14 @@ class Store:
 
     # ---- what is owed, and when --------------------------------------------------------------------------------------
 
-    async def due(self, now: datetime, limit: int) -> list[Owed]:
-        """What is to be sent now, leased for `limits.outgoing_lease`; in order for each target and ticket."""
-        leased = await self.database.write("due", partial(outbox.due, limits=self.limits, now=now, limit=limit))
+    async def due(self, now: datetime, limit: int, *, outbound: bool = True) -> list[Owed]:
+        """What is to be sent now, leased for `limits.outgoing_lease`; in order for each target and ticket.
+
+        Without `outbound` only files that were left behind at vendors: nothing leaves the house by them.
+        """
+        leased = await self.database.write(
+            "due", partial(outbox.due, limits=self.limits, now=now, limit=limit, outbound=outbound)
+        )
         return await self.database.read(partial(self._owed, leased=leased)) if leased else []
 
     def _owed(self, connection: Any, leased: Sequence[tuple[Record, int]]) -> list[Owed]:

@@ -323,7 +323,7 @@ def _make_spoken(_: MetaData, connection: Connection, **__: Any) -> None:
 
 # ---- what is owed ----------------------------------------------------------------------------------------------------
 
-REPLY = "reply"
+REPLY, FETCH = "reply", "fetch"
 QUEUED, SENT, DEAD, HELD, DROPPED = (
     "queued",
     "sent",
@@ -335,7 +335,7 @@ QUEUED, SENT, DEAD, HELD, DROPPED = (
 outgoing = Table(
     "outgoing", metadata, _seq(), _id(),
     Column("kind", Text, nullable=False),
-    Column("step", Text, nullable=False),  # create, append, update; reply (a notice too); call
+    Column("step", Text, nullable=False),  # create, append, update; reply (a notice too); call; fetch
     Column("target", Text, nullable=False),
     _ref("ticket", "tickets"),
     _ref("contact", "contacts"),

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from engine.decision import Decision
+from engine.decision import COMPLETED, Decision
 from gateway.crypto import Vault
 from gateway.store.dialect import Record, chunks, one_of
 from gateway.store.tables import REPLY, messages, tickets
 from gateway.store.words import Keys
-from normalizer.canon import HandoverStep, Outgoing, Ticket
+from normalizer.canon import Attachment, HandoverStep, Message, Outgoing, Ticket
 
 _messages = select(messages.c.seq, messages.c.id, messages.c.contact, messages.c.wrapped_key, messages.c.sealed).where(
     one_of(messages.c.seq)
@@ -32,6 +32,19 @@ def outgoing(connection: Connection, vault: Vault, rows: Sequence[Record]) -> li
     return [words.outgoing(row) for row in rows]
 
 
+def as_told(message: Message) -> Message:
+    """The message as it was before its files were fetched."""
+    if not any(one.remote for one in message.attachments):
+        return message
+    return replace(message, attachments=tuple(_as_told(one) for one in message.attachments))
+
+
+def _as_told(one: Attachment) -> Attachment:
+    if not one.remote:
+        return one
+    return replace(one, media_type=one.told or one.media_type, sha256="", missing="", told="")
+
+
 class _Words:
     """What these rows left with others."""
 
@@ -44,7 +57,10 @@ class _Words:
 
     def decision(self, row: Record) -> Decision:
         bare = self.keys.decision(row)
-        case = replace(bare.case, ticket=self._described(bare.case.ticket, row), message=self.messages.get(row.message))
+        said = self.messages.get(row.message)
+        if said and bare.case.trigger != COMPLETED:
+            said = as_told(said)
+        case = replace(bare.case, ticket=self._described(bare.case.ticket, row), message=said)
         return replace(bare, case=case, ticket=self._described(bare.ticket, row), hash=row.hash)
 
     def outgoing(self, row: Record) -> Outgoing:

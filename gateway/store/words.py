@@ -77,8 +77,10 @@ class Keys:
         return self.open(row.contact, Ticket, row.sealed, ticket_place(row.id))
 
     def message(self, row: Record) -> Message:
-        key = self.of(self.id_of[row.contact]) if row.contact else self.own(row)
-        return load(Message, key.open(row.sealed, message_place(row.id)))
+        return load(Message, self.of_message(row).open(row.sealed, message_place(row.id)))
+
+    def of_message(self, row: Record) -> DataKey:
+        return self.of(self.id_of[row.contact]) if row.contact else self.own(row)
 
     def own(self, row: Record) -> DataKey:
         return self.vault.ring.data_key(row.wrapped_key, message_key_place(row.id))

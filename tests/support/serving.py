@@ -60,6 +60,7 @@ connectors:
       text: text
       sender: {{email: from, name: name}}
       thread_key: thread
+{accounts}
 helpdesks:
   - {{helpdesk: webhook, name: desk, url: "http://127.0.0.1:{desk}/tickets", secret: {{env: TEST_DESK_SECRET}}, allow_private: true}}
 """
@@ -86,6 +87,7 @@ class Gateway:
     address: str = "support@example.com"
     acknowledgements: str = "{domain_an_hour: 0, whole_an_hour: 0, storm_a_minute: 0}"
     attempts: int = 3
+    accounts: tuple[Mapping[str, Any], ...] = ()  # more of them, as they stand in ticketgate.yaml
     local: str = "admin"  # role of who asks from this machine as long as there is no user; null: none
     smtp: int = field(default_factory=free_port)
     http: int = field(default_factory=free_port)
@@ -106,6 +108,7 @@ class Gateway:
                 smtp=self.smtp,
                 mail_sink=self.mail_sink,
                 desk=self.desk,
+                accounts="\n".join(f"  - {json.dumps(account, ensure_ascii=False)}" for account in self.accounts),
             )
         )
 

@@ -122,7 +122,7 @@ async def test_what_became_of_it_enters_the_journal(store: Store) -> None:
     assert orjson.loads(told.body) == {
         "outgoing": create.outgoing.id, "kind": "handover", "target": "crm", "ticket": made.tickets[0].id,
         "outcome": "sent", "external_id": "42", "url": "http://crm/42", "reason": "", "at": "2026-11-23T09:00:00+00:00",
-        "bounced": False, "caused_by": "", "status": "", "address": "",
+        "bounced": False, "caused_by": "", "status": "", "address": "", "message": "", "index": 0,
     }  # fmt: skip
 
 
