@@ -17,6 +17,7 @@ CONNECTORS = {
     "email_smtp": "connectors.email_smtp:EmailSmtp",
     "feishu": "connectors.feishu:Feishu",
     "import": "connectors.imported:Imported",
+    "line": "connectors.line:Line",
     "meta": "connectors.meta:Meta",
     "person": "connectors.person:Person",
     "slack": "connectors.slack:Slack",
