@@ -19,11 +19,10 @@ import orjson
 from pydantic import Field, SecretStr, model_validator
 
 from connectors.base import AccountSettings, ChatSettings, Finding, Request, Response
-from connectors.calling import named
 from connectors.feishu_api import Api
 from connectors.feishu_content import addressed, mentions, read
 from connectors.feishu_events import CHALLENGE, Event, known, opened, prove
-from connectors.reading import moment, within
+from connectors.reading import moment, within, word
 from normalizer.canon import Address, Attachment, Envelope, Kind, Message, Reply, Sent, digest
 from normalizer.charset import clean
 from normalizer.errors import Refused, Rejected, Unavailable, Unreadable
@@ -123,24 +122,24 @@ class Feishu:
 
     def _said(self, envelope: Envelope, event: Event) -> Message | None:
         said, sender = within(event.said, "message"), within(event.said, "sender")
-        kind = named(said, ("message_type", "msg_type"))
-        if named(sender, ("sender_type",)) in ("app", "bot") or kind == "system" or not self._ours(said):
+        kind = word(said, "message_type", "msg_type")
+        if word(sender, "sender_type") in ("app", "bot") or kind == "system" or not self._ours(said):
             return None
-        id, group = named(said, ("message_id",)), named(said, ("chat_type",)) not in ("p2p", "")
+        id, group = word(said, "message_id"), word(said, "chat_type") not in ("p2p", "")
         who = _person(within(sender, "sender_id") or within(sender, "id"))
         if not (id and who.address):
             raise Unreadable("a message without message_id or sender_id")
         text, files = read(kind, said.get("content"), mentions(said.get("mentions"), self.settings.bot), id)
-        parent, root = named(said, ("parent_id",)), named(said, ("root_id",))
+        parent, root = word(said, "parent_id"), word(said, "root_id")
         edited = event.type == "im.message.updated_v1"
         return self._message(
             envelope, event, id, who,
             kind=Kind.EDIT if edited else Kind.MESSAGE,
-            revision=named(said, ("update_time",)) or event.id if edited else "",
-            sent_at=moment(named(said, ("create_time",))),
+            revision=word(said, "update_time") or event.id if edited else "",
+            sent_at=moment(word(said, "create_time")),
             in_reply_to=parent or root,
             references=(root,) if root and root != parent else (),
-            thread_key=_conversation(named(said, ("chat_id",)), named(said, ("thread_id",)), who if group else None),
+            thread_key=_conversation(word(said, "chat_id"), word(said, "thread_id"), who if group else None),
             text=text,
             full_text=text,
             attachments=files,
@@ -148,34 +147,34 @@ class Feishu:
 
     def _ours(self, said: Mapping[str, Any]) -> bool:
         """Whether it is meant for us: Feishu passes on more of a group if the app has the permission."""
-        if named(said, ("chat_type",)) in ("p2p", "") or self.settings.groups == "all":
+        if word(said, "chat_type") in ("p2p", "") or self.settings.groups == "all":
             return True
         return self.settings.groups == "mentioned" and addressed(said.get("mentions"), self.settings.bot)
 
     def _recalled(self, envelope: Envelope, event: Event) -> Message:
-        id, at = named(event.said, ("message_id",)), moment(named(event.said, ("recall_time",)))
+        id, at = word(event.said, "message_id"), moment(word(event.said, "recall_time"))
         if not id:
             raise Unreadable("taken back, but no message_id says what")
         nobody = Address("feishu", "")  # Feishu does not say who it was
         return self._message(envelope, event, id, nobody, kind=Kind.DELETE, revision="deleted", sent_at=at)
 
     def _reaction(self, envelope: Envelope, event: Event) -> Message | None:
-        who, emoji = _person(within(event.said, "user_id")), named(within(event.said, "reaction_type"), ("emoji_type",))
-        if not (who.address and emoji) or named(event.said, ("operator_type",)) == "app":
+        who, emoji = _person(within(event.said, "user_id")), word(within(event.said, "reaction_type"), "emoji_type")
+        if not (who.address and emoji) or word(event.said, "operator_type") == "app":
             return None
-        at, of = moment(named(event.said, ("action_time",))), named(event.said, ("message_id",))
+        at, of = moment(word(event.said, "action_time")), word(event.said, "message_id")
         told = {"sent_at": at, "in_reply_to": of, "text": emoji, "full_text": emoji}
         return self._message(envelope, event, event.id or f"{of}/{who.address}", who, kind=Kind.REACTION, **told)
 
     def _pressed(self, envelope: Envelope, event: Event) -> Message | None:
         """A button under our words. What it bears came from us, since Feishu signed it."""
         value, who = within(event.said, "action", "value"), _person(within(event.said, "operator"))
-        code = named(value, ("choice",))
+        code = word(value, "choice")
         if not (code and who.address and event.id):
             return None
-        label = clean(named(value, ("label",))) or code
-        card = named(within(event.said, "context"), ("open_message_id",)) or named(event.said, ("open_message_id",))
-        thread = named(value, ("thread",)) or _chat(event.said)
+        label = clean(word(value, "label")) or code
+        card = word(within(event.said, "context"), "open_message_id") or word(event.said, "open_message_id")
+        thread = word(value, "thread") or _chat(event.said)
         told = {
             "in_reply_to": card,
             "thread_key": thread,
@@ -208,7 +207,7 @@ class Feishu:
         except (Refused, Unavailable) as error:
             hint = "compare app_id and app_secret with 凭证与基础信息, and api with where the app lives"
             return [Finding(what, error.reason, False, hint)]
-        name, id, active = named(bot, ("app_name",)), named(bot, ("open_id",)), named(bot, ("activate_status",)) == "2"
+        name, id, active = word(bot, "app_name"), word(bot, "open_id"), word(bot, "activate_status") == "2"
         found = [
             Finding(what, f"bot {name} {id}", active, "" if active else "not switched on: 版本管理与发布, 管理后台")
         ]
@@ -225,11 +224,11 @@ class Feishu:
 
 def _chat(said: Mapping[str, Any]) -> str:
     places = (within(said, "message"), said, within(said, "context"))
-    return next(filter(None, (named(place, ("chat_id", "open_chat_id")) for place in places)), "")
+    return next(filter(None, (word(place, "chat_id", "open_chat_id") for place in places)), "")
 
 
 def _person(ids: Mapping[str, Any]) -> Address:
-    return Address("feishu", named(ids, ("open_id", "union_id", "user_id")))
+    return Address("feishu", word(ids, "open_id", "union_id", "user_id"))
 
 
 def _conversation(chat: str, topic: str, who: Address | None) -> str:

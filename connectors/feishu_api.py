@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 
 from connectors.base import MediaSettings
-from connectors.calling import named, retry_after
-from connectors.reading import within
+from connectors.calling import retry_after
+from connectors.reading import within, word
 from connectors.vendor import Answer, Token, Vendor, pieces
 from normalizer.canon import Attachment, Reply, Sent
 from normalizer.errors import Refused, Unavailable
@@ -68,7 +68,7 @@ class Api:
         if _MESSAGE.fullmatch(reply.in_reply_to):
             path = f"/open-apis/im/v1/messages/{reply.in_reply_to}/reply"
             answer = await self._call("POST", path, now, body)
-            if named(answer.data, ("code",)) not in map(str, UNANSWERABLE):
+            if word(answer.data, "code") not in map(str, UNANSWERABLE):
                 return _sent(answer, now)
         chat = reply.thread_key.partition("/")[0]
         to, kind = (chat, "chat_id") if chat.startswith("oc_") else (reply.to.address, _kind_of(reply.to.address))
@@ -83,7 +83,7 @@ class Api:
             answer = await self._vendor.ask(
                 method, path, now, json=body, headers=headers, even=(400, 401, 403, 404, 429)
             )
-            if named(answer.data, ("code",)) not in map(str, STALE) or again:
+            if word(answer.data, "code") not in map(str, STALE) or again:
                 break
             self._token.spoilt(token)
         return answer
@@ -93,7 +93,7 @@ class Api:
         said = {"app_id": self._app_id, "app_secret": self._secret}
         answer = await self._vendor.ask("POST", path, now, json=said, even=(400, 401, 403, 429))
         _judge(answer, now)
-        token, lives = named(answer.data, ("tenant_access_token",)), named(answer.data, ("expire",))
+        token, lives = word(answer.data, "tenant_access_token"), word(answer.data, "expire")
         if not token:
             raise Unavailable("no access token in the answer")
         return token, timedelta(seconds=int(lives) if lives.isdecimal() else 1800)
@@ -147,12 +147,12 @@ def _buttons(reply: Reply) -> dict[str, Any]:
 
 def _sent(answer: Answer, now: datetime) -> Sent:
     _judge(answer, now)
-    return Sent(external_id=named(within(answer.data, "data"), ("message_id",)))
+    return Sent(external_id=word(within(answer.data, "data"), "message_id"))
 
 
 def _judge(answer: Answer, now: datetime) -> None:
     """Raise what an answer means that is not well."""
-    said = named(answer.data, ("code",))
+    said = word(answer.data, "code")
     code = int(said) if said.isdecimal() else -1
     if code == 0 and answer.status < 300:
         return

@@ -13,8 +13,7 @@ from typing import Any
 
 import orjson
 
-from connectors.calling import named
-from connectors.reading import within
+from connectors.reading import within, word
 from normalizer.canon import Attachment
 from normalizer.charset import clean
 
@@ -54,12 +53,12 @@ def mentions(said: Any, bot: str) -> dict[str, Mention]:
     """Who is mentioned, by the key that stands for them in texts, and by their ids. `bot`: our open_id or name."""
     found = {EVERYBODY: Mention("所有人", False), "all": Mention("所有人", False)}
     for one in said if isinstance(said, list) else ():
-        name, ids = named(one, ("name",)), within(one, "id") or {"open_id": named(one, ("id",))}
-        kind = named(one, ("mentioned_type",))
+        name, ids = word(one, "name"), within(one, "id") or {"open_id": word(one, "id")}
+        kind = word(one, "mentioned_type")
         ours: bool | None = {"self": True, "bot": True, "app": True, "user": False}.get(kind)
         if bot and kind != "self":
             ours = bot in (name, *ids.values())
-        for key in (named(one, ("key",)), *(id for id in ids.values() if isinstance(id, str))):
+        for key in (word(one, "key"), *(id for id in ids.values() if isinstance(id, str))):
             if key:
                 found[key] = Mention(name or key, ours)
     return found
@@ -74,7 +73,7 @@ def read(kind: str, content: Any, known: Mapping[str, Mention], message: str) ->
     """The text of a message of this kind, and its files."""
     said = _content(content)
     if kind == "text":
-        return _text(named(said, ("text",)), known), ()
+        return _text(word(said, "text"), known), ()
     if kind == "post":
         post = _Post(known, message)
         return post.text(said), tuple(post.files)
@@ -111,18 +110,18 @@ class _Post:
     def text(self, said: Any) -> str:
         post = _language(within(said, "post") or said)
         lines = ["".join(self._element(one) for one in line).strip() for line in _lines(post)]
-        return clean("\n".join(line for line in [named(post, ("title",)).strip(), *lines] if line))
+        return clean("\n".join(line for line in [word(post, "title").strip(), *lines] if line))
 
     def _element(self, said: Any) -> str:
-        kind, text = named(said, ("tag",)), named(said, ("text", "content"))
+        kind, text = word(said, "tag"), word(said, "text", "content")
         if kind == "a":
-            href = named(said, ("href",))
+            href = word(said, "href")
             return f"[{text}]({href})" if href and href != text else text or href
         if kind == "at":
-            one = self.known.get(named(said, ("user_id",)))
-            return one.said if one else "@" + named(said, ("user_name", "user_id"))
+            one = self.known.get(word(said, "user_id"))
+            return one.said if one else "@" + word(said, "user_name", "user_id")
         if kind == "emotion":
-            return f"[{named(said, ('emoji_type',))}]"
+            return f"[{word(said, 'emoji_type')}]"
         if kind == "hr":
             return "---"
         if file := _file(kind, said, self.message):
@@ -147,16 +146,16 @@ def _lines(post: Any) -> Iterator[Sequence[Any]]:
 
 def _file(kind: str, said: Any, message: str) -> Attachment | None:
     way, field, called, usual = FILES.get(kind, ("", "", "", ""))
-    key = named(said, (field,)) if field else ""
+    key = word(said, field) if field else ""
     if not (_KEY.fullmatch(key) and _KEY.fullmatch(message)):
         return None
-    name = clean(named(said, ("file_name",))).replace("/", "_").replace("\n", " ")[:255]
+    name = clean(word(said, "file_name")).replace("/", "_").replace("\n", " ")[:255]
     media_type = guess_type(name)[0] or usual or "application/octet-stream"
     return Attachment(name or called, media_type, _number(said, "file_size"), "", remote=f"{message}/{key}/{way}")
 
 
 def _number(said: Any, name: str) -> int:
-    found = named(said, (name,))
+    found = word(said, name)
     return int(found) if found.isascii() and found.isdecimal() and len(found) < 16 else 0
 
 
@@ -165,18 +164,18 @@ def _line(kind: str, said: Any, known: Mapping[str, Mention]) -> str:
     label = LABELS.get(kind, kind or "?")
     match kind:
         case "location":
-            place = ",".join(filter(None, (named(said, ("latitude",)), named(said, ("longitude",)))))
-            told = [named(said, ("name",)), place or _coordinates(said)]
+            place = ",".join(filter(None, (word(said, "latitude"), word(said, "longitude"))))
+            told = [word(said, "name"), place or _coordinates(said)]
         case "vote":
             options = said.get("options") if isinstance(said, dict) else None
-            told = [named(said, ("topic",)), *(one for one in options or () if isinstance(one, str))]
+            told = [word(said, "topic"), *(one for one in options or () if isinstance(one, str))]
         case "todo" | "interactive":
             told = [_Post(known, "").text(within(said, "summary") or said)]
         case "hongbao" | "merge_forward":
             told = []
         case _:
             names = ("summary", "topic", "file_name", "title", "text", "content", "chat_id", "user_id")
-            told = [named(said, names)]
+            told = [word(said, *names)]
     return clean(" ".join([f"[{label}]", *filter(None, told)]))
 
 

@@ -20,8 +20,7 @@ import orjson
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from connectors.calling import named
-from connectors.reading import json_of, within
+from connectors.reading import json_of, within, word
 from normalizer.errors import Rejected, Unreadable
 
 BLOCK = 16  # octets of AES
@@ -55,16 +54,16 @@ def opened(body: bytes, keys: Sequence[str]) -> Event:
         head, id_name, type_name = within(posted, "header"), "event_id", "event_type"
     else:
         head, id_name, type_name = {**within(posted, "event"), **posted}, "uuid", "type"
-    kind = named(head, (type_name,))
+    kind = word(head, type_name)
     if kind == "event_callback":
-        kind = named(within(posted, "event"), ("type",))
+        kind = word(within(posted, "event"), "type")
     return Event(
-        id=named(head, (id_name,)),
+        id=word(head, id_name),
         type=kind,
-        app=named(head, ("app_id",)),
-        token=named(head, ("token",)),
+        app=word(head, "app_id"),
+        token=word(head, "token"),
         said=_as_now(within(posted, "event")) if kind == "message" else within(posted, "event"),
-        challenge=named(posted, ("challenge",)),
+        challenge=word(posted, "challenge"),
         sealed=sealed,
     )
 
@@ -72,8 +71,8 @@ def opened(body: bytes, keys: Sequence[str]) -> Event:
 def _as_now(said: Mapping[str, Any]) -> Mapping[str, Any]:
     """A message of the first version in the words of the second, as far as they are read."""
     kind, text, pictures = (
-        named(said, ("msg_type",)),
-        named(said, ("text_without_at_bot", "text")),
+        word(said, "msg_type"),
+        word(said, "text_without_at_bot", "text"),
         said.get("image_keys"),
     )
     post: list[list[Any]] = [[{"tag": "text", "text": text}]]

@@ -95,6 +95,14 @@ def within(said: Any, *names: str) -> Mapping[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
+def word(said: Any, *names: str) -> str:
+    """The first text or whole number that is not empty under one of these names of a JSON object, as text."""
+    found = (said.get(name) for name in names) if isinstance(said, dict) else ()
+    return next(
+        (str(one) for one in found if one != "" and isinstance(one, str | int) and not isinstance(one, bool)), ""
+    )
+
+
 def kept(said: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Claims without the empty ones."""
     return {name: value for name, value in said if value}

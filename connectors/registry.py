@@ -12,6 +12,7 @@ from normalizer.errors import ConfigError, Where
 # Written as entry points are, and loaded as late: what nobody configured costs nothing.
 CONNECTORS = {
     "api": "connectors.api:Api",
+    "dingtalk": "connectors.dingtalk:Dingtalk",
     "email_imap": "connectors.email_imap:EmailImap",
     "email_service": "connectors.email_service:EmailService",
     "email_smtp": "connectors.email_smtp:EmailSmtp",
