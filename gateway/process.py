@@ -358,7 +358,7 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger
         turns=turns(made),
         acknowledged=(entry,) if entry else (),
         amended=amended,
-        completed=(ticket.id,) if amended else (),
+        completed=tuple(one.id for one in amended),
         done=draft.last,
         hold=not house.outbound,
     )

@@ -100,7 +100,11 @@ class _Writing:
         self._timers()
         self._tell()
         outbox.owe(self.connection, self.keys, self.standing, self.outcomes)
-        completed = [self._seq(ticket) for outcome in self.outcomes for ticket in outcome.completed]
+        completed = [
+            {"about": self._seq(outcome.tickets[0].id), "said": self.standing.messages[one]}
+            for outcome in self.outcomes
+            for one in outcome.completed
+        ]
         outbox.hasten(self.connection, completed, self.now)
         entries = [entry for outcome in self.outcomes for entry in outcome.acknowledged]
         ledger.enter(self.connection, self.standing.vault, entries, self.now)

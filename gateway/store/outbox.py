@@ -79,19 +79,17 @@ def _row(keys: Keys, standing: Standing, one: Outgoing, state: str) -> dict[str,
     }
 
 
-def hasten(connection: Connection, tickets: Sequence[int], now: datetime) -> None:
-    """What waited for the files of these tickets waits no longer, unless it failed meanwhile."""
-    for these in chunks(tickets):
-        connection.execute(_hasten, {"these": these, "now": now})
+def hasten(connection: Connection, completed: Sequence[Mapping[str, int]], now: datetime) -> None:
+    """What waited for the files of messages waits no longer. Each is a ticket (`about`) and a message of it (`said`)."""
+    _hasten.run(connection, [{**one, "due_at": now} for one in completed])
 
 
-_hasten = (
+_hasten = Many(
     update(outgoing)
     .where(
-        one_of(outgoing.c.ticket), outgoing.c.kind == "handover", outgoing.c.state.in_((QUEUED, WAITING)),
-        outgoing.c.tries == 0, outgoing.c.due_at > bindparam("now"),
+        outgoing.c.ticket == bindparam("about"), outgoing.c.message == bindparam("said"),
+        outgoing.c.kind == "handover", outgoing.c.state.in_((QUEUED, WAITING)), outgoing.c.tries == 0,
     )
-    .values(due_at=bindparam("now"))
 )  # fmt: skip
 _other, _first = outgoing.alias("other"), outgoing.alias("first")
 _before = (_other.c.ticket == outgoing.c.ticket) & (_other.c.target == outgoing.c.target)

@@ -47,7 +47,7 @@ class Outcome:
     turns: tuple[tuple[str, str, int], ...] = ()  # group, agent, and which turn of the group that is
     acknowledged: tuple[Entry, ...] = ()  # what the ledger is to keep
     amended: tuple[Message, ...] = ()  # messages that are there, as they are now: their files were fetched
-    completed: tuple[str, ...] = ()  # tickets whose hand-over waits for files no longer
+    completed: tuple[str, ...] = ()  # ids of messages whose hand-over waits for files no longer
     hold: bool = False  # outbound is off: outgoing things are kept as `held` and never become due by themselves
 
 

@@ -5,8 +5,9 @@ here) and, where requests are signed, `signed(payload) -> Request` as the vendor
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -76,3 +77,25 @@ async def speaking(vendor: Vendor) -> AsyncIterator[str]:
     finally:
         server.should_exit = True
         await task
+
+
+@contextmanager
+def beside(vendor: Vendor) -> Iterator[Vendor]:
+    """The same in a thread of its own, for tests that wait without asyncio."""
+    opened, closing = threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        async with speaking(vendor):
+            opened.set()
+            await closing.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+    thread.start()
+    try:
+        assert opened.wait(10)
+        yield vendor
+    finally:
+        loop.call_soon_threadsafe(closing.set)
+        thread.join(10)
+        loop.close()
