@@ -27,6 +27,7 @@ CONNECTORS = {
     "webform": "connectors.webform:Webform",
     "webhook": "connectors.webhook:InboundWebhook",
     "wechat": "connectors.wechat:Wechat",
+    "wecom": "connectors.wecom:Wecom",
 }
 HELPDESKS = {
     "webhook": "connectors.helpdesks.webhook:WebhookHelpdesk",

@@ -17,9 +17,9 @@ from connectors.vendor import Vendor
 from connectors.wechat_api import Api, Coded, token_of
 from connectors.wechat_crypto import Seal, element, fields
 from connectors.wechat_passive import Passive
-from connectors.wechat_words import LONGEST, bodies, claims, octets, passive_words, said, sent_at
-from normalizer.canon import Address, Attachment, Envelope, Message, Reply, Sent, digest
-from normalizer.charset import clean
+from connectors.wechat_replies import LONGEST, bodies, clicked, octets, passive_words
+from connectors.wechat_words import external_id, message, said, word
+from normalizer.canon import Attachment, Envelope, Message, Reply, Sent, digest
 from normalizer.errors import Refused, Rejected, SendingError, Unreadable
 
 WINDOW = timedelta(hours=48)  # in which they may be written to, after they wrote
@@ -104,7 +104,7 @@ class Wechat:
 
     def lane(self, request: Request) -> str:
         try:
-            return clean(self._fields(request.body).get("FromUserName", "")) or self.settings.account
+            return word(self._fields(request.body), "FromUserName") or self.settings.account
         except Unreadable:
             return self.settings.account
 
@@ -136,35 +136,8 @@ class Wechat:
 
     def parse(self, envelope: Envelope) -> Sequence[Message]:
         field = self._fields(envelope.body)
-        if not field.get("MsgType"):
-            raise Unreadable("no MsgType in it")
-        speech = said(field, self.settings.menu)
-        sender, ours = clean(field.get("FromUserName", "")).strip(), clean(field.get("ToUserName", "")).strip()
-        if speech is None:
-            return []
-        if not sender:
-            raise Unreadable("no FromUserName in it")
-        return [
-            Message(
-                channel="wechat",
-                connector=envelope.connector,
-                account=envelope.account,
-                external_id=external_id(field) or envelope.id,
-                sender=Address("wechat", sender),
-                received_at=envelope.received_at,
-                envelope=envelope.id,
-                scope=ours,
-                to=(Address("wechat", ours),) if ours else (),
-                sent_at=sent_at(field.get("CreateTime")),
-                kind=speech.kind,
-                thread_key=sender,
-                text=speech.text,
-                full_text=speech.text,
-                attachments=speech.attachments,
-                proven=True,
-                claims=claims(speech),
-            )
-        ]
+        found = message(envelope, field, "wechat", self.settings.menu, word(field, "ToUserName"))
+        return [found] if found else []
 
     async def fetch(self, attachment: Attachment, now: datetime) -> Attachment:
         if self.settings.app_secret is None and not attachment.remote.startswith("http"):
@@ -181,7 +154,7 @@ class Wechat:
             raise Refused("they last wrote more than 48 hours ago: nobody may write to them until they write again")
         if self.settings.app_secret is None:
             raise Refused("no app_secret: only what is ready within 5 seconds of their message can be said")
-        for body in bodies(reply):
+        for body in bodies(reply, clicked):
             await self._api.call("POST", "/cgi-bin/message/custom/send", now, {"touser": reply.to.address, **body})
         return Sent()  # the vendor names it nothing
 
@@ -227,11 +200,3 @@ class Wechat:
     async def close(self) -> None:
         self._waiting.close()
         await self._api.vendor.close()
-
-
-def external_id(field: Mapping[str, str]) -> str:
-    """MsgId; of an event who did what when, since it has none."""
-    if named := clean(field.get("MsgId", "")).strip():
-        return named
-    told = [clean(field.get(name, "")).strip() for name in ("FromUserName", "CreateTime", "Event", "EventKey")]
-    return "-".join(one for one in told if one) if all(told[:3]) else ""

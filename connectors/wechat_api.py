@@ -50,6 +50,7 @@ NEVER = {
     95013: "the conversation has ended",
     95016: "the conversation's state does not allow it",
     95017: "the conversation's state does not allow it",
+    95007: "the callback's token has expired",
     95018: "the conversation is with a colleague in 企业微信, or has ended: only they can write",
 }  # fmt: skip
 T = TypeVar("T")
@@ -94,16 +95,18 @@ class Api:
         self.vendor = vendor
         self.token = Token(ask)
 
-    async def call(
-        self, method: str, path: str, now: datetime, json: Any = None, params: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
+    async def call(self, method: str, path: str, now: datetime, json: Any = None) -> dict[str, Any]:
         """The answer. A token that is stale is renewed once. Raises Unavailable or Refused, in plain words."""
         try:
-            return await self._renewing(
-                lambda token: self.raw(method, path, now, json, {**(params or {}), **token}), now
-            )
+            return await self.coded(method, path, now, json)
         except Coded as error:
             raise error.judged from None
+
+    async def coded(
+        self, method: str, path: str, now: datetime, json: Any = None, params: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """The same, but for errcodes, which are Coded."""
+        return await self._renewing(lambda token: self.raw(method, path, now, json, {**(params or {}), **token}), now)
 
     async def raw(
         self, method: str, path: str, now: datetime, json: Any = None, params: Mapping[str, str] | None = None
@@ -134,7 +137,8 @@ class Api:
             return got
         instead = _json(got) if got.media_type in ("application/json", "text/plain") else {}
         checked(instead)
-        if address := instead.get("video_url"):
+        address = instead.get("video_url")
+        if address and attachment.media_type.startswith("video/"):
             return await self.vendor.download(attachment, str(address), limits, now)
         return filed(attachment, got.content, got.media_type, limits)
 
@@ -148,10 +152,18 @@ class Api:
         self.token.spoilt(token)
         return await call({"access_token": await self.token.get(now)})
 
-    async def tried(self, what: str, method: str, path: str, now: datetime, json: Any = None) -> Finding:
+    async def tried(
+        self,
+        what: str,
+        method: str,
+        path: str,
+        now: datetime,
+        json: Any = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Finding:
         """A call for `ticketgate doctor`."""
         try:
-            await self._renewing(lambda token: self.raw(method, path, now, json, token), now)
+            await self.coded(method, path, now, json, params)
         except Coded as error:
             return error.told(what)
         except SendingError as error:

@@ -1,21 +1,17 @@
-"""What a message of 微信 or 企业微信 says: its words, its files, and which button was pressed; and how ours is put.
+"""What a message of 微信 or 企业微信 says: its words, its files, and which button was pressed.
 
 The XML of 公众号, 小程序 and 企业微信应用 has the same types and names. Types nobody knows say nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from connectors.reading import kept, moment
-from connectors.vendor import pieces
-from normalizer.canon import Attachment, Choice, Kind, Reply
+from connectors.wechat_replies import chosen
+from normalizer.canon import Address, Attachment, Channel, Envelope, Kind, Message
 from normalizer.charset import clean
+from normalizer.errors import Unreadable
 
-LONGEST = 2048  # octets of a text
-LONGEST_HEAD = 1024  # octets of the words above buttons
-MOST_CHOICES = 10
 FILES = {  # name and media type where the vendor gives none
     "image": ("image.jpg", "image/jpeg"),
     "voice": ("voice.amr", "audio/amr"),
@@ -33,6 +29,51 @@ class Said:
     text: str
     attachments: tuple[Attachment, ...] = ()
     choice: str = ""
+
+
+def message(
+    envelope: Envelope, field: Mapping[str, str], channel: Channel, menu: Mapping[str, str], ours: str
+) -> Message | None:
+    """The message in these fields; None if nobody says anything. `ours`: who they wrote to. Raises Unreadable."""
+    if not field.get("MsgType"):
+        raise Unreadable("no MsgType in it")
+    speech = said(field, menu)
+    if speech is None:
+        return None
+    sender, created = word(field, "FromUserName"), word(field, "CreateTime")
+    if not sender:
+        raise Unreadable("no FromUserName in it")
+    return Message(
+        channel=channel,
+        connector=envelope.connector,
+        account=envelope.account,
+        external_id=external_id(field) or envelope.id,
+        sender=Address(channel, sender),
+        received_at=envelope.received_at,
+        envelope=envelope.id,
+        scope=word(field, "ToUserName"),
+        to=(Address(channel, ours),) if ours else (),
+        sent_at=moment(created) if created else None,
+        kind=speech.kind,
+        thread_key=sender if channel == "wechat" else f"{ours}:{sender}",
+        text=speech.text,
+        full_text=speech.text,
+        attachments=speech.attachments,
+        proven=True,
+        claims=kept([("choice", speech.choice)]),
+    )
+
+
+def external_id(field: Mapping[str, str]) -> str:
+    """MsgId; of an event who did what when, since it has none."""
+    if named := word(field, "MsgId"):
+        return named
+    told = [word(field, name) for name in ("FromUserName", "CreateTime", "Event", "EventKey", "TaskId")]
+    return "-".join(one for one in told if one) if all(told[:3]) else ""
+
+
+def word(field: Mapping[str, str], name: str) -> str:
+    return clean(field.get(name, "")).strip()
 
 
 def said(fields: Mapping[str, str], menu: Mapping[str, str]) -> Said | None:
@@ -67,8 +108,8 @@ def _event(field: Mapping[str, str], menu: Mapping[str, str]) -> Said | None:
         case "click" if key in menu:
             return Said(Kind.POSTBACK, menu[key], choice=key)
         case "template_card_event" if key:
-            code, _, label = key.partition(" ")
-            return Said(Kind.POSTBACK, label or code, choice=code)
+            code, label = chosen(key)
+            return Said(Kind.POSTBACK, label, choice=code)
     return None  # following, scanning, viewing, paying and the like say nothing
 
 
@@ -91,44 +132,3 @@ def place(label: str, latitude: object, longitude: object) -> str:
 
 def lines(*parts: object) -> str:
     return "\n".join(dict.fromkeys(part for part in parts if isinstance(part, str) and part))
-
-
-def sent_at(created: object) -> datetime | None:
-    return moment(created) if created else None
-
-
-def claims(of: Said) -> dict[str, str]:
-    return kept([("choice", of.choice)])
-
-
-# Ours
-
-
-def bodies(reply: Reply) -> list[dict[str, Any]]:
-    """What the API is told: texts, and the last of them with buttons if there are choices."""
-    text, offered = reply.text.strip(), buttons(reply.choices)
-    if not offered:
-        return [{"msgtype": "text", "text": {"content": piece}} for piece in pieces(text, LONGEST, octets)]
-    *front, head = pieces(text, LONGEST_HEAD, octets) or [""]
-    menu = {"head_content": head, "list": offered, "tail_content": ""}
-    return [*({"msgtype": "text", "text": {"content": one}} for one in front), {"msgtype": "msgmenu", "msgmenu": menu}]
-
-
-def buttons(choices: Sequence[Choice]) -> list[dict[str, str]]:
-    return [{"id": choice.code, "content": choice.label} for choice in choices[:MOST_CHOICES]]
-
-
-def passive_words(reply: Reply) -> str:
-    """A passive reply has no buttons: choices are links that say the words for them, as the API's menu does."""
-    links = [link(choice) for choice in reply.choices]
-    return "\n\n".join(part for part in (reply.text.strip(), "\n".join(links)) if part)
-
-
-def link(choice: Choice) -> str:
-    label = choice.label.translate(str.maketrans("", "", "<>&\"'"))
-    return f'<a href="weixin://bizmsgmenu?msgmenucontent={label}&msgmenuid={choice.code}">{label}</a>'
-
-
-def octets(text: str) -> int:
-    """What lengths are counted in here."""
-    return len(text.encode("utf-8", "surrogatepass"))
