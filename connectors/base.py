@@ -126,6 +126,18 @@ class HttpSettings(AnsweredSettings, CalledSettings):
     """Of an account that is called over HTTP and answers by mail."""
 
 
+class Label(BaseModel):
+    """Words that people see, in both languages."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    zh: str
+    en: str
+
+    def __getitem__(self, language: str) -> str:
+        return self.zh if language == "zh" else self.en
+
+
 class MediaSettings(BaseModel):
     """Which files are fetched from the vendor. The others are named in the message and marked as missing."""
 

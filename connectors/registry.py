@@ -24,6 +24,7 @@ CONNECTORS = {
     "slack": "connectors.slack:Slack",
     "telegram": "connectors.telegram:Telegram",
     "twilio": "connectors.twilio:Twilio",
+    "webchat": "connectors.webchat:Webchat",
     "webform": "connectors.webform:Webform",
     "webhook": "connectors.webhook:InboundWebhook",
     "wechat": "connectors.wechat:Wechat",

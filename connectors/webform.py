@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from connectors import forms
-from connectors.base import AccountSettings, HttpSettings, Request, Response, enclose
+from connectors.base import AccountSettings, HttpSettings, Label, Request, Response, enclose
 from connectors.form_words import WORDS
 from connectors.reading import kept, person
 from normalizer.canon import Address, Envelope, Message, Reply, Sent, digest
@@ -30,16 +30,6 @@ _CLAIM = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 _SUBMISSION = re.compile(r"[A-Za-z0-9_-]{8,128}", re.ASCII)
 _REFERENCE = re.compile(r"[0-9a-f]{8}", re.ASCII)
 _EMAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;.]{2,}")
-
-
-class Label(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    zh: str
-    en: str
-
-    def __getitem__(self, language: str) -> str:
-        return self.zh if language == "zh" else self.en
 
 
 class WebformSettings(HttpSettings):

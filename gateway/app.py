@@ -2,6 +2,7 @@
 
 /in/{connector}/{account}   channels that call us
 /form/{account}             the hosted form
+/chat/{account}/...         web chat and in-app messages
 /api/v1/...                 for programs, with API keys
 /console/                   for people, with roles
 /healthz /readyz /metrics   for whoever watches over it
@@ -20,6 +21,7 @@ from connectors.base import Webhook
 from gateway import api, api_events, api_house, api_rules, api_tickets, guard, http, metrics, problems, programs
 from gateway.accept import Door
 from gateway.acting import Acting
+from gateway.chat import Chats
 from gateway.console import form, page
 from gateway.house import House
 from gateway.limit import Limiter
@@ -36,6 +38,7 @@ def build(house: House, roles: frozenset[str], ready: asyncio.Event) -> ASGIApp:
     door, limiter = Door(house), Limiter()
     if "accept" in roles:
         routes.extend(form.routes(door, limiter))
+        routes.extend(Chats(door, limiter).routes())
         api_app.include_router(api.router(door))
         api_app.include_router(api_tickets.router(Acting(door), api.require(door)))
         api_app.include_router(api_house.router(house, api.require(door)))

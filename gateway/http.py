@@ -68,7 +68,7 @@ def request(asked: starlette.requests.Request, body: bytes, http: Http, now: dat
     )
 
 
-def remote(asked: starlette.requests.Request, proxies: Sequence[IPv4Network | IPv6Network]) -> str:
+def remote(asked: starlette.requests.HTTPConnection, proxies: Sequence[IPv4Network | IPv6Network]) -> str:
     """The client's address: the last one in X-Forwarded-For that is not a trusted proxy of ours."""
     address = asked.client.host if asked.client else ""
     hops = [hop.strip() for hop in asked.headers.get("x-forwarded-for", "").split(",") if hop.strip()]

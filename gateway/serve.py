@@ -192,7 +192,7 @@ def _raise_first(tasks: list[asyncio.Task[Any]]) -> None:
 def _server(house: House, app: Any) -> uvicorn.Server:
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", server_header=False, date_header=True,
-        proxy_headers=False,
+        proxy_headers=False, ws="websockets-sansio", ws_max_size=256 * 1024, ws_per_message_deflate=False,
         timeout_graceful_shutdown=5, timeout_keep_alive=30, h11_max_incomplete_event_size=64 * 1024,
     )  # fmt: skip
     return _Server(config)

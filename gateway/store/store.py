@@ -52,6 +52,7 @@ from gateway.store import quarantine as aside
 from gateway.store import vault as vaults
 from gateway.store.blobs import Blobs
 from gateway.store.commit import commit
+from gateway.store.conversation import Conversation, Talk, concerned, conversation
 from gateway.store.database import Database
 from gateway.store.dialect import Record
 from gateway.store.find import find, reply_mac
@@ -82,7 +83,7 @@ from gateway.store.work import (
     Stage,
     Stuck,
 )  # fmt: skip
-from normalizer.canon import Contact, Envelope, Message, Ticket
+from normalizer.canon import Contact, Envelope, Identity, Message, Ticket
 
 FILE = "ticketgate.db"
 
@@ -445,6 +446,22 @@ class Store:
     def reply_key(self, ticket: str, number: str) -> str:
         """What an address of ours bears so that mail to it finds this ticket: NUMBER-MAC."""
         return f"{number}-{reply_mac(self.vault, ticket)}"
+
+    def proof(self, kind: str, *parts: str) -> str:
+        """What only this installation can say of these words."""
+        return self.vault.digest(kind, *parts)
+
+    def named(self, identity: Identity) -> str:
+        """What `concerned` calls an identity."""
+        return self.vault.digest("identity", identity.kind, identity.value)
+
+    async def conversation(self, talk: Talk, after: int = 0) -> Conversation:
+        """What its customer may see of a conversation; what is new since that event, or all."""
+        return await self.database.read(partial(conversation, vault=self.vault, talk=talk, after=after))
+
+    async def concerned(self, numbers: Sequence[str], said: Sequence[str]) -> set[str]:
+        """Whose tickets these are, and who said these messages: what `named` gives of their identities."""
+        return await self.database.read(partial(concerned, numbers=numbers, said=said))
 
     async def status_of(self, envelope: str) -> Progress | None:
         """How far an envelope has come; None if there is no such."""

@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 MOMENT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)  # the captured signatures are of this minute
 FOLDERS = sorted(path.parent for path in HERE.glob("*/settings.json"))
 ARRIVALS = sorted(path for path in HERE.glob("*/*") if path.suffix in (".http", ".eml"))  # STEM.settings.json: its own
-KEYED = ("api", "person")  # the gateway knows who calls, by key or session
+KEYED = ("api", "person", "webchat")  # the gateway knows who calls, by key or session
 REQUESTS = [path for path in ARRIVALS if path.suffix == ".http" and path.parent.name not in KEYED]
 # proof.json: what of a request its signature covers: {"headers": [...], "query": [...], "body": true, "window": 300}.
 # Where it covers only part of the body, `body` is an expression whose group is that part.
@@ -76,6 +76,9 @@ def envelope_of(house: Any, path: Path, at: datetime = MOMENT) -> Envelope:
         route = ("zhang.san@example.net", ("support@example.com",), "mail.example.net", "192.0.2.25", "TLSv1.3", "")
         arrival = Arrival(path.read_bytes(), *route)
         made = house.envelope(arrival, at)
+    elif path.parent.name == "webchat":
+        body, kind = captured(path).body, captured(path).headers["content-type"]
+        made = house.enclose(house.visitor("0c" * 16), house.check(kind, body), kind, body, at, "192.0.2.7")
     elif path.parent.name in KEYED:
         made = house.enclose(captured(path).body, key="key-1", key_label="shop", received_at=at, remote="192.0.2.7")
     else:
@@ -287,7 +290,8 @@ async def test_sending_ends_as_the_other_side_says(
         settings["relay"] |= {"port": relay.port, "ca_file": str(certificate[0]), "password": "open sesame"}
         relay.answers |= {} if said.startswith("250") else {"RCPT": said}
     house = kind(kind.Settings.model_validate(settings))
-    wanted = OUTCOMES[said] if "relay" in settings else Refused  # the others have no way back
+    # The words of a chat are shown from the store; the others have no way back.
+    wanted = OUTCOMES[said] if "relay" in settings else Sent if folder.name == "webchat" else Refused
     try:
         outcome: Any = await house.send(reply, MOMENT)
     except (Refused, Unavailable) as error:
