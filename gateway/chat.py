@@ -13,6 +13,7 @@ bears an id of the client's, and may be posted until it is acknowledged. Everyth
 """
 
 import asyncio
+import gzip
 import re
 import secrets
 from collections import Counter
@@ -163,11 +164,13 @@ class Chats:
             "size": told.size_limit, "types": told.media.types, "text": told.text_limit,
             "anonymous": connector.anonymous,
         }  # fmt: skip
-        script = self.script.replace('"SETTINGS"', orjson.dumps(known).decode(), 1)
+        script = self.script.replace('"SETTINGS"', orjson.dumps(known).decode(), 1).encode()
         headers = {
             "Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff",
-            "Cross-Origin-Resource-Policy": "cross-origin",
+            "Cross-Origin-Resource-Policy": "cross-origin", "Vary": "Accept-Encoding, Origin",
         }  # fmt: skip
+        if "gzip" in asked.headers.get("accept-encoding", ""):
+            script, headers["Content-Encoding"] = gzip.compress(script), "gzip"
         return Response(script, headers=headers, media_type="text/javascript")
 
     # Over HTTP
@@ -217,12 +220,13 @@ class Chats:
     async def _poll(self, asked: Request, connector: Webchat, speaker: Speaker) -> dict[str, Any]:
         """What is new since `after`; waited for if there is nothing."""
         after, wait = _number(asked, "after"), min(LONGEST_WAIT, _number(asked, "wait"))
+        known = "after" in asked.query_params
         with self._seat(asked, connector, speaker) as seat:
             until = asyncio.get_running_loop().time() + wait
             while True:
                 told = await self._look(connector, speaker, seat, after)
                 left = until - asyncio.get_running_loop().time()
-                if told.entries or not after or left <= 0 or seat.closed or await asked.is_disconnected():
+                if told.entries or not known or left <= 0 or seat.closed or await asked.is_disconnected():
                     return self._shown(connector, told)
                 await seat.wait(left)
 
@@ -386,7 +390,7 @@ def _cors(asked: Request) -> dict[str, str]:
     origin = asked.headers.get("origin")
     if origin is None:
         return {}
-    told = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+    told = {"Access-Control-Allow-Origin": origin, "Vary": "Accept-Encoding, Origin"}
     if asked.method == "OPTIONS":
         told |= {
             "Access-Control-Allow-Methods": "GET, POST", "Access-Control-Allow-Headers": "authorization, content-type",

@@ -17,7 +17,7 @@ from gateway.store import damaged, feed
 from gateway.store.dialect import Record, chunks, one_of
 from gateway.store.tables import SENT, decisions, events, identities, messages, outgoing, threads, tickets
 from gateway.store.words import Keys, decision_place
-from normalizer.canon import Attachment, Choice, Identity, Message, Reply
+from normalizer.canon import Attachment, Choice, Identity, Message, Reply, digest
 
 MOST = 200  # entries of each kind, the newest
 MOST_TICKETS = 20
@@ -49,7 +49,7 @@ class Entry:
     number: str  # of the ticket
     text: str = ""  # of a status its code
     client: str = ""  # what the customer's own side called it
-    by: str = ""  # who answered
+    by: str = ""  # who answered: person:ID or key:ID
     choices: tuple[Choice, ...] = ()
     files: tuple[Attachment, ...] = ()
     envelope: str = ""  # that its files came in
@@ -119,8 +119,8 @@ class _Reading:
 
     def __init__(self, connection: Connection, vault: Vault, talk: Talk) -> None:
         self.connection, self.vault, self.talk, self.keys = connection, vault, talk, Keys(vault)
-        digest = vault.digest("identity", talk.identity.kind, talk.identity.value)
-        self.contact = connection.scalar(_contact, {"digest": digest})
+        whose = vault.digest("identity", talk.identity.kind, talk.identity.value)
+        self.contact = connection.scalar(_contact, {"digest": whose})
         said = self._said(self._tickets())
         self.numbers = {seq: number for seq, number in self.all_numbers.items() if any(self._own(m) for m in said[seq])}
         self.said = {seq: said[seq] for seq in self.numbers}
@@ -128,7 +128,7 @@ class _Reading:
     def entries(self) -> Iterator[Entry]:
         for seq, spoken in self.said.items():
             yield from self._spoken(seq, spoken)
-        yield from self._notices()
+        yield from self._told()
         yield from self._statuses()
 
     def _tickets(self) -> Sequence[Record]:
@@ -137,8 +137,8 @@ class _Reading:
         if self.contact is not None:
             found = [row.ticket for row in self.connection.execute(_spoken_in, {"contact": self.contact})]
         talk = self.talk
-        digest = self.vault.digest("thread", talk.channel, talk.connector, talk.account, talk.thread)
-        found += self.connection.scalars(_thread, {"digest": digest})
+        called = self.vault.digest("thread", talk.channel, talk.connector, talk.account, talk.thread)
+        found += self.connection.scalars(_thread, {"digest": called})
         rows = self._all(_tickets, found)
         self.all_numbers: dict[int, str] = {row.seq: row.number for row in rows}
         self.owners: dict[int, int] = {row.seq: row.contact for row in rows}
@@ -152,44 +152,33 @@ class _Reading:
         return said
 
     def _own(self, message: Message) -> bool:
-        """Said in this very conversation."""
+        return message.direction == "in" and self._named(message)
+
+    def _named(self, one: Message | Reply) -> bool:
+        """Of this very conversation."""
         talk = self.talk
-        named = (message.connector, message.account, message.thread_key)
-        return message.direction == "in" and named == (talk.connector, talk.account, talk.thread)
+        return (one.connector, one.account, one.thread_key) == (talk.connector, talk.account, talk.thread)
 
     def _spoken(self, seq: int, spoken: Sequence[Message]) -> Iterator[Entry]:
-        """Who answers in a ticket answers whoever spoke last in it, unless it is somebody's alone."""
-        answered = self.owners[seq] == self.contact
-        for message in spoken:
-            told_by = (feed.ADDED, message.id)
-            common = (message.id, message.received_at)
-            if message.direction == "in":
-                answered = self._own(message) or self.owners[seq] == self.contact
-            if self._own(message):
-                yield Entry(
-                    *common, "said", self.numbers[seq], message.text, message.external_id, files=message.attachments,
-                    envelope=message.envelope, told_by=told_by,
-                )  # fmt: skip
-            elif answered and message.direction == "out" and message.visibility == "public":
-                yield Entry(
-                    *common, "answer", self.numbers[seq], message.text, by=message.sender.address, told_by=told_by
-                )
+        for message in filter(self._own, spoken):
+            yield Entry(
+                message.id, message.received_at, "said", self.numbers[seq], message.text, message.external_id,
+                files=message.attachments, envelope=message.envelope, told_by=(feed.ADDED, message.id),
+            )  # fmt: skip
 
-    def _notices(self) -> Iterator[Entry]:
-        """What the gateway told them by itself. What colleagues wrote stands among the messages."""
-        talk = self.talk
+    def _told(self) -> Iterator[Entry]:
+        """What was sent to this conversation, by the gateway itself or in the words of a colleague."""
+        wrote = {
+            digest("said", message.id): message.sender.address for spoken in self.said.values() for message in spoken
+        }
         for row in self._all(_replies, self.numbers):
             for one in self._opened(self.keys.outgoing, row):
                 reply = one.content
-                named = (talk.connector, talk.account, talk.thread)
-                if (
-                    isinstance(reply, Reply)
-                    and reply.automatic
-                    and named == (reply.connector, reply.account, reply.thread_key)
-                ):
+                if isinstance(reply, Reply) and self._named(reply):
                     yield Entry(
-                        one.id, row.settled_at, "notice", reply.number, reply.text.strip(), choices=reply.choices,
-                        told_by=(feed.SENT, one.id),
+                        one.id, row.settled_at, "notice" if reply.automatic else "answer", reply.number,
+                        reply.text.strip(),
+                        by=wrote.get(one.id, ""), choices=reply.choices, told_by=(feed.SENT, one.id),
                     )  # fmt: skip
 
     def _statuses(self) -> Iterator[Entry]:
