@@ -13,6 +13,7 @@ from normalizer.errors import ConfigError, Where
 CONNECTORS = {
     "api": "connectors.api:Api",
     "dingtalk": "connectors.dingtalk:Dingtalk",
+    "discord": "connectors.discord:Discord",
     "email_imap": "connectors.email_imap:EmailImap",
     "email_service": "connectors.email_service:EmailService",
     "email_smtp": "connectors.email_smtp:EmailSmtp",
