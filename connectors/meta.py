@@ -64,6 +64,7 @@ class Meta:
         self.settings = settings
         self._secrets = [secret.get_secret_value().encode() for secret in settings.app_secrets]
         self._vendor = Vendor(settings.api, allow_private=settings.allow_private)
+        self._begun: dict[str, list[str]] = {}  # replies of which some pieces were taken: what Meta calls these
         self._instagram = Vendor(settings.instagram_api or settings.api, allow_private=settings.allow_private)
 
     # At the door
@@ -163,12 +164,17 @@ class Meta:
         if not bodies:
             raise Refused("there is nothing to say")
         ours, token = self._ours(reply)
-        sent = ""
-        for body in bodies:
-            path = f"/{ours}/messages" if reply.channel == "whatsapp" else "/me/messages"
-            answer = await self._graph(reply.channel).ask("POST", path, token, now, json=body)
-            sent = said(answer, "message_id") or said(next(iter(listed(answer, "messages")), {}), "id")
-        return Sent(sent)
+        path = f"/{ours}/messages" if reply.channel == "whatsapp" else "/me/messages"
+        taken = self._begun.pop(reply.id, [])
+        for body in bodies[len(taken) :]:
+            try:
+                answer = await self._graph(reply.channel).ask("POST", path, token, now, json=body)
+            except Unavailable:
+                if taken:
+                    self._begun[reply.id] = taken
+                raise
+            taken.append(said(answer, "message_id") or said(next(iter(listed(answer, "messages")), {}), "id"))
+        return Sent(taken[-1])
 
     def _ours(self, reply: Reply) -> tuple[str, str]:
         """The page, account or number that speaks, and its token."""

@@ -26,6 +26,8 @@ Make = Callable[[Envelope, int], Message]
 def parts(entry: Any) -> Iterator[Make]:
     """For each thing said in an entry what makes a message of it, or raises Unreadable."""
     for change in listed(entry, "changes"):
+        if said(change, "field") == "history":  # of the app a number was used in before: said long ago
+            continue
         value = inside(change, "value")
         for one in listed(value, "messages"):
             yield partial(_message, value, one, False)

@@ -223,6 +223,13 @@ def test_what_another_program_holds_is_heard_and_not_answered(now: datetime) -> 
     assert (heard.id, heard.answerable, same.answerable) == (same.id, False, True)
 
 
+def test_what_was_said_before_a_number_came_to_us_is_nothing_new(now: datetime) -> None:
+    whole = json.loads(batch(FOLDER / "whatsapp.http"))
+    for change in whole["entry"][0]["changes"]:
+        change["field"] = "history"
+    assert read(whole, now) == []
+
+
 @pytest.mark.parametrize("secrets", [{"app_secrets": []}, {"app_secrets": [""]}, {"verify_token": ""}])
 def test_settings_without_secrets_do_not_start(secrets: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
@@ -266,6 +273,16 @@ async def test_long_words_leave_in_pieces_with_the_buttons_under_the_last(
     assert len(side.sent) > len(text) / measure
     buttons = ["interactive" in call or "quick_replies" in call.get("message", {}) for call in side.calls]
     assert buttons == [*[False] * (len(buttons) - 1), True]
+
+
+async def test_pieces_that_were_taken_are_not_said_again(meta: Meta, side: Side, now: datetime) -> None:
+    long = reply("messenger", now, text="一" * 2000 + "二" * 2000 + "三")
+    side.answers = [None, error(400, 613, "Calls to this api have exceeded the rate limit.")]
+    with pytest.raises(Unavailable):
+        await meta.send(long, now)
+    sent = await meta.send(long, now)
+    assert [one["text"][:1] for one in side.sent] == ["一", "二", "三"]
+    assert sent.external_id == "m_3"
 
 
 async def test_groups_and_people_who_hide_their_number_are_answered(meta: Meta, side: Side, now: datetime) -> None:
@@ -348,7 +365,7 @@ CODES: list[tuple[Any, type[Exception], dict[str, Any]]] = [
 
 async def test_codes_say_whether_to_ask_again(meta: Meta, side: Side, now: datetime) -> None:
     for said, outcome, more in CODES:
-        side.refusal = error(*said)
+        side.answers = [error(*said)]
         with pytest.raises(outcome) as caught:
             await meta.send(reply("messenger", now), now)
         assert {name: getattr(caught.value, name) for name in more} == more, said

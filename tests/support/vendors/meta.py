@@ -40,7 +40,7 @@ class Side(Vendor):
         self.expired: set[str] = set()  # tokens
         self.media: dict[str, dict[str, Any]] = {}  # by id: content, mime_type, and what is said falsely of it
         self.fields = ["messages", "messaging_postbacks"]  # what the page and the webhooks are subscribed to
-        self.refusal: Response | None = None  # what the next call that sends is answered
+        self.answers: list[Response | None] = []  # given to the next calls that send, one each; None: as ever
 
     def settings(self) -> dict[str, Any]:
         return {"api": self.url, "instagram_api": self.url, "allow_private": True}
@@ -86,8 +86,7 @@ class Side(Vendor):
             return speaker
         if path != (NUMBER if speaker == NUMBER else "me"):
             return error(400, 100, "Unsupported post request", 33)
-        if refused := self.refusal or self.troubled():
-            self.refusal = None
+        if refused := (self.answers.pop(0) if self.answers else None) or self.troubled():
             return refused
         said = await asked.json()
         answer = self.whatsapp(said) if speaker == NUMBER else self.messenger(said, speaker)
