@@ -353,7 +353,7 @@ CODES: list[tuple[Any, type[Exception], dict[str, Any]]] = [
     ((400, 551, "not available", 1545041), Refused, {"bounced": True}),
     ((400, 100, "No matching user found", 2018001), Refused, {"bounced": True}),
     ((400, 10, "outside of allowed window", 2018278), WindowClosed, {"bounced": False}),
-    ((400, 100, "Invalid parameter"), Refused, {"bounced": False}),
+    ((400, 100, "Invalid parameter access_token=EAApage-token"), Refused, {"bounced": False}),
     ((400, 131056, "pair rate limit"), Unavailable, {"wait": timedelta(seconds=10)}),
     ((403, 4, "Application request limit reached"), Unavailable, {"wait": timedelta(minutes=1)}),
     ((400, 80007, "Rate limit issues"), Unavailable, {"wait": timedelta(minutes=1)}),
