@@ -9,7 +9,8 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from urllib.parse import ParseResult, parse_qs, parse_qsl, urlparse
 
 from normalizer.errors import Unreadable
@@ -18,8 +19,22 @@ ALGORITHMS = {"HMAC_SHA1": hashlib.sha1, "HMAC_SHA256": hashlib.sha256}
 FIELDS = 1000  # of one form
 # A form as Twilio writes it, and in no other way: names and values are signed as they mean, joined and without their
 # `=` and `&`, so of several spellings of one form all would pass, and of forms with an `=` moved or lost.
-_VALUE = rb"(?:[^%=&\x00-\x20\x7f-\xff]|%[0-9A-F]{2})*"
-_FORM = re.compile(rb"(?:[\w.-]+=" + _VALUE + rb"&)*[\w.-]+=" + _VALUE)
+_VALUE = rb"(?:[^%=&\x00-\x20\x7f-\xff]|%[0-9A-F]{2})*+"
+_FORM = re.compile(rb"(?:[\w.-]++=" + _VALUE + rb"&)*+[\w.-]++=" + _VALUE)
+
+# Of messages and of news of ours: https://www.twilio.com/docs/messaging/guides. There may be others; see `_moved`.
+NAMES = frozenset((
+    "AccountSid", "AddOns", "Address", "ApiVersion", "Body", "ButtonPayload", "ButtonText", "ChannelInstallSid",
+    "ChannelMetadata", "ChannelPrefix", "ChannelStatusMessage", "ChannelToAddress", "ErrorCode", "ErrorMessage",
+    "EventType", "Forwarded", "FrequentlyForwarded", "From", "FromCity", "FromCountry", "FromState", "FromZip",
+    "Label", "Latitude", "ListDescription", "ListId", "ListTitle", "Longitude", "MediaContentType0",
+    "MediaContentType1", "MediaUrl0", "MediaUrl1", "MessageSid", "MessageStatus", "MessageType",
+    "MessagingServiceSid", "NumMedia", "NumSegments", "OptOutType", "OriginalRepliedMessageSender",
+    "OriginalRepliedMessageSid", "ProfileName", "RawDlrDoneDate", "ReferralBody", "ReferralCtwaClid",
+    "ReferralHeadline", "ReferralMediaContentType", "ReferralMediaId", "ReferralMediaUrl", "ReferralNumMedia",
+    "ReferralSourceId", "ReferralSourceType", "ReferralSourceUrl", "SmsMessageSid", "SmsSid", "SmsStatus",
+    "StructuredMessage", "To", "ToCity", "ToCountry", "ToState", "ToZip", "WaId",
+))  # fmt: skip
 
 Said = Iterable[tuple[str, str]] | bytes  # a form's names and values, or a body that is no form
 
@@ -56,7 +71,21 @@ def pairs(body: bytes) -> list[tuple[str, str]]:
     """The names and values of a posted form, octets that are no UTF-8 as surrogates. Raises Unreadable."""
     if not _FORM.fullmatch(body) or body.count(b"&") >= FIELDS:
         raise Unreadable("not a form as Twilio posts it: set the webhook to HTTP POST", code="malformed")
-    return parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="surrogateescape")
+    form = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="surrogateescape")
+    if _moved(form):
+        raise Unreadable("not a form as Twilio posts it: the beginning of a name stands in a value", code="malformed")
+    return form
+
+
+def _moved(form: Sequence[tuple[str, str]]) -> bool:
+    """Whether a value ends with the beginning of the name after it: 1Error and Code sign as 1 and ErrorCode do."""
+    missing = NAMES - {name for name, _ in form}
+    return any(
+        len(known) > len(name) and known.endswith(name) and value.endswith(known[: -len(name)])
+        for (_, value), (name, _) in pairwise(sorted(form))
+        if name not in NAMES
+        for known in missing
+    )
 
 
 def _ways(url: ParseResult) -> Iterator[str]:

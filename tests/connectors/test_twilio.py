@@ -122,6 +122,17 @@ def test_a_form_spelt_as_twilio_does_not_is_turned_away_though_it_signs_alike(sp
         account().verify(replace(request, body=spelling))
 
 
+def test_a_name_whose_beginning_stands_in_the_value_before_it_is_turned_away_though_it_signs_alike() -> None:
+    said = Side().signed({"ErrorCode": "30003", "ChannelToAddress": "+1415555XXXX"})
+    moved = said.body.removeprefix(b"Error") + b"Error"
+    assert valid(
+        TOKEN, URL, [("Code", "30003"), ("ChannelToAddress", "+1415555XXXXError")], said.headers["x-twilio-signature"]
+    )
+    account().verify(said)
+    with pytest.raises(Rejected, match="beginning of a name"):
+        account().verify(replace(said, body=moved))
+
+
 def test_either_token_lets_in_while_they_are_changed_and_a_shared_key_says_its_algorithm() -> None:
     for token in SETTINGS["auth_tokens"]:
         account().verify(Side().signed(SAID, token=token))
