@@ -97,7 +97,7 @@ def _base(envelope: Envelope, item: Mapping[str, Any], kfid: str, customer: str,
         connector=envelope.connector,
         account=envelope.account,
         external_id=named,
-        sender=Address("wecom", customer),
+        sender=Address("wecom", customer, _text(item, "nickname")),  # which the reader put there
         received_at=envelope.received_at,
         envelope=envelope.id,
         scope=kfid,

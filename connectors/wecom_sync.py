@@ -19,6 +19,8 @@ from normalizer.canon import Envelope, digest
 from normalizer.errors import Refused, SendingError
 
 PAGE = 1000  # items asked for at once
+NAMES = 100  # customers whose names are asked for at once
+KNOWN = 10_000  # whose names are remembered
 SOON = 10.0  # seconds until it is read again after trouble
 EXPIRED = 95007  # the callback's token is older than ten minutes
 
@@ -33,6 +35,7 @@ class Sync:
         self.recall: Recall | None = None
         self._open_kfids = open_kfids
         self._callbacks: dict[str, str] = {}  # the token of the last callback for each
+        self._names: dict[str, str] = {}
         self._wake = asyncio.Event()
 
     def told(self, kfid: str, token: str) -> None:
@@ -81,7 +84,9 @@ class Sync:
             items, onward = page.get("msg_list") or [], page.get("next_cursor") or ""
             if not isinstance(items, list) or not isinstance(onward, str):
                 raise Refused("the answer is no list of messages")
-            new = [self._enclosed(item, now) for item in items if _sent(item) >= oldest.timestamp()]
+            fresh = [item for item in items if _sent(item) >= oldest.timestamp()]
+            await self._ask_names(fresh, now)
+            new = [self._enclosed(item, now) for item in fresh]
             moved = onward not in ("", cursor)
             if new or moved:
                 await accept(new, Cursor(name, onward) if moved else None)
@@ -98,18 +103,51 @@ class Sync:
         self._callbacks[kfid] = ""
         return await self._page(kfid, cursor, now)
 
+    async def _ask_names(self, items: Sequence[Any], now: datetime) -> None:
+        """What customers call themselves, which no item tells. Without it they have only an id.
+
+        developer.work.weixin.qq.com/document/path/95159
+        """
+        if len(self._names) > KNOWN:
+            self._names.clear()
+        unknown = list(
+            {customer: "" for item in items if (customer := _customer(item)) and customer not in self._names}
+        )
+        for start in range(0, len(unknown), NAMES):
+            some = unknown[start : start + NAMES]
+            try:
+                answer = await self.api.call(
+                    "POST", "/cgi-bin/kf/customer/batchget", now, {"external_userid_list": some}
+                )
+            except SendingError as error:  # a name is worth no delay
+                log.warning("names of customers not read", account=self.account, hint=error.reason)
+                return
+            told = answer.get("customer_list")
+            named = (
+                {_word(one, "external_userid"): _word(one, "nickname") for one in told if isinstance(one, dict)}
+                if isinstance(told, list)
+                else {}
+            )
+            self._names |= {customer: named.get(customer, "") for customer in some}
+
     def _enclosed(self, item: Any, now: datetime) -> Envelope:
-        body = orjson.dumps(item)
-        outer = item if isinstance(item, dict) else {}
-        inner = outer.get("event") if isinstance(outer.get("event"), dict) else {}
-        key = _word(outer, "msgid") or digest(body)
-        lane = _word(outer, "external_userid") or _word(inner, "external_userid") or self.account
+        customer = _customer(item)
+        name = self._names.get(customer, "")
+        key = (_word(item, "msgid") if isinstance(item, dict) else "") or digest(orjson.dumps(item))
+        body, lane = orjson.dumps({**item, "nickname": name} if name else item), customer or self.account
         return Envelope("wecom", self.account, key, lane, now, body, {"content-type": "application/json"})
 
 
 def _word(said: Any, name: str) -> str:
     found = said.get(name)
     return found if isinstance(found, str) else ""
+
+
+def _customer(item: Any) -> str:
+    """Of a message, or of an event."""
+    outer = item if isinstance(item, dict) else {}
+    inner = outer.get("event") if isinstance(outer.get("event"), dict) else {}
+    return _word(outer, "external_userid") or _word(inner, "external_userid")
 
 
 def _sent(item: Any) -> float:

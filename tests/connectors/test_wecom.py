@@ -239,7 +239,9 @@ async def test_a_callback_wakes_the_reader_which_goes_on_where_it_stopped(vendor
         assert wecom.answer(request).status == 200 and wecom.parse(envelope(wecom, request)) == []
         assert await house.until(5) == ["m0", "m1", "m2", "m3", "m4"]
     assert {envelope.lane for envelope in house.envelopes} == {CUSTOMER}
-    assert [message.text for one in house.envelopes for message in wecom.parse(one)] == list("01234")
+    said = [message for one in house.envelopes for message in wecom.parse(one)]
+    assert [one.text for one in said] == list("01234")
+    assert {one.sender.name for one in said} == {"张三"} and vendor.asked["names"] == 1
     assert house.places == {f"wecom/main/{KFID}": "5"}
     assert [poll.get("token", "") for poll in vendor.polls[1:]] == ["t1"] * 3
 
@@ -271,6 +273,14 @@ async def test_a_callbacks_token_that_has_expired_is_dropped(vendor: Side) -> No
         assert await house.until(1) == ["m0"]
     assert [poll.get("token") for poll in vendor.polls] == ["older", None]
     assert vendor.asked["list"] == 0
+
+
+async def test_names_that_cannot_be_had_keep_nobody_waiting(vendor: Side) -> None:
+    house, wecom = House(), account(**vendor.settings())
+    vendor.items, vendor.answer["names"] = [item(id="m0", content="0")], 48002
+    async with listening(house, wecom):
+        assert await house.until(1) == ["m0"]
+    assert [message.sender.name for message in wecom.parse(house.envelopes[0])] == [""]
 
 
 async def test_an_account_read_first_begins_with_the_last_hour(vendor: Side) -> None:

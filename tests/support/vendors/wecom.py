@@ -1,7 +1,7 @@
 """The side of 企业微信: the token, an app's messages, 微信客服 with pages and cursors, media, and signed callbacks.
 
 developer.work.weixin.qq.com/document/path/91039 (gettoken), 90236 (message/send), 94670 (sync_msg), 94677 (send_msg),
-90254 (media/get), 90968 (callbacks). Callbacks are sealed by wechatpy, an implementation that is not ours.
+95159 (customer/batchget), 90254 (media/get), 90968 (callbacks). Callbacks are sealed by wechatpy, an implementation that is not ours.
 """
 
 from collections import Counter
@@ -48,6 +48,7 @@ class Side(Vendor):
             Route("/cgi-bin/gettoken", self.gettoken),
             Route("/cgi-bin/message/send", self.message_send, methods=["POST"]),
             Route("/cgi-bin/kf/account/list", self.account_list, methods=["POST"]),
+            Route("/cgi-bin/kf/customer/batchget", self.batchget, methods=["POST"]),
             Route("/cgi-bin/kf/sync_msg", self.sync_msg, methods=["POST"]),
             Route("/cgi-bin/kf/send_msg", self.kf_send, methods=["POST"]),
             Route("/cgi-bin/agent/get", self.agent_get),
@@ -110,6 +111,16 @@ class Side(Vendor):
         return JSONResponse(
             {"errcode": 0, "errmsg": "ok", "next_cursor": str(end), "has_more": more, "msg_list": listed}
         )
+
+    async def batchget(self, asked: Asked) -> Response:
+        whom = orjson.loads(await asked.body())["external_userid_list"]
+        assert len(whom) <= 100
+        known = [
+            {"external_userid": one, "nickname": "张三", "avatar": "", "gender": 1} for one in whom if one == CUSTOMER
+        ]
+        others = [one for one in whom if one != CUSTOMER]
+        told = {"errcode": 0, "errmsg": "ok", "customer_list": known, "invalid_external_userid": others}
+        return self.wrong(asked, "names") or JSONResponse(told)
 
     async def agent_get(self, asked: Asked) -> Response:
         return self.wrong(asked, "agent") or JSONResponse({"errcode": 0, "errmsg": "ok", "agentid": AGENT})
