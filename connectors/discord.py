@@ -32,7 +32,7 @@ from connectors.base import (
 from connectors.discord_calls import Calls
 from connectors.discord_gateway import Gateway
 from connectors.discord_hearing import Hearing
-from connectors.discord_reading import CLICK, COMMAND, FORM, OURS, Reading, asked, person
+from connectors.discord_reading import CLICK, COMMAND, FORM, HIDDEN, OURS, Reading, asked, person
 from connectors.nested import inside, said
 from connectors.reading import json_of
 from connectors.signatures import SECONDS
@@ -43,7 +43,6 @@ from normalizer.errors import ConfigError, Refused, Rejected, SendingError, Unre
 TEXT, BUTTONS, ROW, LABEL = 2000, 25, 5, 80  # characters of a message, buttons under it and in a row, characters on one
 TOKEN_LIVES = timedelta(minutes=14)  # an interaction's; Discord says 15
 GRANTED = 1 << 18 | 1 << 19  # flags of an application that may read what is said in channels
-HIDDEN = 1 << 6  # a message only who is answered sees
 AUTOCOMPLETE = 4
 ASKING = "请描述您的问题 How can we help?"
 RECEIVED = "已收到，我们会在这里或私信回复您。\nThank you; we will answer you here or in a direct message."

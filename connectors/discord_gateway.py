@@ -168,7 +168,7 @@ class Gateway:
     async def _catch_up(self, accept: Accept, clock: Clock) -> None:
         """What was said between two sessions."""
         hearing, caught = self.hearing, list[Object]()
-        for channel in dict.fromkeys((*hearing.channels, *hearing.spoken)) if hearing.last else ():
+        for channel in await hearing.searched(clock()) if hearing.last else ():
             after = hearing.last
             while found := await self._missed(channel, after, clock):
                 ours = [one for one in found if await hearing.concerns("MESSAGE_CREATE", one, clock())]

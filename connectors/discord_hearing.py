@@ -1,6 +1,7 @@
 """Which of the events a bot is told concern us: in a server much is said, and most of it not to us."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -65,6 +66,16 @@ class Hearing:
             self.spoken[said(one, "channel_id")] = None
             self.spoken = dict.fromkeys(list(self.spoken)[-REMEMBERED:])
             self.last = max(self.last, said(one, "id"), key=_age)
+
+    async def searched(self, now: datetime) -> list[str]:
+        """Where something may have been said to us: listed channels and their threads, and where we were spoken to."""
+        guilds = {said(await self.place(channel, now), "guild_id") for channel in self.channels} - {""}
+        threads = []
+        for guild in sorted(guilds):
+            with suppress(Refused):
+                answer = await self._ask("GET", f"/guilds/{guild}/threads/active", now)
+                threads += [one for one in listed(answer.data, "threads") if said(one, "parent_id") in self.channels]
+        return list(dict.fromkeys((*self.channels, *(said(one, "id") for one in threads), *self.spoken)))
 
     async def missed(self, channel: str, after: str, now: datetime) -> list[Object]:
         """The next hundred messages in a channel, oldest first; none where we may not read any more."""

@@ -17,6 +17,7 @@ COMMAND, CLICK, FORM = 2, 3, 5  # types of interactions
 ON_MESSAGE, FILE = 3, 11  # types of a command, and of an option
 SPOKEN = (0, 19)  # types of messages: said, and said in answer; the others are Discord's own news
 THREADS = (10, 11, 12)  # types of channels
+HIDDEN = 1 << 6  # flag of a message that only one person sees
 FORWARD = 1  # type of a reference
 UNREADABLE = "[无法显示的内容 content that cannot be shown here]"
 
@@ -129,11 +130,14 @@ class Reading:
         ours, _, rest = clicked.partition(":")
         asked_of, _, code = rest.partition(":")
         if ours == OURS and code and asked_of == said(who, "id"):
+            flags = under.get("flags")
+            # Shown to this person alone, under a command: that conversation goes on in a direct message.
+            hidden = isinstance(flags, int) and flags & HIDDEN
+            key = f"@{said(who, 'id')}" if hidden else self._conversation(one, said(who, "id"))
             label = next((said(button, "label") for button in _below(under) if button.get("custom_id") == clicked), "")
             yield self._message(
                 one, who, named, kind=Kind.POSTBACK, text=label or code, full_text=label or code,
-                claims={"choice": code}, in_reply_to=said(under, "id"),
-                thread_key=self._conversation(one, said(who, "id")),
+                claims={"choice": code}, in_reply_to=said(under, "id"), thread_key=key,
             )  # fmt: skip
 
     def _conversation(self, one: Object, user: str) -> str:

@@ -113,6 +113,15 @@ def test_an_interaction_is_answered_at_once(asked: dict[str, Any], told: int, me
     assert len(house.parse(enclose(house, request))) == messages
 
 
+def test_a_button_under_an_answer_that_one_person_sees_belongs_to_their_direct_message() -> None:
+    house, custom = opened(), {"custom_id": f"ticketgate:{THEM}:solved"}
+    keys = [
+        house.parse(enclose(house, signed(interaction(3, custom, message={"id": "1", "flags": flags}))))[0].thread_key
+        for flags in (0, 64)
+    ]
+    assert keys == [f"{SUPPORT}:{THEM}", f"@{THEM}"]
+
+
 # Sending
 
 
@@ -282,7 +291,7 @@ async def test_nothing_is_lost_or_taken_twice_over_cut_lines_and_restarts(line: 
 
 async def test_what_was_said_while_there_was_no_session_is_fetched(line: Line) -> None:
     first, *missed = [str(named) for named in range(1_500_000_000_000_000_101, 1_500_000_000_000_000_352)]
-    in_support, elsewhere, last = "1500000000000000400", "1500000000000000401", "1500000000000000402"
+    in_support, elsewhere, in_thread, last = (f"15000000000000004{number:02}" for number in range(4))
     async with line.listening():
         await until(lambda: line.door.sessions == 1)
         await line.say(first)
@@ -291,14 +300,23 @@ async def test_what_was_said_while_there_was_no_session_is_fetched(line: Line) -
     await line.say(*missed)  # more than two answers hold
     await line.say(in_support, channel_id=SUPPORT)
     await line.say(elsewhere, channel_id="9300", guild_id=GUILD)
+    await line.say(in_thread, channel_id=THREAD, guild_id=GUILD)  # begun meanwhile
+    line.side.threads = [{"id": THREAD, "parent_id": SUPPORT}, {"id": "9400", "parent_id": "9300"}]
     async with line.listening():
         await until(lambda: line.door.sessions == 2)
         await line.say(last)
         await until(lambda: last in line.journal.kept)
-    assert sorted(line.journal.kept) == [first, *missed, in_support, last]  # the last by both ways, under one key
+    assert sorted(line.journal.kept) == [
+        first,
+        *missed,
+        in_support,
+        in_thread,
+        last,
+    ]  # the last by both ways, under one key
     assert [key for key in line.journal.came if key in missed] == missed
     (kept,) = opened().parse(line.journal.kept[in_support])
-    assert kept.thread_key == f"{SUPPORT}:{THEM}"
+    (thread,) = opened().parse(line.journal.kept[in_thread])
+    assert (kept.thread_key, thread.thread_key) == (f"{SUPPORT}:{THEM}", THREAD)
     assert line.door.ops() == [2, 6, 2]
 
 

@@ -37,6 +37,7 @@ class Side(Vendor):
         self.answers: list[tuple[str, dict[str, Any]]] = []  # to interactions
         self.nonces: dict[str, str] = {}
         self.history: dict[str, list[dict[str, Any]]] = {}  # channel -> messages
+        self.threads: list[dict[str, Any]] = []  # active ones
         self.ended: set[str] = set()  # tokens of interactions
         self.renewed = 0
 
@@ -52,6 +53,7 @@ class Side(Vendor):
             Route("/cdn/{name}", self._file),
             Route("/users/@me", lambda asked: self._told(asked, {"id": US, "username": "support"})),
             Route("/applications/@me", lambda asked: self._told(asked, {"flags": self.flags, "verify_key": PUBLIC})),
+            Route("/guilds/{guild}/threads/active", lambda asked: self._told(asked, {"threads": self.threads})),
             Route("/gateway/bot", lambda asked: self._told(asked, self._door())),
         ]
 
