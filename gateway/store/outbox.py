@@ -80,16 +80,17 @@ def _row(keys: Keys, standing: Standing, one: Outgoing, state: str) -> dict[str,
 
 
 def hasten(connection: Connection, completed: Sequence[Mapping[str, int]], now: datetime) -> None:
-    """What waited for the files of messages waits no longer. Each is a ticket (`about`) and a message of it (`said`)."""
-    _hasten.run(connection, [{**one, "due_at": now} for one in completed])
+    """What waited for the files of messages waits no longer. Each: a ticket's seq, `about`, and a message's, `said`."""
+    _hasten.run(connection, [{**one, "moment": now} for one in completed])
 
 
 _hasten = Many(
     update(outgoing)
     .where(
         outgoing.c.ticket == bindparam("about"), outgoing.c.message == bindparam("said"),
-        outgoing.c.kind == "handover", outgoing.c.state.in_((QUEUED, WAITING)), outgoing.c.tries == 0,
-    )
+        outgoing.c.kind == "handover", (outgoing.c.state == QUEUED) | (outgoing.c.state == WAITING),
+        outgoing.c.tries == 0,
+    ).values(due_at=bindparam("moment"))
 )  # fmt: skip
 _other, _first = outgoing.alias("other"), outgoing.alias("first")
 _before = (_other.c.ticket == outgoing.c.ticket) & (_other.c.target == outgoing.c.target)
