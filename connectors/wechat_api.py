@@ -41,6 +41,7 @@ NEVER = {
     45047: "5 messages were sent since they last wrote: no more may be sent until they write again",
     48001: "the account may not send customer-service messages (unverified): only what is ready within 5 seconds",
     48002: "the account has no permission for this",
+    76022: "the account may not send customer-service messages (unverified): only what is ready within 5 seconds",
     48004: "this API is closed to the account: see mp.weixin.qq.com",
     40200: "this kind of account (a test account) has no menus, so nothing with choices can be sent late",
     45002: "longer than the vendor takes",
