@@ -9,6 +9,7 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal, Self
 
@@ -184,7 +185,8 @@ class Line:
     # Trying it
 
     async def examine(self, now: datetime) -> Sequence[Finding]:
-        return [finding async for finding in self._examined(now)]
+        what = f"{self.name}/{self.settings.account}"
+        return [replace(finding, what=f"{what} {finding.what}") async for finding in self._examined(now)]
 
     async def _examined(self, now: datetime) -> AsyncIterator[Finding]:
         try:

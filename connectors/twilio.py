@@ -9,6 +9,7 @@ Twilio has no way to quote a message and no idempotency key for what is sent.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
@@ -163,7 +164,8 @@ class Twilio:
 
     async def examine(self, now: datetime) -> Sequence[Finding]:
         library = await self._library(now)
-        return [finding async for finding in self._examined(library)]
+        what = f"{self.name}/{self.settings.account}"
+        return [replace(finding, what=f"{what} {finding.what}") async for finding in self._examined(library)]
 
     async def _examined(self, library: Any) -> AsyncIterator[Finding]:
         settings = self.settings

@@ -228,7 +228,7 @@ async def test_a_film_is_waited_for_and_fetched_with_the_token_which_strangers_d
 async def test_the_doctor_looks_at_token_webhook_and_quota() -> None:
     async with answering() as (side, house):
         found = await house.examine(MOMENT)
-    assert [(one.what, one.well) for one in found] == [
+    assert [(one.what.removeprefix("line/main "), one.well) for one in found] == [
         ("access token", True), ("webhook", True), ("push messages this month", False),
     ]  # fmt: skip
     assert side.sent == []

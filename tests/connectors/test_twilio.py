@@ -297,7 +297,7 @@ async def test_the_doctor_looks_at_account_numbers_and_pool() -> None:
                         {"phone_number": "+14155550101", "sms_url": "https://demo.twilio.com", "sms_method": "POST"}]  # fmt: skip
         found = await house.examine(MOMENT)
 
-    assert [(one.what, one.well) for one in found] == [
+    assert [(one.what.removeprefix("twilio/main "), one.well) for one in found] == [
         ("account", True), ("number ...0100", True), ("number ...0101", False), ("number ...0102", True),
         ("messaging service", False),
     ]  # fmt: skip
