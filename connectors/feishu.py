@@ -1,7 +1,6 @@
 """飞书 (Feishu, Lark): a bot people write to, alone or in groups.
 
     im.message.receive_v1           what somebody says
-    im.message.updated_v1           says otherwise
     im.message.recalled_v1          takes back
     im.message.reaction.created_v1  answers with a face
     card.action.trigger             or with a button of ours
@@ -110,7 +109,6 @@ class Feishu:
         event = opened(envelope.body, self._keys)
         readers: Mapping[str, Callable[[Envelope, Event], Message | None]] = {
             "im.message.receive_v1": self._said,
-            "im.message.updated_v1": self._said,
             "message": self._said,
             "im.message.recalled_v1": self._recalled,
             "im.message.reaction.created_v1": self._reaction,
@@ -131,11 +129,8 @@ class Feishu:
             raise Unreadable("a message without message_id or sender_id")
         text, files = read(kind, said.get("content"), mentions(said.get("mentions"), self.settings.bot), id)
         parent, root = word(said, "parent_id"), word(said, "root_id")
-        edited = event.type == "im.message.updated_v1"
         return self._message(
             envelope, event, id, who,
-            kind=Kind.EDIT if edited else Kind.MESSAGE,
-            revision=word(said, "update_time") or event.id if edited else "",
             sent_at=moment(word(said, "create_time")),
             in_reply_to=parent or root,
             references=(root,) if root and root != parent else (),
@@ -156,7 +151,9 @@ class Feishu:
         if not id:
             raise Unreadable("taken back, but no message_id says what")
         nobody = Address("feishu", "")  # Feishu does not say who it was
-        return self._message(envelope, event, id, nobody, kind=Kind.DELETE, revision="deleted", sent_at=at)
+        # Nor in which conversation of a group it stood: its ticket is found by the message itself.
+        told = {"sent_at": at, "in_reply_to": id}
+        return self._message(envelope, event, id, nobody, kind=Kind.DELETE, revision="deleted", **told)
 
     def _reaction(self, envelope: Envelope, event: Event) -> Message | None:
         who, emoji = _person(within(event.said, "user_id")), word(within(event.said, "reaction_type"), "emoji_type")
