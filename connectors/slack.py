@@ -18,9 +18,10 @@ from pydantic import Field, SecretStr
 
 from connectors import mrkdwn
 from connectors.base import AccountSettings, ChatSettings, Finding, Request, Response
+from connectors.nested import inside, said
 from connectors.reading import json_of
 from connectors.signatures import SECONDS, WINDOW
-from connectors.slack_reading import OURS, Reading, part, posted, word
+from connectors.slack_reading import OURS, Reading, posted
 from connectors.vendor import Answer, Vendor, pieces
 from normalizer.canon import Attachment, Choice, Envelope, Message, Reply, Sent, digest
 from normalizer.errors import Refused, Rejected, SendingError, Unavailable, Unreadable
@@ -64,13 +65,12 @@ class Slack:
 
     def greet(self, request: Request) -> Response | None:
         """The address is proven to be ours by a challenge, signed like anything else."""
-        said: Any = None
         with suppress(Unreadable):
-            said = json_of(request.body) if b"url_verification" in request.body else None
-        if not isinstance(said, dict) or said.get("type") != "url_verification":
-            return None
-        self.verify(request)
-        return Response(200, str(said.get("challenge", "")).encode("utf-8", "replace"))
+            found = json_of(request.body) if b"url_verification" in request.body else {}
+            if said(found, "type") == "url_verification":
+                self.verify(request)
+                return Response(200, said(found, "challenge").encode())
+        return None
 
     def verify(self, request: Request) -> None:
         timestamp = request.headers.get("x-slack-request-timestamp", "")
@@ -87,8 +87,8 @@ class Slack:
     def key(self, request: Request) -> str:
         """Retries bear the same event_id; clicks and commands are not tried again."""
         with suppress(Unreadable):
-            said = posted(request.body)
-            if named := word(said, "event_id") or word(said, "trigger_id"):
+            found = posted(request.body)
+            if named := said(found, "event_id") or said(found, "trigger_id"):
                 return named
         return digest(request.body)
 
@@ -101,9 +101,9 @@ class Slack:
     def answer(self, request: Request) -> Response:
         """A command's answer is shown to who gave it, and to nobody else."""
         with suppress(Unreadable):
-            said = posted(request.body)
-            if word(said, "command"):
-                told = {"response_type": "ephemeral", "text": RECEIVED if word(said, "text").strip() else EMPTY}
+            found = posted(request.body)
+            if said(found, "command"):
+                told = {"response_type": "ephemeral", "text": RECEIVED if said(found, "text") else EMPTY}
                 return Response(200, orjson.dumps(told), "application/json")
         return Response(200)
 
@@ -126,9 +126,9 @@ class Slack:
             wanted = {"channel": channel, "text": text, "thread_ts": thread or reply.reply_token, "unfurl_links": False,
                       "metadata": {"event_type": "ticketgate_reply", "event_payload": {"id": reply.id}}}  # fmt: skip
             if number == len(told) and reply.choices:
-                wanted["blocks"] = _blocks(text, reply.choices)
-            said = {name: value for name, value in wanted.items() if value != ""}
-            answer = await self._call("chat.postMessage", now, direct=not thread, json=said)
+                wanted["blocks"] = _blocks(text, reply.to.address, reply.choices)
+            written = {name: value for name, value in wanted.items() if value != ""}
+            answer = await self._call("chat.postMessage", now, direct=not thread, json=written)
             first = first or answer.data
         return Sent(str(first.get("ts", "")))
 
@@ -136,9 +136,9 @@ class Slack:
         """Our token goes to Slack's own hosts alone."""
         url = one.remote
         if "/" not in url:  # of a channel shared with another company an event names no more than the id
-            file = part((await self._call("files.info", now, form={"file": url})).data, "file")
-            url = word(file, "url_private")
-            one = replace(one, name=word(file, "name") or one.name, media_type=word(file, "mimetype"))
+            file = inside((await self._call("files.info", now, form={"file": url})).data, "file")
+            url = said(file, "url_private")
+            one = replace(one, name=said(file, "name") or one.name, media_type=said(file, "mimetype"))
         if not self._own(url):
             return replace(one, missing="forbidden")
         kept = await self._vendor.download(one, url, self.settings.media, now, headers=self._bearer)
@@ -161,13 +161,13 @@ class Slack:
         granted = {scope.strip() for scope in answer.headers.get("x-oauth-scopes", "").split(",")}
         lacking = [scope for scope in SCOPES if scope not in granted]
         lacking += [] if any(scope.endswith(":history") for scope in granted) else ["channels:history or im:history"]
-        told = f"{word(answer.data, 'user')} in {word(answer.data, 'team')}"
+        told = f"{said(answer.data, 'user')} in {said(answer.data, 'team')}"
         hint = f"add {', '.join(lacking)} under OAuth & Permissions and install the app again" if lacking else ""
         return [Finding(what, told), Finding(f"{what} scopes", ", ".join(sorted(granted)), not lacking, hint)]
 
-    async def _call(self, method: str, now: datetime, *, direct: bool = False, **said: Any) -> Answer:
+    async def _call(self, method: str, now: datetime, *, direct: bool = False, **wanted: Any) -> Answer:
         """Most of what goes wrong Slack says with 200."""
-        answer = await self._vendor.ask("POST", f"/{method}", now, headers=self._bearer, **said)
+        answer = await self._vendor.ask("POST", f"/{method}", now, headers=self._bearer, **wanted)
         if isinstance(answer.data, dict) and answer.data.get("ok") is True:
             return answer
         error = str(answer.data.get("error") or "") if isinstance(answer.data, dict) else ""
@@ -185,10 +185,10 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return f"v0={mac.hexdigest()}"
 
 
-def _blocks(text: str, choices: Sequence[Choice]) -> list[dict[str, Any]]:
-    """https://docs.slack.dev/reference/block-kit/block-elements/button-element"""
+def _blocks(text: str, user: str, choices: Sequence[Choice]) -> list[dict[str, Any]]:
+    """https://docs.slack.dev/reference/block-kit/block-elements/button-element; the action id says who may answer"""
     buttons = [
-        {"type": "button", "action_id": f"{OURS}:{number}", "value": choice.code,
+        {"type": "button", "action_id": f"{OURS}:{user}:{number}", "value": choice.code,
          "text": {"type": "plain_text", "text": choice.label[:LABEL]}}
         for number, choice in enumerate(choices[:BUTTONS])
     ]  # fmt: skip

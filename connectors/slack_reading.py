@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from connectors import forms, mrkdwn
-from connectors.reading import attachment, json_of, moment, words
+from connectors.nested import inside, listed, said
+from connectors.reading import attachment, json_of, moment
 from normalizer.canon import Address, Attachment, Envelope, Kind, Message
 from normalizer.errors import Unreadable
 
@@ -23,27 +24,13 @@ Object = Mapping[str, Any]
 def posted(body: bytes) -> Object:
     """Events come as JSON, commands as a form, clicks as JSON in a form. Raises Unreadable."""
     if body.lstrip()[:1] == b"{":
-        said = json_of(body)
+        found = json_of(body)
     else:
         fields = forms.read("application/x-www-form-urlencoded", body).values
-        said = json_of(fields["payload"].encode("utf-8", "replace")) if "payload" in fields else fields
-    if not isinstance(said, dict):
+        found = json_of(fields["payload"].encode("utf-8", "replace")) if "payload" in fields else fields
+    if not isinstance(found, dict):
         raise Unreadable("not a JSON object", code="malformed")
-    return said
-
-
-def word(said: Object, name: str) -> str:
-    return words(said.get(name), name)
-
-
-def part(said: Object, name: str) -> Object:
-    found = said.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def parts(said: Object, name: str) -> list[Object]:
-    found = said.get(name)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +38,36 @@ class Reading:
     """One envelope's."""
 
     envelope: Envelope
-    said: Object
+    found: Object
     agents: tuple[str, ...]  # user ids of colleagues
 
     def messages(self) -> Iterator[Message]:
-        if word(self.said, "command"):
+        if said(self.found, "command"):
             return self._command()
-        return self._clicked() if self.said.get("type") == "block_actions" else self._event(part(self.said, "event"))
+        return (
+            self._clicked() if self.found.get("type") == "block_actions" else self._event(inside(self.found, "event"))
+        )
 
     def _event(self, event: Object) -> Iterator[Message]:
-        match word(event, "type"), word(event, "subtype"):
+        match said(event, "type"), said(event, "subtype"):
             case (("message" | "app_mention"), subtype) if subtype in SAID:
-                yield from self._spoken(event, word(event, "channel"))
+                yield from self._spoken(event, said(event, "channel"))
             case "message", "message_changed":
-                yield from self._changed(event, part(event, "message"), part(event, "previous_message"))
+                yield from self._changed(event, inside(event, "message"), inside(event, "previous_message"))
             case "message", "message_deleted":
-                yield from self._deleted(event, word(event, "deleted_ts"))
-            case "reaction_added", _ if word(event, "user"):
-                yield self._reaction(event, part(event, "item"))
+                yield from self._deleted(event, said(event, "deleted_ts"))
+            case "reaction_added", _ if said(event, "user"):
+                yield self._reaction(event, inside(event, "item"))
 
     def _spoken(self, one: Object, channel: str, **more: Any) -> Iterator[Message]:
         """The same message comes as `message` and as `app_mention`: it has one ts. News of a thread are `hidden`."""
-        user, ts, thread = word(one, "user"), word(one, "ts"), word(one, "thread_ts")
-        if word(one, "bot_id") or user == "USLACKBOT" or one.get("hidden") is True or "message" in one:
+        user, ts, thread = said(one, "user"), said(one, "ts"), said(one, "thread_ts")
+        if said(one, "bot_id") or user == "USLACKBOT" or one.get("hidden") is True or "message" in one:
             return
-        files = [file for file in parts(one, "files") if word(file, "mode") not in ("tombstone", "hidden_by_limit")]
-        told = [self._readable(word(one, "text")), *_handed_on(one), *map(_elsewhere, files)]
+        files = [file for file in _objects(one, "files") if said(file, "mode") not in ("tombstone", "hidden_by_limit")]
+        told = [self._readable(said(one, "text")), *_handed_on(one), *map(_elsewhere, files)]
         text = "\n".join(filter(None, told))
-        if word(one, "subtype") == "me_message" and not text:
+        if said(one, "subtype") == "me_message" and not text:
             return
         # In a direct message too somebody may write in a thread: that is where they look for the answer.
         aside = thread if channel.startswith("D") and thread != ts else ""
@@ -90,58 +79,59 @@ class Reading:
 
     def _changed(self, event: Object, now: Object, before: Object) -> Iterator[Message]:
         """Slack says so as well when it has looked at a link, or counts answers: then nobody wrote anything."""
-        revision = word(part(now, "edited"), "ts")
-        if word(now, "subtype") == "tombstone":  # taken back, while the thread under it goes on
-            yield from self._deleted(event, word(now, "ts"))
-        elif revision and revision != word(part(before, "edited"), "ts") and word(now, "subtype") in SAID:
-            yield from self._spoken(now, word(event, "channel"), kind=Kind.EDIT, revision=revision)
+        revision = said(inside(now, "edited"), "ts")
+        if said(now, "subtype") == "tombstone":  # taken back, while the thread under it goes on
+            yield from self._deleted(event, said(now, "ts"))
+        elif revision and revision != said(inside(before, "edited"), "ts") and said(now, "subtype") in SAID:
+            yield from self._spoken(now, said(event, "channel"), kind=Kind.EDIT, revision=revision)
 
     def _deleted(self, event: Object, ts: str) -> Iterator[Message]:
-        before, channel = part(event, "previous_message"), word(event, "channel")
-        user = word(before, "user")
-        if ts and user and not word(before, "bot_id"):
-            key = _conversation(channel, user, word(before, "thread_ts") or ts)
-            when = word(event, "event_ts")
+        before, channel = inside(event, "previous_message"), said(event, "channel")
+        user = said(before, "user")
+        if ts and user and not said(before, "bot_id"):
+            key = _conversation(channel, user, said(before, "thread_ts") or ts)
+            when = said(event, "event_ts")
             yield self._message(channel, user, ts, when, kind=Kind.DELETE, revision="deleted", thread_key=key)
 
     def _reaction(self, event: Object, item: Object) -> Message:
-        user, sign, ts, channel = word(event, "user"), word(event, "reaction"), word(item, "ts"), word(item, "channel")
+        user, sign, ts, channel = said(event, "user"), said(event, "reaction"), said(item, "ts"), said(item, "channel")
         return self._message(
-            channel, user, f"{ts}:{sign}:{user}", word(event, "event_ts"), kind=Kind.REACTION, text=f":{sign}:",
+            channel, user, f"{ts}:{sign}:{user}", said(event, "event_ts"), kind=Kind.REACTION, text=f":{sign}:",
             in_reply_to=ts, thread_key=_conversation(channel, user, ts),
         )  # fmt: skip
 
     def _clicked(self) -> Iterator[Message]:
-        user, under = word(part(self.said, "user"), "id"), part(self.said, "message")
-        channel = word(part(self.said, "channel"), "id")
-        ts = word(under, "ts") or word(part(self.said, "container"), "message_ts")
-        for action in parts(self.said, "actions"):
-            if word(action, "action_id").startswith(OURS):
-                when, label = word(action, "action_ts"), word(part(action, "text"), "text")
+        """In a channel everybody sees our buttons: only who was asked can answer."""
+        user, under = said(inside(self.found, "user"), "id"), inside(self.found, "message")
+        channel = said(inside(self.found, "channel"), "id")
+        ts = said(under, "ts") or said(inside(self.found, "container"), "message_ts")
+        for action in listed(self.found, "actions"):
+            if said(action, "action_id").startswith(f"{OURS}:{user}:"):
+                when, label = said(action, "action_ts"), said(inside(action, "text"), "text")
                 yield self._message(
                     channel, user, f"{ts}:{when}", when, kind=Kind.POSTBACK, text=label, full_text=label,
-                    claims={"choice": word(action, "value")}, in_reply_to=ts,
-                    thread_key=_conversation(channel, user, word(under, "thread_ts") or ts),
+                    claims={"choice": said(action, "value")}, in_reply_to=ts,
+                    thread_key=_conversation(channel, user, said(under, "thread_ts") or ts),
                 )  # fmt: skip
 
     def _command(self) -> Iterator[Message]:
         """The app may be no member of the channel it was given in: it is answered, and goes on, in a direct message."""
-        user, text = word(self.said, "user_id"), self._readable(word(self.said, "text"))
+        user, text = said(self.found, "user_id"), self._readable(said(self.found, "text"))
         if text and user:
-            named = word(self.said, "trigger_id") or self.envelope.id
+            named = said(self.found, "trigger_id") or self.envelope.id
             yield self._message("", user, named, "", text=text, full_text=text, thread_key=user)
 
     def _readable(self, text: str) -> str:
         """Without the mention of us at its beginning, if there is more."""
         plain = text.strip()
-        for us in filter(None, (word(one, "user_id") for one in parts(self.said, "authorizations"))):
+        for us in filter(None, (said(one, "user_id") for one in listed(self.found, "authorizations"))):
             plain = plain.removeprefix(f"<@{us}>").strip() or plain
         return mrkdwn.words(plain)
 
     def _message(self, channel: str, user: str, named: str, ts: str, **more: Any) -> Message:
-        said, envelope = self.said, self.envelope
-        team = word(said, "team_id") or word(part(said, "team"), "id") or word(said, "enterprise_id")
-        us = next((word(one, "user_id") for one in parts(said, "authorizations")), "") or word(said, "api_app_id")
+        found, envelope = self.found, self.envelope
+        team = said(found, "team_id") or said(inside(found, "team"), "id") or said(found, "enterprise_id")
+        us = next((said(one, "user_id") for one in listed(found, "authorizations")), "") or said(found, "api_app_id")
         if user in self.agents:
             more |= {"direction": "out", "author": "agent"}
         return Message(
@@ -160,6 +150,10 @@ class Reading:
         )
 
 
+def _objects(found: Object, name: str) -> list[Object]:
+    return [one for one in listed(found, name) if inside(one)]
+
+
 def _conversation(channel: str, user: str, first: str) -> str:
     """A direct message is the person, wherever it is begun: Slack takes a user for a channel, too."""
     if channel.startswith("D"):
@@ -175,19 +169,19 @@ def _moment(ts: str) -> datetime | None:
 
 def _handed_on(one: Object) -> list[str]:
     """What others wrote and this person shows us; previews of links are nobody's words."""
-    shared = [kept for kept in parts(one, "attachments") if kept.get("is_share") or kept.get("is_msg_unfurl")]
-    return [mrkdwn.words(word(kept, "text") or word(kept, "fallback")) for kept in shared]
+    shared = [kept for kept in _objects(one, "attachments") if kept.get("is_share") or kept.get("is_msg_unfurl")]
+    return [mrkdwn.words(said(kept, "text") or said(kept, "fallback")) for kept in shared]
 
 
 def _elsewhere(file: Object) -> str:
     """A link to a file that is not at Slack, such as one of Google Drive."""
-    if word(file, "mode") != "external" and not file.get("is_external"):
+    if said(file, "mode") != "external" and not file.get("is_external"):
         return ""
-    return f"[文件 file] {word(file, 'title') or word(file, 'name')} {word(file, 'url_private')}".strip()
+    return f"[文件 file] {said(file, 'title') or said(file, 'name')} {said(file, 'url_private')}".strip()
 
 
 def _file(file: Object) -> Attachment:
     """https://docs.slack.dev/reference/objects/file-object; of another company's channel only the id is told."""
-    named, size = attachment(word(file, "name"), word(file, "mimetype"), b""), file.get("size")
-    remote = word(file, "url_private_download") or word(file, "url_private") or word(file, "id")
+    named, size = attachment(said(file, "name"), said(file, "mimetype"), b""), file.get("size")
+    remote = said(file, "url_private_download") or said(file, "url_private") or said(file, "id")
     return replace(named, size=size if isinstance(size, int) and size > 0 else 0, sha256="", remote=remote)

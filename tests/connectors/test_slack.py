@@ -133,6 +133,13 @@ def test_what_is_handed_on_is_read_and_a_preview_is_not() -> None:
     assert message.text == "下单 & 付款"
 
 
+def test_a_button_answers_for_nobody_but_whom_it_was_for() -> None:
+    house, action = opened(), {"type": "button", "value": "solved", "action_ts": "1.2"}
+    ours = [{**action, "action_id": f"ticketgate:{whose}:0"} for whose in ("U1", "U2")] + [{**action, "action_id": "x"}]
+    click = {"type": "block_actions", "user": {"id": "U1"}, "channel": {"id": "C1"}, "actions": ours}
+    assert [message.claims for message in house.parse(enclose(house, signed(click)))] == [{"choice": "solved"}]
+
+
 def test_a_command_without_words_is_told_how_and_makes_no_message() -> None:
     house, asked = opened(), signed(b"command=%2Fticket&text=+&user_id=U1&trigger_id=1.2")
     told = json.loads(house.answer(asked).body)
