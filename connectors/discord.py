@@ -113,7 +113,9 @@ class Discord:
 
     def answer(self, request: Request) -> Response:
         found = _object(request.body)
-        return _json(self.answered(found)) if "data" in found and "event" not in found else Response()
+        with suppress(Unreadable):
+            return _json(self.answered(found)) if "data" in found and "event" not in found else Response()
+        return Response()
 
     def answered(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """What an interaction is told within Discord's three seconds; of a command without words its form."""

@@ -21,7 +21,7 @@ from connectors.base import Accept, Clock, Cursor, Recall
 from connectors.discord_hearing import Ask, Hearing, Object, snowflake
 from connectors.nested import inside, listed, said
 from normalizer.canon import digest
-from normalizer.errors import SendingError, Unavailable
+from normalizer.errors import SendingError, Unavailable, Unreadable
 
 # At DEBUG it writes down what is sent, our token among it.
 logging.getLogger("websockets").setLevel(logging.WARNING)
@@ -152,7 +152,7 @@ class Gateway:
             self.hearing.bot = said(inside(one, "user"), "id")
             await self._catch_up(accept, clock)
             self._session, self._url = said(one, "session_id"), said(one, "resume_gateway_url")
-        ours = await self.hearing.concerns(name, one, clock())
+        ours = await self._is_ours(name, one, clock)
         if ours:
             self.hearing.note(name, one)
         if ours or name == "READY" or seq - self._kept >= UNKEPT:
@@ -165,13 +165,20 @@ class Gateway:
         if name == "INTERACTION_CREATE":
             await self._answer(one, clock)
 
+    async def _is_ours(self, name: str, one: Object, clock: Clock) -> bool:
+        """What cannot be read is kept, and told of there; else it would be told us again for ever."""
+        try:
+            return await self.hearing.concerns(name, one, clock())
+        except Unreadable:
+            return True
+
     async def _catch_up(self, accept: Accept, clock: Clock) -> None:
         """What was said between two sessions."""
         hearing, caught = self.hearing, list[Object]()
         for channel in await hearing.searched(clock()) if hearing.last else ():
             after = hearing.last
             while found := await self._missed(channel, after, clock):
-                ours = [one for one in found if await hearing.concerns("MESSAGE_CREATE", one, clock())]
+                ours = [one for one in found if await self._is_ours("MESSAGE_CREATE", one, clock)]
                 await accept([await hearing.envelope("MESSAGE_CREATE", one, clock()) for one in ours])
                 caught += ours
                 after = said(found[-1], "id")
@@ -192,7 +199,7 @@ class Gateway:
         path = f"/interactions/{said(one, 'id')}/{said(one, 'token')}/callback"
         try:
             await self._ask("POST", path, clock(), json=self._answered(one))
-        except SendingError as error:  # they see that it failed; what they said is here
+        except (SendingError, Unreadable) as error:  # they see that it failed; what they said is here
             log.warning("Discord took no answer to an interaction", account=self.hearing.account, hint=error.reason)
 
     def _state(self, seq: int) -> str:

@@ -379,8 +379,9 @@ async def test_in_a_server_only_what_is_said_to_us_is_taken(line: Line) -> None:
         await line.door.tell("MESSAGE_DELETE", {"id": "9", "channel_id": "9999", "guild_id": GUILD})
         await line.door.tell("MESSAGE_REACTION_ADD", {"user_id": THEM, "message_author_id": "5", **elsewhere})
         await line.door.tell("TYPING_START", elsewhere)
-        await line.say("107")
-        await line.has("102", "103", "104", "105", "102:deleted", "107")
+        await line.say("107", mentions="unheard of")
+        await line.say("108")
+        await line.has("102", "103", "104", "105", "102:deleted", "107", "108")
         (in_thread,) = house.parse(line.journal.kept["105"])
     assert in_thread.thread_key == THREAD
 
