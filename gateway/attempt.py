@@ -31,6 +31,7 @@ CONNECTOR_OF = {
     "email": "email_smtp", "form": "webform", "sms": "twilio", "whatsapp": "meta", "messenger": "meta",
     "instagram": "meta", "chat": "webchat", "app": "webchat",
 }  # fmt: skip
+FORM = "application/x-www-form-urlencoded"
 SAMPLE_NUMBER = "00000000001"  # the number an acknowledgement bears that is only shown
 MAX_INPUT = 64 * 1024 * 1024
 
@@ -103,6 +104,8 @@ class Reader:
         self.clock = clock or SystemClock()
         # A mail says all there is to say about itself; whose address it was written to is asked only of an account.
         self.connector = None if channel == "email" and not account else self._connector(channel, account)
+        # Meta posts WhatsApp's messages as JSON, Twilio as forms; an account says whose they are.
+        self.of_forms = self._connector("sms", "") if channel == "whatsapp" and not account else self.connector
 
     def messages(self, file: str, raw: bytes) -> Iterator[Message]:
         """The messages in these bytes, understood; none if nobody said anything. Ends in Unreadable if some cannot."""
@@ -116,9 +119,10 @@ class Reader:
         now = self.clock.now()
         if self.connector is None:
             return [mime.message(raw, connector="email_smtp", account="", received_at=now, envelope_id=key)]
-        settings = self.connector.settings
-        transport = {"content-type": content_type(raw)}
-        return self.connector.parse(Envelope(settings.connector, settings.account, key, "", now, raw, transport))
+        kind = content_type(raw)
+        connector = self.of_forms if self.of_forms and kind == FORM else self.connector
+        settings, transport = connector.settings, {"content-type": kind}
+        return connector.parse(Envelope(settings.connector, settings.account, key, "", now, raw, transport))
 
     def printed(self, file: str, raw: bytes) -> Iterator[dict[str, Any]]:
         """One object for each message; what cannot be read gives one that says why."""
@@ -219,7 +223,7 @@ def content_type(raw: bytes) -> str:
     if raw.startswith(b"--") and b"\r\n" in raw[:200]:
         boundary = raw[2 : raw.index(b"\r\n")].decode("latin-1")
         return f"multipart/form-data; boundary={boundary}"
-    return "application/x-www-form-urlencoded" if b"=" in raw[:200] and start != b"<" else "application/octet-stream"
+    return FORM if b"=" in raw[:200] and start != b"<" else "application/octet-stream"
 
 
 def _objects(raw: bytes) -> list[bytes]:

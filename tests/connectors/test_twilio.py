@@ -24,6 +24,8 @@ from vendors.twilio import ACCOUNT, PICTURE, TOKEN, URL, Side
 from connectors.base import enclose
 from connectors.twilio import Twilio, TwilioSettings
 from connectors.twilio_signature import pairs, valid
+from gateway import settings
+from gateway.attempt import Reader
 from normalizer.canon import Address, Attachment, Choice, Kind, Message, Reply
 from normalizer.errors import Refused, Rejected, Unavailable, Unreadable
 
@@ -198,6 +200,13 @@ def test_of_a_batch_in_json_what_can_be_read_goes_on() -> None:
     with pytest.raises(Unreadable) as caught:
         house.parse(enclose(house, replace(Side().signed(SAID), body=body)))
     assert [message.text for message in caught.value.readable] == ["a"]
+
+
+def test_normalize_takes_whatsapps_messages_as_twilio_posts_them() -> None:
+    config = settings.read(Path(__file__).parents[2] / "config" / "ticketgate.yaml")
+    _, _, body = (HERE / "location.http").read_bytes().partition(b"\n\n")
+    (printed,) = Reader(config, "whatsapp").printed("location", body + b"\n")
+    assert (printed["connector"], printed["from"]["address"]) == ("twilio", "+8613812345678")
 
 
 # Answering
