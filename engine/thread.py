@@ -288,7 +288,7 @@ def _together(known: tuple[Identity, ...], said: tuple[Identity, ...], *, heard:
 def _opened(message: Message, contact: Contact, now: datetime, related: tuple[Related, ...]) -> Ticket:
     said: Understanding = message.understanding
     return Ticket(
-        id=digest("ticket", message.id),
+        id=_ticket_of(message),
         source=Source(message.channel, message.connector, message.account, message.envelope),
         contact=contact.id,
         subject=message.subject.strip() or _subject(message.text or message.full_text),
@@ -310,6 +310,11 @@ def _opened(message: Message, contact: Contact, now: datetime, related: tuple[Re
     )
 
 
+def _ticket_of(message: Message) -> str:
+    """The id of the ticket that the first words of this message opened, whatever became of them since."""
+    return digest("ticket", replace(message, revision="").id)
+
+
 def _subject(text: str) -> str:
     """The first words: the first sentence, if it is no longer than a subject may be."""
     first = next((part.strip() for part in _BREAK.split(text) if part.strip()), "")
@@ -323,6 +328,8 @@ def _custom(message: Message) -> dict[str, str]:
 
 def _continued(ticket: Ticket, message: Message, now: datetime) -> Ticket:
     """The ticket after one more message: nothing the customer said before is lost or overwritten."""
+    if message.kind is Kind.DELETE and ticket.id == _ticket_of(message):
+        return replace(ticket, description="", subject="", extracted={})
     if (message.direction, message.author) == ("out", "agent"):
         return answered(ticket, message.received_at)
     if not _is_customer(message):

@@ -15,7 +15,7 @@ from engine.facts import next_due
 from engine.thread import SPEAKING
 from gateway.crypto import Vault
 from gateway.store import claim as leases
-from gateway.store import feed, ledger, outbox, quarantine
+from gateway.store import feed, ledger, outbox, quarantine, retract
 from gateway.store.dialect import Insert, Many, Placed, chunks, insert, insert_new, one_of
 from gateway.store.standing import Stand, Standing, codes
 from gateway.store.tables import (
@@ -44,7 +44,7 @@ from gateway.store.words import (
 )
 from gateway.store.work import Limits, Outcome
 from normalizer import identity as known_by
-from normalizer.canon import Identity, Message, Ticket
+from normalizer.canon import Identity, Kind, Message, Ticket
 
 PARTIES = 100  # of one mail: a list of thousands is no conversation
 
@@ -96,6 +96,7 @@ class _Writing:
         self._messages()
         self._amend()
         self._decisions()
+        self._retract()
         self._loads()
         self._timers()
         self._tell()
@@ -266,6 +267,14 @@ class _Writing:
             for decision in made
         ]
         _decisions.run(self.connection, rows)
+
+    def _retract(self) -> None:
+        """Forget what was taken back."""
+        for outcome, message, ticket, _ in self.said:
+            if message.kind is Kind.DELETE and ticket:
+                named = external(self.standing.vault, (message.channel, message.scope), message.external_id)
+                under_way = 0 if outcome.done else outcome.claim.seq
+                retract.retract(self.connection, self.keys, self._seq(ticket), named, under_way)
 
     def _loads(self) -> None:
         moved = [{"whose": whose, "open": by} for whose, by in sorted(self.standing.loads.items()) if by]

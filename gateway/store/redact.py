@@ -48,6 +48,26 @@ def message(whole: Message) -> Message:
     )
 
 
+TAKEN_BACK = "taken_back"  # the defect that is left of a message its sender deleted
+
+
+def taken_back(whole: Message) -> Message:
+    """What is left of a message that its sender deleted: whose it was, and when."""
+    return replace(
+        whole,
+        subject="",
+        text="",
+        full_text="",
+        quoted="",
+        signature="",
+        html="",
+        attachments=(),
+        claims={},
+        defects=(*whole.defects, TAKEN_BACK),
+        understanding=replace(whole.understanding, extracted={}),
+    )
+
+
 def decision(whole: Decision) -> Decision:
     """Its hash stays that of what was decided, so that the chain still holds."""
     case = whole.case
