@@ -23,6 +23,8 @@ import httpx
 import typer
 import uvicorn
 from aiosmtpd.smtp import SMTP
+from joserfc import jwt
+from joserfc.jwk import OctKey
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -56,6 +58,7 @@ connectors:
     trusted_relays: [127.0.0.0/8]
     relay: {{host: 127.0.0.1, port: {relay}, tls: none}}
   - {{connector: webform, account: contact, reply_by: support}}
+  - {{connector: webchat, account: web, secrets: [{{env: DEMO_CHAT_SECRET}}]}}
   - connector: webhook
     account: shop
     auth: {{standard_webhooks: [{{env: DEMO_SHOP_SECRET}}]}}
@@ -98,7 +101,7 @@ async def _play(folder: Path, kernel: str, *, once: bool, port: int, language: s
     for name in [name for name in os.environ if name.startswith("TICKETGATE_")]:
         del os.environ[name]  # what is set for the real gateway must not send the demo into its data folder
     stage = Stage(port, free(), free(), free())
-    os.environ |= {"DEMO_SHOP_SECRET": fresh_secret(), "DEMO_DESK_SECRET": fresh_secret()}
+    os.environ |= {f"DEMO_{name}_SECRET": fresh_secret() for name in ("SHOP", "DESK", "CHAT")}
     company = "示例公司" if language == "zh" else "Example Ltd."
     file = folder / "ticketgate.yaml"
     ports = {name: getattr(stage, name) for name in ("http", "smtp", "relay", "desk")}
@@ -174,6 +177,10 @@ async def send(stage: Stage, client: httpx.AsyncClient, sample: Sample) -> str:
                 "/api/v1/messages",
                 {"authorization": f"Bearer {stage.key}", "content-type": "application/json"},
             )
+        case "chat":
+            url, headers = "/chat/web/messages", {
+                "authorization": f"Bearer {_token(sample)}", "content-type": "application/json",
+            }  # fmt: skip
         case "webhook":
             secret = os.environ["DEMO_SHOP_SECRET"] if sample.signed else fresh_secret()
             key = webhook_key(SecretStr(secret), Where("demo"))
@@ -184,6 +191,12 @@ async def send(stage: Stage, client: httpx.AsyncClient, sample: Sample) -> str:
             headers["content-type"] = "application/json"
     answer = await client.post(stage.base + url, content=sample.content, headers=headers)
     return str(answer.status_code)
+
+
+def _token(sample: Sample) -> str:
+    """As the company's website would sign who is signed in there."""
+    claims = {"sub": "demo", "phone_number": sample.sender, "exp": int(SystemClock().now().timestamp()) + 600}
+    return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(os.environ["DEMO_CHAT_SECRET"]))
 
 
 async def _mail(stage: Stage, sample: Sample) -> str:
@@ -284,8 +297,9 @@ async def _stay(stage: Stage, serving: "asyncio.Task[None]", stop: asyncio.Event
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     open_at = f"{stage.base}/console/?lang={language}"
-    typer.echo(f"控制台：{open_at}   表单：{stage.base}/form/contact   按 Ctrl-C 结束" if language == "zh" else
-               f"Console: {open_at}   Form: {stage.base}/form/contact   Ctrl-C ends")  # fmt: skip
+    form, chat = f"{stage.base}/form/contact", f"{stage.base}/chat/web/"
+    typer.echo(f"控制台：{open_at}   表单：{form}   在线客服：{chat}   按 Ctrl-C 结束" if language == "zh" else
+               f"Console: {open_at}   Form: {form}   Chat: {chat}   Ctrl-C ends")  # fmt: skip
     waiting = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
 

@@ -18,7 +18,7 @@ class Sample:
     """One thing sent. `sender` finds its ticket again; `expect` is checked by `demo --once`."""
 
     what: tuple[str, str]  # zh, en
-    way: Literal["mail", "form", "app", "webhook", "api"]
+    way: Literal["mail", "form", "app", "webhook", "api", "chat"]
     content: bytes
     sender: str = ""
     to: str = "support@example.com"
@@ -114,6 +114,9 @@ SAMPLES: tuple[Sample, ...] = (
            json.dumps({"email": "bot@example.net", "message": "buy cheap", "website": "http://example.net",
                        "submission": "demo-form-0003"}).encode(),
            answer="403", becomes="refused"),
+    Sample(("网页聊天：已登录的用户", "web chat: somebody signed in"), "chat",
+           json.dumps({"id": "demo-chat-0001", "text": "账号登录不了，一直提示系统错误 E21", "lang": "zh"}).encode(),
+           "+8613900001111", answer="202", expect={"acknowledged": "zh"}),
     Sample(("签名的 Webhook：投诉", "signed webhook: a complaint"), "webhook", chat(COMPLAINT), "han@example.cn",
            headers={"webhook-id": "hook-1"}, answer="204", expect={"category": "complaint", "priority": "high",
                                                                    "acknowledged": "zh"}),

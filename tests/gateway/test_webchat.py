@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from chatting import SECRET, Customer, kinds, with_chat
+from chatting import SECRET, Customer, agent_of, kinds, with_chat
 from joserfc import jwt
 from joserfc.jwk import OctKey
 from serving import Gateway
@@ -30,9 +30,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="module")
 def agent(gateway: Gateway) -> httpx.Client:
-    (made,) = gateway.json("keys", "add", "desk", "--scope", "tickets:read", "--scope", "tickets:write")
-    bearer = {"authorization": f"Bearer {made['secret (shown once)']}"}
-    return httpx.Client(base_url=f"http://127.0.0.1:{gateway.http}/api/v1", headers=bearer, timeout=20)
+    return agent_of(gateway)
 
 
 def answer(agent: httpx.Client, number: str, text: str, *, public: bool = True) -> None:

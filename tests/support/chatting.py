@@ -31,6 +31,13 @@ def with_chat(folder: Path, more: str = "", **settings: Any) -> Gateway:
     return made
 
 
+def agent_of(gateway: Gateway) -> httpx.Client:
+    """Somebody who answers, by the API."""
+    (made,) = gateway.json("keys", "add", "desk", "--scope", "tickets:read", "--scope", "tickets:write")
+    bearer = {"authorization": f"Bearer {made['secret (shown once)']}"}
+    return httpx.Client(base_url=f"http://127.0.0.1:{gateway.http}/api/v1", headers=bearer, timeout=20)
+
+
 @dataclass
 class Customer:
     """Somebody who chats. `credential` is a visitor's key or a user's token."""
