@@ -1,6 +1,6 @@
 """What a Telegram update says, as far as customers speak in it (core.telegram.org/bots/api#update).
 
-    message, business_message            words, files, places: MESSAGE
+    message, business_message            words, files, places: MESSAGE; where a group went that became a supergroup
     edited_message, edited_business_...  the same message once more: EDIT, its revision the time of the edit
     deleted_business_messages            DELETE
     callback_query                       a button was pressed: POSTBACK
@@ -110,18 +110,18 @@ def lane_of(body: bytes) -> str:
 
 def _said(bot: Bot, envelope: Envelope, said: Mapping[str, Any]) -> list[Message]:
     place, sender = Place.of(said), part(said, "from")
+    old, new = number(said, "migrate_from_chat_id"), number(said, "migrate_to_chat_id")
+    if old or new:
+        return [_moved(bot, envelope, place, said, old or place.chat, new or place.chat)]
     if sender.get("is_bot") is True or said.get("is_automatic_forward") is True or part(said, "sender_business_bot"):
         return []  # a machine, a channel's post in its group, or words of ours
     held = content(said)
     if held is None or not bot.takes(said):
         return []
     text, files = held
-    message_id = number(said, "message_id")
-    if not message_id:
-        raise Unreadable("a message without message_id")
     # In a chat of somebody the bot works for, who is not the one the chat is with is that somebody.
     ours = bool(place.business) and number(sender, "id") != place.chat
-    message = _message(bot, envelope, place, message_id, sender)
+    message = _message(bot, envelope, place, number(said, "message_id"), sender)
     return [
         replace(
             message,
@@ -134,8 +134,23 @@ def _said(bot: Bot, envelope: Envelope, said: Mapping[str, Any]) -> list[Message
             quoted=words(part(said, "quote").get("text"), "quote.text"),
             direction="out" if ours else "in",
             author="agent" if ours else "customer",
+            to=(Address("telegram", place.chat),) if ours else message.to,
+            album=words(said.get("media_group_id"), "media_group_id"),
         )
     ]
+
+
+def _moved(bot: Bot, envelope: Envelope, place: Place, said: Mapping[str, Any], old: str, new: str) -> Message:
+    """The last word in a group that becomes a supergroup, or the first there: the conversation goes on in the new chat.
+
+    Both are told, since nothing says which of the two chats is read first.
+    """
+    message = _message(bot, envelope, place, number(said, "message_id"), part(said, "from"))
+    text = "[群组已升级 the group became a supergroup]"
+    return replace(
+        message, thread_key=new, moved_from=old, direction="out", author="system", answerable=False,
+        to=(message.sender,), text=text, full_text=text, sent_at=moment(said.get("date")),
+    )  # fmt: skip
 
 
 def _edited(bot: Bot, envelope: Envelope, said: Mapping[str, Any]) -> list[Message]:
@@ -144,7 +159,7 @@ def _edited(bot: Bot, envelope: Envelope, said: Mapping[str, Any]) -> list[Messa
     at = said.get("edit_date")
     revision = number(said, "edit_date") or "edited"
     return [
-        replace(message, kind=Kind.EDIT, revision=revision, sent_at=moment(at) or message.sent_at)
+        replace(message, kind=Kind.EDIT, revision=revision, sent_at=moment(at) or message.sent_at, album="")
         for message in _said(bot, envelope, said)
     ]
 
@@ -164,8 +179,6 @@ def _pressed(bot: Bot, envelope: Envelope, said: Mapping[str, Any]) -> list[Mess
     if not (under and code):
         return []  # a game, or a message sent by way of another chat
     place, called = Place.of(under), words(said.get("id"), "id")
-    if not called:
-        raise Unreadable("a callback_query without id")
     message = _message(bot, envelope, place, called, part(said, "from"))
     label = _label(under, code)
     return [
@@ -202,8 +215,8 @@ WANTED = tuple(_READERS)  # allowed_updates
 
 def _message(bot: Bot, envelope: Envelope, place: Place, external_id: str, sender: Mapping[str, Any]) -> Message:
     who = number(sender, "id")
-    if not who:
-        raise Unreadable("no sender")
+    if not (who and external_id):
+        raise Unreadable(f"{place}: neither sender nor id may be missing")
     name = " ".join(words(sender.get(name), name) for name in ("first_name", "last_name")).strip()
     return Message(
         channel="telegram",

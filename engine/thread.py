@@ -148,7 +148,7 @@ def identities(message: Message) -> tuple[Identity, ...]:
 def _thread(message: Message) -> tuple[str, str, str, str] | None:
     if not message.thread_key:
         return None
-    return (message.channel, message.connector, message.account, message.thread_key)
+    return (message.channel, message.connector, message.account, message.moved_from or message.thread_key)
 
 
 def place(

@@ -26,6 +26,7 @@ from gateway import ledger as ledgers
 from gateway import metrics, notice, owing
 from gateway.crypto import SealedError
 from gateway.faults import reach
+from gateway.gather import gather
 from gateway.house import House
 from gateway.ledger import Ledger
 from gateway.log import log
@@ -105,7 +106,20 @@ async def take_in(house: House, room: int) -> list[Reading]:
     mind = house.mind
     readings = await asyncio.to_thread(lambda: [read(mind, claim) for claim in claims])
     reach("process.after_read")
+    readings = [whole for reading in readings if (whole := await entire(house, reading))]
     return await going_on(house, readings)
+
+
+async def entire(house: House, reading: Reading) -> Reading | None:
+    """With the rest of the album that it begins; None, and given back, while that may still be coming in."""
+    if len(reading.messages) != 1 or not reading.messages[0].album:
+        return reading
+    connector = reading.mind.connectors[reading.messages[0].connector, reading.messages[0].account]
+    found = await gather(house.store, connector, reading.claim, house.clock.now())
+    if found is None:
+        return None
+    claim, message = found
+    return replace(reading, claim=claim, messages=understood(reading.mind, [message]))
 
 
 async def going_on(house: House, readings: Sequence[Reading]) -> list[Reading]:

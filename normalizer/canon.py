@@ -241,6 +241,11 @@ class Message:
     in_reply_to: str = ""
     references: tuple[str, ...] = ()
     thread_key: str = ""
+    moved_from: Annotated[str, Field(exclude=True)] = ""  # the conversation's thread_key until now
+    album: Annotated[str, Field(exclude=True)] = ""  # of files that were sent as one, each in an envelope of its own
+    gathered: Annotated[
+        tuple[str, ...], Field(exclude_if=lambda of: not of)
+    ] = ()  # ids of an album's further envelopes
     reply_token: str = ""  # what the channel wants back with an answer, of use for a short while: a token, a session
     reply_keys: tuple[str, ...] = ()  # in an address of ours it was written to: NUMBER-MAC; only the store can check it
     returned: Returned | None = None  # of a bounce, a read receipt, a complaint

@@ -30,6 +30,17 @@ _ready = (
     .with_for_update(skip_locked=True, of=lanes)
 )  # fmt: skip
 _count = Many(update(work).where(work.c.seq == bindparam("of")).values(attempts=work.c.attempts + 1))
+_uncount = Many(update(work).where(work.c.seq == bindparam("of")).values(attempts=work.c.attempts - 1))
+_behind = (
+    select(
+        envelopes.c.seq, envelopes.c.id, envelopes.c.connector, envelopes.c.account, envelopes.c.received_at,
+        envelopes.c.size, envelopes.c.blob, envelopes.c.wrapped_key, envelopes.c.sealed,
+    )
+    .join(work, work.c.seq == envelopes.c.seq)
+    .where(work.c.lane == bindparam("in_lane"), work.c.state == WAITING, work.c.seq > bindparam("after"))
+    .order_by(work.c.seq)
+    .limit(bindparam("most"))
+)  # fmt: skip
 _lease = Many(
     update(lanes)
     .where(lanes.c.lane == bindparam("of"))
@@ -102,7 +113,8 @@ def held(connection: Connection, leases: Sequence[tuple[str, int]]) -> list[bool
 def finish(connection: Connection, claims: Sequence[Claim], now: datetime) -> None:
     """Done; their lanes go on."""
     if claims:
-        _finish.run(connection, [{"of": claim.seq, "as_state": DONE, "at": now} for claim in claims])
+        done = [seq for claim in claims for seq in (claim.seq, *claim.further)]
+        _finish.run(connection, [{"of": seq, "as_state": DONE, "at": now} for seq in done])
         advance(connection, [claim.lane for claim in claims])
 
 
@@ -126,6 +138,20 @@ def release(connection: Connection, vault: Vault, claim: Claim, reason: str, now
     _lease.run(connection, [{"of": claim.lane, "until": now + wait, "with_fence": 0}])
     quarantine.remember(connection, vault, claim, reason)
     return True
+
+
+def hold(connection: Connection, claim: Claim, until: datetime) -> bool:
+    """Not yet: the lane is free again at `until`, and this was no attempt."""
+    if not all(held(connection, [(claim.lane, claim.fence)])):
+        return False
+    _lease.run(connection, [{"of": claim.lane, "until": until, "with_fence": 0}])
+    _uncount.run(connection, [{"of": claim.seq}])
+    return True
+
+
+def behind(connection: Connection, claim: Claim, limit: int) -> Sequence[Record]:
+    """The rows of what waits in the lane after a claimed envelope, oldest first."""
+    return connection.execute(_behind, {"in_lane": claim.lane, "after": claim.seq, "most": limit}).all()
 
 
 def set_aside(

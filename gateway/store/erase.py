@@ -96,8 +96,9 @@ class _Erasing:
         self._update(messages, fresh)
 
     def _fetched(self, message: Message) -> Sequence[int]:
-        """The envelopes that its files came in."""
+        """The envelopes that its files came in, and the further ones of an album."""
         ids = [envelope_of(message, index) for index, one in enumerate(message.attachments) if one.remote]
+        ids += message.gathered
         return self.connection.scalars(_seqs, {"these": ids}).all() if ids else ()
 
     def _decisions(self) -> None:

@@ -173,6 +173,16 @@ class Store:
             "release", partial(leases.release, vault=self.vault, claim=claim, reason=reason, now=now, wait=wait)
         )
 
+    async def hold(self, claim: Claim, until: datetime) -> bool:
+        """Not yet: again at `until`, as if it had never been claimed. False if the lease is not ours any more."""
+        return await self.database.write("hold", partial(leases.hold, claim=claim, until=until))
+
+    async def behind(self, claim: Claim, limit: int) -> list[tuple[int, Envelope]]:
+        """What waits in the lane after this, oldest first, with its place in the journal; whatever can be opened."""
+        rows = await self.database.read(partial(leases.behind, claim=claim, limit=limit))
+        opened = await self.database.aside(lambda: [self._opened(row) for row in rows])
+        return [(row.seq, envelope) for row, (envelope, trouble) in zip(rows, opened, strict=True) if not trouble]
+
     async def set_aside(self, claim: Claim, code: str, reason: str, now: datetime) -> bool:
         """No message can be made of it. False if the lease is not ours any more."""
         return await self._put_aside(claim.seq, (claim.lane, claim.fence), code, reason, now)

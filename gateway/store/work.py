@@ -18,6 +18,7 @@ class Claim:
     fence: int  # grows with every lease of the lane; commit refuses an older one
     attempts: int  # this one included
     seq: int = 0  # the envelope's place in the journal
+    further: tuple[int, ...] = ()  # places of others in the lane that are worked on, and done, together with it
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import structlog
+from serving import Gateway
 from telegram import Message as Theirs
 from telegram import Update
 from vendor import speaking
@@ -27,6 +29,7 @@ from normalizer.errors import Refused, Unavailable
 FOLDER = Path(__file__).parent / "telegram"
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 WANG = {"id": 5511223344, "is_bot": False, "first_name": "王芳"}
+OLGA = {"id": 6600112233, "is_bot": False, "first_name": "Olga"}
 CHAT = {"id": 5511223344, "first_name": "王芳", "type": "private"}
 GROUP = {"id": -1001876543210, "title": "大客户群", "type": "supergroup"}
 
@@ -413,3 +416,67 @@ async def test_doctor_tells_that_a_webhook_is_in_the_way_of_asking() -> None:
         side.webhook = "https://desk.example.com/in/telegram/support"
         findings = await house.examine(NOW)
     assert not findings[1].well and "deleteWebhook" in findings[1].hint
+
+
+# Through a real gateway
+
+
+def account(folder: Path, side: theirs.Side, **more: Any) -> Gateway:
+    """A gateway with this bot, in a folder of its own."""
+    (folder / "token").write_text(theirs.TOKEN)
+    (folder / "secret").write_text(theirs.SECRET)
+    said = {"connector": "telegram", "account": "support", "token": {"file": "token"}, "secrets": [{"file": "secret"}]}
+    gateway = Gateway(folder)
+    written = f"  - {json.dumps({**said, **side.settings(), **more})}\nhelpdesks: []\n"
+    gateway.config.write_text(gateway.config.read_text().partition("helpdesks:\n")[0] + written)
+    return gateway
+
+
+def picture(number: int, **more: Any) -> dict[str, Any]:
+    photo = [{"file_id": f"photo{number}", "file_unique_id": f"u{number}", "width": 90, "height": 90}]
+    said = {"message_id": number, "from": WANG, "chat": CHAT, "date": 1772443800 + number, "photo": photo}
+    return {"message": {**said, "media_group_id": "13876543210987654", **more}}
+
+
+async def test_an_album_is_one_message_and_a_group_one_conversation_though_we_are_killed_amid_it(
+    tmp_path: Path,
+) -> None:
+    side = theirs.Side()
+    side.files = {f"photo{n}": b"\xff\xd8" + bytes([n]) for n in (1, 2, 3)}
+    old, new = {**GROUP, "id": -4004, "type": "group"}, {**GROUP, "id": -1004004}
+    there = {"message_id": 1, "date": 1772443810, "from": OLGA}
+    async with speaking(side):
+        for update in (
+            picture(1), picture(2, caption="包装破了，见图"), picture(3), written("订单 20260301-77", message_id=4),
+            written("Where is my parcel?", chat=old, **{"from": OLGA}),
+            {"message": {**there, "chat": old, "message_id": 8, "migrate_to_chat_id": new["id"]}},
+            {"message": {**there, "chat": new, "migrate_from_chat_id": old["id"]}},
+            written("Anybody there?", chat=new, message_id=2, **{"from": OLGA}),
+        ):  # fmt: skip
+            side.add(**update)
+        gateway = account(tmp_path, side, polling=True)
+        tickets = await asyncio.to_thread(killed_amid, gateway, lambda: not side.updates)
+
+    told = [[one for one in ticket["messages"] if one["direction"] == "in"] for ticket in tickets]
+    (album, further), group = sorted(told, key=lambda said: said[0]["text"], reverse=True)
+    assert [one["text"] for one in (album, further)] == ["包装破了，见图", "订单 20260301-77"]
+    assert [one["external_id"] for one in (album, further)] == ["1", "4"]
+    assert [(file["size"], file["missing"]) for file in album["attachments"]] == [(3, "")] * 3
+    assert len({file["sha256"] for file in album["attachments"]}) == 3
+    assert [one["text"] for one in group] == ["Where is my parcel?", "Anybody there?"]
+    assert {one["to"]: len(one["text"]) > 0 for one in side.sent} == {"5511223344": True, str(new["id"]): True}
+    assert len(side.sent) == 2
+    assert theirs.TOKEN.partition(":")[2] not in gateway.log.read_text()
+
+
+def killed_amid(gateway: Gateway, confirmed: Callable[[], bool]) -> list[dict[str, Any]]:
+    """Killed as soon as Telegram has forgotten all of it, and begun again."""
+    with gateway:
+        until = time.monotonic() + 10
+        while not confirmed() and time.monotonic() < until:
+            time.sleep(0.01)
+        gateway.kill()
+        assert confirmed()
+        gateway.start()
+        gateway.settle()
+        return gateway.tickets()

@@ -113,6 +113,10 @@ def test_a_reference_further_up_and_the_conversation_find_it_too() -> None:
     assert by_reference.ticket.id == by_thread.ticket.id == "t1"
 
 
+def test_a_conversation_that_moved_is_looked_for_where_it_was() -> None:
+    assert lookups(message(thread_key="new", moved_from="old")).thread == lookups(message(thread_key="old")).thread
+
+
 def test_in_reply_to_is_surer_than_the_rest() -> None:
     near, far = opened(), replace(opened(), id="t2")
     both = Found(tickets={"t1": near, "t2": far}, by_message_id={"<1@x>": "t2", "<2@x>": "t1"}, by_thread="t2",

@@ -69,6 +69,28 @@ async def test_a_finished_claim_cannot_commit_again(store: Store) -> None:
     assert keys(await store.claim(NOW, 1)) == ["a2"]
 
 
+async def test_a_lane_that_is_held_goes_on_later_as_if_it_had_never_been_claimed(store: Store) -> None:
+    await arrive(store, "a1", "a2", lane="a")
+    (claim,) = await store.claim(NOW, 1)
+    assert await store.hold(claim, NOW + SECOND * 2) is True
+    assert await store.hold(claim, NOW + SECOND * 9) is False  # it is not ours any more
+    assert await store.claim(NOW + SECOND, 1) == []
+    (again,) = await store.claim(NOW + SECOND * 2, 1)
+    assert (again.envelope, again.attempts) == (claim.envelope, 1)
+
+
+async def test_what_waits_behind_in_the_lane_can_be_done_together(store: Store) -> None:
+    await arrive(store, "a1", "a2", "a3", "a4", lane="a")
+    await arrive(store, "b1", lane="b")
+    claims = await store.claim(NOW, 2)
+    behind = await store.behind(claims[0], 2)
+    assert [envelope.key for _, envelope in behind] == ["a2", "a3"]
+    further = (behind[1][0],)
+    assert await store.commit([Outcome(replace(claims[0], further=further))], NOW) == [True]
+    assert keys(await store.claim(NOW, 2)) == ["a2"]
+    assert (await store.counts()).waiting == 3
+
+
 async def test_an_envelope_with_more_messages_keeps_its_lease(store: Store) -> None:
     await arrive(store, "a1", "a2", lane="a")
     (claim,) = await store.claim(NOW, 1)

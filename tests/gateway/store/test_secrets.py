@@ -175,5 +175,18 @@ async def test_what_they_said_in_somebody_elses_ticket_goes_too(store: Store) ->
     assert (await store.ticket(ticket.id)).subject == "parcel"  # type: ignore[union-attr]
 
 
+async def test_all_envelopes_of_an_album_are_erased(store: Store) -> None:
+    await arrive(store, "a1", "a2", lane="a")
+    (claim,) = await store.claim(NOW, 1)
+    ((seq, further),) = await store.behind(claim, 9)
+    made = outcome(replace(claim, further=(seq,)), "20261123001", gathered=(further.id,))
+    assert await store.commit([made], NOW) == [True]
+
+    await store.erase_contact(made.contacts[0].id, NOW)
+
+    for one in (claim.envelope, further):
+        assert (await store.envelope(one.id)).body == b"erased"  # type: ignore[union-attr]
+
+
 async def test_erasing_nobody_says_so(store: Store) -> None:
     assert await store.erase_contact("nobody", NOW) is False

@@ -1,0 +1,76 @@
+"""Albums: one message of what came in many envelopes, whatever order and however long it takes."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stored import NOW, SECOND, opened
+
+from connectors.telegram import Telegram
+from connectors.telegram_updates import lane_of
+from gateway.gather import PATIENCE, QUIET, gather
+from gateway.store.store import Store
+from gateway.store.work import Claim
+from normalizer.canon import Envelope, Message
+
+BOT = Telegram(
+    Telegram.Settings.model_validate({"connector": "telegram", "account": "support", **Telegram.unconfigured})
+)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    made = await opened(tmp_path / "data")
+    yield made
+    await made.close()
+
+
+def part(number: int, *, after: timedelta = timedelta(), album: str = "7", **more: Any) -> Envelope:
+    person = {"id": 5, "is_bot": False, "first_name": "王芳"}
+    photo = [{"file_id": f"photo{number}", "width": 90}]
+    said = {"message_id": number, "from": person, "chat": {"id": 5, "type": "private"}, "date": 1772443800}
+    update = {"update_id": number, "message": {**said, "media_group_id": album, "photo": photo, **more}}
+    body = json.dumps(update).encode()
+    return Envelope("telegram", "support", str(number), lane_of(body), NOW + after, body)
+
+
+async def gathered(store: Store, after: timedelta) -> tuple[Claim, Message] | None:
+    (claim,) = await store.claim(NOW + after, 1)
+    return await gather(store, BOT, claim, NOW + after)
+
+
+def photos(message: Message) -> list[str]:
+    return [file.remote for file in message.attachments]
+
+
+async def test_it_waits_until_nothing_more_came_in_for_a_while(store: Store) -> None:
+    await store.journal([part(1)], NOW)
+    assert await gathered(store, SECOND) is None
+    await store.journal([part(2, after=SECOND, caption="破了")], NOW + SECOND)
+    assert await gathered(store, QUIET) is None
+    assert await store.claim(NOW + QUIET, 1) == []
+    whole = await gathered(store, QUIET + SECOND)
+    assert whole
+    assert (photos(whole[1]), whole[1].text, whole[1].external_id) == (["photo1", "photo2"], "破了", "1")
+    assert len(whole[0].further) == len(whole[1].gathered) == 1
+
+
+async def test_an_album_that_does_not_end_is_not_waited_for_for_ever(store: Store) -> None:
+    parts = [part(n, after=timedelta(seconds=n)) for n in range(1, 17)]
+    await store.journal(parts, NOW)
+    whole = await gathered(store, SECOND + PATIENCE)
+    assert whole and len(photos(whole[1])) == 16
+
+
+async def test_parts_come_in_any_order_and_others_between_them_keep_their_turn(store: Store) -> None:
+    between = part(3, album="another")
+    broken = Envelope("telegram", "support", "x", part(1).lane, NOW, b"{")
+    await store.journal([part(2), between, broken, part(1, caption="破了"), part(4, album="", text="在吗")], NOW)
+    whole = await gathered(store, QUIET)
+    assert whole
+    claim, message = whole
+    assert (photos(message), message.external_id, message.envelope) == (["photo1", "photo2"], "1", part(2).id)
+    assert message.gathered == (part(1).id,) and len(claim.further) == 1
