@@ -246,32 +246,38 @@ async def test_a_question_becomes_one_ticket_that_is_acknowledged_in_its_thread(
             (tmp_path / "token").write_text(TOKEN)
             (tmp_path / "secret").write_text(SECRET)
             account = {"connector": "slack", "account": "acme", "token": {"file": "token"}}
-            account |= {"signing_secrets": [{"file": "secret"}]}
+            account |= {"signing_secrets": [{"file": "secret"}], "allow_private": True}
             gateway = Gateway(tmp_path, desk=desk.port)
             written = f"  - {json.dumps({**account, **vendor.settings()})}\nhelpdesks:\n"
             gateway.config.write_text(gateway.config.read_text().replace("helpdesks:\n", written))
-            tickets, answers = await asyncio.to_thread(asked, gateway)
-    assert answers == [200, 200, 200, 401]
+            tickets, answers = await asyncio.to_thread(asked, gateway, vendor.url)
+    assert answers == [200, 200, 200, 200, 401]
     (ticket,) = tickets
-    texts = [message["text"] for message in ticket["messages"] if message["direction"] == "in"]
-    assert texts == ["订单5没收到货", "已经三天了"]
-    assert [(one["channel"], one["thread_ts"]) for one in vendor.posted] == [("C123ABC456", "1772443799.000200")]
+    said = [one for one in ticket["messages"] if one["direction"] == "in"]
+    assert [one["kind"] for one in said] == ["message", "message", "delete"]
+    assert said[0]["text"] == "订单5没收到货"
+    assert [file["size"] for file in said[1]["attachments"]] == [len(PICTURE)]
+    assert [(one["channel"], one["thread_ts"]) for one in vendor.posted] == [("C123ABC456", SAID["ts"])]
     assert ticket["number"] in vendor.posted[0]["text"]
 
 
-def asked(gateway: Gateway) -> tuple[list[dict[str, Any]], list[int]]:
-    """A question, told twice, and a further one in its thread; and one that nobody signed."""
+def asked(gateway: Gateway, url: str) -> tuple[list[dict[str, Any]], list[int]]:
+    """A question, told twice; a picture in its thread, taken back; and what nobody signed."""
     now = datetime.now(UTC)
     question = {**SAID, "text": "<@U0LAN0Z89> 订单5没收到货"}
+    picture = {"id": "F1", "name": "a.png", "mimetype": "image/png", "url_private": f"{url}/files-pri/a.png"}
     further = {**SAID, "text": "已经三天了", "ts": "1772443900.000200", "thread_ts": SAID["ts"]}
+    further |= {"subtype": "file_share", "files": [picture]}
+    back = {"type": "message", "subtype": "message_deleted", "channel": SAID["channel"], "deleted_ts": further["ts"]}
     requests = [
         signed(event(question), now),
         signed(event({**question, "type": "app_mention"}, event_id="Ev2"), now),
         signed(event(further, event_id="Ev3"), now),
-        signed(event(further, event_id="Ev4"), now, secret="a guess"),
+        signed(event({**back, "previous_message": further}, event_id="Ev4"), now),
+        signed(event(further, event_id="Ev5"), now, secret="a guess"),
     ]
     with gateway:
-        url = f"http://127.0.0.1:{gateway.http}/in/slack/acme"
-        answers = [post(url, one.body, dict(one.headers)) for one in requests]
+        door = f"http://127.0.0.1:{gateway.http}/in/slack/acme"
+        answers = [post(door, one.body, dict(one.headers)) for one in requests]
         gateway.settle()
         return gateway.tickets(), answers
