@@ -96,10 +96,10 @@ def messages(envelope: Envelope, part: int, said: Said) -> list[Message]:
 def _spoken(said: Said) -> dict[str, Any]:
     choice = said.get("ButtonPayload") or said.get("ListId") or ""
     label = said.get("ButtonText") or said.get("ListTitle") or ""
-    body = (label if choice else "") or said.get("Body", "").strip()
+    body = (label if choice else "") or said.get("Body", "")
     opted = _opted(said)
     files = tuple(_files(said))
-    text = "\n".join(line for line in (body, _place(said)) if line)
+    text = "\n".join(line for line in (body, _place(said)) if line.strip())
     kind = said.get("MessageType", "")
     if not text and not files and kind not in ("", "text"):
         text = f"[{kind}]"
