@@ -21,8 +21,9 @@ from telegram import InlineKeyboardButton, InlineKeyboardMarkup, WebhookInfo
 from connectors.base import Accept, AccountSettings, ChatSettings, Clock, Finding, Recall, Refuse, Request, Response
 from connectors.reading import json_of
 from connectors.telegram_calls import Calls
+from connectors.telegram_content import Place
 from connectors.telegram_polling import Polling
-from connectors.telegram_updates import WANTED, Bot, Groups, Place, key_of, lane_of, messages
+from connectors.telegram_updates import WANTED, Bot, Groups, key_of, lane_of, messages
 from connectors.vendor import Vendor, pieces, utf16
 from normalizer.canon import Attachment, Choice, Envelope, Message, Reply, Sent
 from normalizer.errors import Refused, Rejected, SendingError
@@ -44,6 +45,7 @@ class TelegramSettings(ChatSettings):
     polling: bool = False  # go and ask instead of being called
     username: str = ""  # the bot's, without @
     groups: Groups = "all"  # what of groups is taken: all it can see, what is addressed to it, nothing
+    agents: frozenset[int] = frozenset()  # user ids of colleagues: what they write in a group is an agent's word
     api: str = Field(default="https://api.telegram.org", pattern="^https?://")  # or your own Bot API server
 
     @field_validator("token")
@@ -73,7 +75,8 @@ class Telegram:
         self.settings = settings
         self._secrets = [secret.get_secret_value().encode() for secret in settings.secrets]
         bot_id = settings.token.get_secret_value().partition(":")[0]
-        self.bot = Bot(bot_id, settings.username.removeprefix("@"), settings.groups)
+        agents = frozenset(map(str, settings.agents))
+        self.bot = Bot(bot_id, settings.username.removeprefix("@"), settings.groups, agents)
         self._recall: Recall | None = None
         self._calls = Calls(settings.api, settings.token.get_secret_value())
         self._files = Vendor(settings.api, allow_private=settings.allow_private)

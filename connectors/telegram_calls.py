@@ -14,7 +14,8 @@ from telegram import error as wrong
 from telegram.request import HTTPXRequest
 
 from connectors.calling import LONGEST_WAIT
-from connectors.telegram_updates import WANTED, Place
+from connectors.telegram_content import Place
+from connectors.telegram_updates import WANTED
 from normalizer.errors import Refused, Unavailable
 
 TIMEOUT = 15.0  # seconds

@@ -1,11 +1,11 @@
-"""What a Telegram message holds (core.telegram.org/bots/api#message): words, a file, or what a line can tell.
+"""What a Telegram message holds, and where it stands (core.telegram.org/bots/api#message).
 
 Read by hand rather than by the library's types: those take all of an update or nothing, and a new kind of entity must
 not cost us the words beside it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.reading import attachment, words
@@ -42,6 +42,41 @@ def number(said: Any, name: str) -> str:
 def parts(said: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     found = said.get(name)
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A conversation: a chat, in it a forum's topic, or a chat of somebody the bot works for. `str` is thread_key."""
+
+    chat: str
+    topic: str = ""
+    business: str = ""
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> "Place":
+        chat = number(part(said, "chat"), "id")
+        if not chat:
+            raise Unreadable("a message without chat.id")
+        topic = number(said, "message_thread_id") if said.get("is_topic_message") is True else ""
+        return cls(chat, topic, words(said.get("business_connection_id"), "business_connection_id"))
+
+    @classmethod
+    def named(cls, thread_key: str) -> "Place":
+        rest, _, business = thread_key.partition("@")
+        chat, _, topic = rest.partition(":")
+        return cls(chat, topic, business)
+
+    def __str__(self) -> str:
+        topic = f":{self.topic}" if self.topic else ""
+        return self.chat + topic + (f"@{self.business}" if self.business else "")
+
+    def scope(self, bot: str) -> str:
+        """Within what a bot's message ids are unique."""
+        return f"{bot}/{self.chat}" + (f"@{self.business}" if self.business else "")
+
+
+def in_group(said: Mapping[str, Any]) -> bool:
+    return part(said, "chat").get("type") in ("group", "supergroup")
 
 
 def content(said: Mapping[str, Any]) -> tuple[str, tuple[Attachment, ...]] | None:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import orjson
 
 from connectors.reading import moment, words
-from connectors.telegram_content import content, number, own_phone, part, parts
+from connectors.telegram_content import Place, content, in_group, number, own_phone, part, parts
 from normalizer.canon import Address, Envelope, Kind, Message, digest
 from normalizer.errors import Unreadable
 
@@ -32,10 +32,11 @@ class Bot:
     id: str
     username: str = ""
     groups: Groups = "all"
+    agents: frozenset[str] = frozenset()  # user ids of colleagues
 
     def takes(self, said: Mapping[str, Any]) -> bool:
         """Whether a message is for us: any in a private chat, in groups as the account says."""
-        if self.groups == "all" or part(said, "chat").get("type") not in ("group", "supergroup"):
+        if self.groups == "all" or not in_group(said):
             return True
         return self.groups == "addressed" and self._is_addressed(said)
 
@@ -44,36 +45,6 @@ class Bot:
         if number(part(part(said, "reply_to_message"), "from"), "id") == self.id:
             return True
         return bool(re.search(rf"@{re.escape(self.username)}\b", visible, re.IGNORECASE | re.ASCII))
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A conversation: a chat, in it a forum's topic, or a chat of somebody the bot works for. `str` is thread_key."""
-
-    chat: str
-    topic: str = ""
-    business: str = ""
-
-    @classmethod
-    def of(cls, said: Mapping[str, Any]) -> "Place":
-        chat = number(part(said, "chat"), "id")
-        if not chat:
-            raise Unreadable("a message without chat.id")
-        topic = number(said, "message_thread_id") if said.get("is_topic_message") is True else ""
-        return cls(chat, topic, words(said.get("business_connection_id"), "business_connection_id"))
-
-    @classmethod
-    def named(cls, thread_key: str) -> "Place":
-        rest, _, business = thread_key.partition("@")
-        chat, _, topic = rest.partition(":")
-        return cls(chat, topic, business)
-
-    def __str__(self) -> str:
-        topic = f":{self.topic}" if self.topic else ""
-        return self.chat + topic + (f"@{self.business}" if self.business else "")
-
-    def scope(self, bot: Bot) -> str:
-        return f"{bot.id}/{self.chat}" + (f"@{self.business}" if self.business else "")
 
 
 def messages(bot: Bot, envelope: Envelope, update: Any) -> list[Message]:
@@ -120,7 +91,8 @@ def _said(bot: Bot, envelope: Envelope, said: Mapping[str, Any]) -> list[Message
         return []
     text, files = held
     # In a chat of somebody the bot works for, who is not the one the chat is with is that somebody.
-    ours = bool(place.business) and number(sender, "id") != place.chat
+    who = number(sender, "id")
+    ours = who in bot.agents if in_group(said) else bool(place.business) and who != place.chat
     message = _message(bot, envelope, place, number(said, "message_id"), sender)
     return [
         replace(
@@ -134,7 +106,7 @@ def _said(bot: Bot, envelope: Envelope, said: Mapping[str, Any]) -> list[Message
             quoted=words(part(said, "quote").get("text"), "quote.text"),
             direction="out" if ours else "in",
             author="agent" if ours else "customer",
-            to=(Address("telegram", place.chat),) if ours else message.to,
+            to=((Address("telegram", place.chat),) if place.business else ()) if ours else message.to,
             album=words(said.get("media_group_id"), "media_group_id"),
         )
     ]
@@ -180,6 +152,9 @@ def _pressed(bot: Bot, envelope: Envelope, said: Mapping[str, Any]) -> list[Mess
         return []  # a game, or a message sent by way of another chat
     place, called = Place.of(under), words(said.get("id"), "id")
     message = _message(bot, envelope, place, called, part(said, "from"))
+    asked = number(part(part(under, "reply_to_message"), "from"), "id")
+    if in_group(under) and asked not in ("", message.sender.address):
+        return []  # the question was for somebody else in the group
     label = _label(under, code)
     return [
         replace(
@@ -222,7 +197,7 @@ def _message(bot: Bot, envelope: Envelope, place: Place, external_id: str, sende
         channel="telegram",
         connector=envelope.connector,
         account=envelope.account,
-        scope=place.scope(bot),
+        scope=place.scope(bot.id),
         external_id=external_id,
         envelope=envelope.id,
         sender=Address("telegram", who, name),

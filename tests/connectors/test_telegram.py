@@ -130,6 +130,19 @@ def test_of_groups_it_takes_what_the_account_says(groups: str, said: dict[str, A
     assert bool(parsed(bot(groups=groups), written(**said))) is taken
 
 
+@pytest.mark.parametrize(("chat", "asked", "counts"), [(GROUP, WANG, True), (GROUP, OLGA, False), (CHAT, OLGA, True)])
+def test_a_button_in_a_group_counts_only_from_whom_it_was_for(chat: Any, asked: Any, counts: bool) -> None:
+    under = {"message_id": 9, "chat": chat, "date": 1772443800, "reply_to_message": {"message_id": 7, "from": asked}}
+    said = parsed(bot(), {"callback_query": {"id": "4382", "from": WANG, "message": under, "data": "solved"}})
+    assert [one.claims for one in said] == [{"choice": "solved"}] * counts
+
+
+def test_what_a_colleague_writes_in_a_group_is_an_agents_word() -> None:
+    house = bot(agents=[WANG["id"]])
+    (group,), (private,) = parsed(house, written(chat=GROUP)), parsed(house, written())
+    assert [(one.direction, one.author) for one in (group, private)] == [("out", "agent"), ("in", "customer")]
+
+
 def test_who_walks_about_sharing_the_place_says_it_once() -> None:
     there = {**written(), "location": {"latitude": 31.2, "longitude": 121.4, "live_period": 900}}
     said = {key: value for key, value in {**written()["message"], **there}.items() if key != "text"}
