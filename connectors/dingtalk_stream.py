@@ -5,30 +5,21 @@
 What is not acknowledged comes again, maybe over another line. opensource.dingtalk.com/developerpedia/docs/learn/stream
 """
 
-import asyncio
-import logging
 from collections.abc import Callable
 from urllib.parse import quote, urlsplit
 
 import orjson
-import structlog
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
 
 from connectors.base import Accept, Clock
 from connectors.dingtalk_content import TOPIC
+from connectors.held import Held
 from connectors.reading import within, word
 from connectors.vendor import Vendor
 from normalizer.canon import Envelope
-from normalizer.errors import SendingError, Unavailable
+from normalizer.errors import Unavailable
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # seconds
 LARGEST = 4 * 1024 * 1024  # octets of a frame
-
-# At DEBUG it logs the address, which holds the ticket.
-logging.getLogger("websockets").setLevel(logging.INFO)
-
-log = structlog.get_logger("ticketgate")
 
 
 class Stream:
@@ -37,28 +28,17 @@ class Stream:
     def __init__(
         self, what: str, vendor: Vendor, client_id: str, secret: str, envelope: Callable[[bytes, Clock], Envelope]
     ) -> None:
-        self._what, self._vendor, self._client_id, self._secret = what, vendor, client_id, secret
+        self._vendor, self._client_id, self._secret = vendor, client_id, secret
         self._envelope = envelope
-        self._trouble, self._pause = "", 0.0
+        self._held = Held(what)
 
     async def keep(self, accept: Accept, clock: Clock) -> None:
-        """Hold the line until cancelled; after trouble call again, each time later."""
-        while True:
-            self._pause = min(LONGEST_PAUSE, self._pause * 2 or FIRST_PAUSE)
-            try:
-                await self._hold(accept, clock)
-                self._pause = FIRST_PAUSE  # DingTalk hangs up from time to time and wants to be called again
-            except SendingError as error:
-                self._tell(error.reason)
-            except (OSError, WebSocketException) as error:
-                self._tell(f"the line broke: {type(error).__name__}")
-            except Exception as error:
-                self._tell(f"unforeseen {type(error).__name__}", error)
-            await asyncio.sleep(self._pause)
+        """Hold the line until cancelled. DingTalk hangs up from time to time and wants to be called again."""
+        await self._held.keep(lambda: self._hold(accept, clock))
 
     async def _hold(self, accept: Accept, clock: Clock) -> None:
         async with connect(await self._open(clock), max_size=LARGEST, proxy=None) as line:
-            self._well()
+            self._held.well()
             async for frame in line:
                 if await self._heard(line, frame, accept, clock) == "disconnect":
                     return
@@ -91,14 +71,3 @@ class Stream:
         headers = {"contentType": "application/json", "messageId": message}
         await line.send(orjson.dumps({"code": 200, "headers": headers, "message": "OK", "data": answer}).decode())
         return topic
-
-    def _tell(self, reason: str, cause: Exception | None = None) -> None:
-        """Once, and again when it is something else."""
-        if reason != self._trouble:
-            log.warning("no line to DingTalk; calling again", account=self._what, hint=reason, exc_info=cause)
-        self._trouble = reason
-
-    def _well(self) -> None:
-        if self._trouble:
-            log.info("the line to DingTalk is open again", account=self._what)
-        self._trouble, self._pause = "", FIRST_PAUSE

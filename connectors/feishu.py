@@ -1,34 +1,34 @@
-"""飞书 (Feishu, Lark): a bot people write to, alone or in groups.
+"""飞书 (Feishu, Lark): a bot people write to, alone or in groups; it is called, or holds a line itself.
 
-    im.message.receive_v1           what somebody says
-    im.message.recalled_v1          takes back
-    im.message.reaction.created_v1  answers with a face
-    card.action.trigger             or with a button of ours
-    message                         the same of the first version of events
+feishu_events    what is posted: opened, proven, named
+feishu_messages  whose message an event is
+feishu_content   what a message says
+feishu_api       saying something, and files people left
+feishu_stream    the line we hold; feishu_frames what goes over it
+here             the account: its door, what `ticketgate doctor` looks at
 
-Everything else that Feishu tells is nobody's message. What is not answered within three seconds comes again,
-after 15 s, 5 min, 1 h and 6 h.
+What is not answered within three seconds comes again, after 15 s, 5 min, 1 h and 6 h.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import orjson
 from pydantic import Field, SecretStr, model_validator
 
-from connectors.base import AccountSettings, ChatSettings, Finding, Request, Response
+from connectors.base import Accept, AccountSettings, ChatSettings, Clock, Finding, Refuse, Request, Response
 from connectors.feishu_api import Api
-from connectors.feishu_content import addressed, mentions, read
 from connectors.feishu_events import CHALLENGE, Event, known, opened, prove
-from connectors.reading import moment, within, word
-from normalizer.canon import Address, Attachment, Envelope, Kind, Message, Reply, Sent, digest
-from normalizer.charset import clean
+from connectors.feishu_messages import Groups, Reading, chat
+from connectors.feishu_stream import Stream
+from connectors.reading import word
+from normalizer.canon import Attachment, Envelope, Message, Reply, Sent, digest
 from normalizer.errors import Refused, Rejected, Unavailable, Unreadable
 
-RECEIVED = {
-    "toast": {"type": "success", "content": "已收到", "i18n": {"zh_cn": "已收到", "en_us": "Received"}},
-}
+TOAST = {"type": "success", "content": "已收到", "i18n": {"zh_cn": "已收到", "en_us": "Received"}}
+RECEIVED = orjson.dumps({"toast": TOAST})
 
 
 class FeishuSettings(ChatSettings):
@@ -37,14 +37,15 @@ class FeishuSettings(ChatSettings):
     encrypt_key: SecretStr | tuple[SecretStr, ...] = ()  # 加密策略: several while it is changed
     verification_token: SecretStr | tuple[SecretStr, ...] = ()
     bot: str = ""  # our open_id (`ticketgate doctor` tells it) or name, to know ourselves among those who are mentioned
-    groups: Literal["mentioned", "all", "none"] = "mentioned"  # what of groups is taken
+    groups: Groups = "mentioned"  # what of groups is taken
+    stream: bool = False  # call Feishu instead of being called
     api: str = Field(default="https://open.feishu.cn", pattern="^https?://")  # of Lark https://open.larksuite.com
 
     @model_validator(mode="after")
     def proven(self) -> Self:
         given = [*_secrets(self.encrypt_key), *_secrets(self.verification_token)]
-        if not given or not all(given):
-            raise ValueError("give encrypt_key (better) or verification_token: 事件与回调 > 加密策略")
+        if not (given or self.stream) or not all(given):
+            raise ValueError("give encrypt_key (better) or verification_token: 事件与回调 > 加密策略; or stream: true")
         return self
 
 
@@ -75,7 +76,7 @@ class Feishu:
         # It bears no signature: who has the token, or can encrypt with our key, may see its own words again.
         if event.type != CHALLENGE or not (known(event.token, self._tokens) if self._tokens else event.sealed):
             return None
-        return _json({"challenge": event.challenge})
+        return _json(orjson.dumps({"challenge": event.challenge}))
 
     def verify(self, request: Request) -> None:
         try:
@@ -86,16 +87,23 @@ class Feishu:
         prove(request.headers, request.body, event, self._keys, self._tokens)
 
     def key(self, request: Request) -> str:
-        event = self._opened(request.body)
-        return digest("feishu", event.id) if event and event.id else digest(request.body)
+        return self._named(request.body)[0]
 
     def lane(self, request: Request) -> str:
-        event = self._opened(request.body)
-        return _chat(event.said) if event else ""
+        return self._named(request.body)[1]
+
+    def _named(self, body: bytes) -> tuple[str, str]:
+        """Key and lane: the event, and the conversation it stands in."""
+        event = self._opened(body)
+        return (digest("feishu", event.id), chat(event.said)) if event and event.id else (digest(body), "")
 
     def answer(self, request: Request) -> Response:
-        event = self._opened(request.body)
-        return _json(RECEIVED if event and event.type == "card.action.trigger" else {})
+        return _json(self._told(request.body) or b"{}")
+
+    def _told(self, body: bytes) -> bytes:
+        """What who pressed a button sees."""
+        event = self._opened(body)
+        return RECEIVED if event and event.type == "card.action.trigger" else b""
 
     def _opened(self, body: bytes) -> Event | None:
         try:
@@ -103,91 +111,24 @@ class Feishu:
         except Unreadable:
             return None
 
+    # Holding the line
+
+    async def listen(self, accept: Accept, refuse: Refuse, clock: Clock) -> None:
+        if not self.settings.stream:
+            await asyncio.Event().wait()  # we are called
+        app = {"AppID": self.settings.app_id, "AppSecret": self.settings.app_secret.get_secret_value()}
+        what = f"feishu/{self.settings.account}"
+        await Stream(what, self._api.vendor, app, self._streamed, self._told).keep(accept, clock)
+
+    def _streamed(self, body: bytes, clock: Clock) -> Envelope:
+        return Envelope("feishu", self.settings.account, *self._named(body), clock(), body, {"method": "stream"})
+
     # Behind the journal
 
     def parse(self, envelope: Envelope) -> Sequence[Message]:
         event = opened(envelope.body, self._keys)
-        readers: Mapping[str, Callable[[Envelope, Event], Message | None]] = {
-            "im.message.receive_v1": self._said,
-            "message": self._said,
-            "im.message.recalled_v1": self._recalled,
-            "im.message.reaction.created_v1": self._reaction,
-            "card.action.trigger": self._pressed,
-        }
-        reader = readers.get(event.type)
-        message = reader(envelope, event) if reader else None
-        return [message] if message else []
-
-    def _said(self, envelope: Envelope, event: Event) -> Message | None:
-        said, sender = within(event.said, "message"), within(event.said, "sender")
-        kind = word(said, "message_type", "msg_type")
-        if word(sender, "sender_type") in ("app", "bot") or kind == "system" or not self._ours(said):
-            return None
-        id, group = word(said, "message_id"), word(said, "chat_type") not in ("p2p", "")
-        who = _person(within(sender, "sender_id") or within(sender, "id"))
-        if not (id and who.address):
-            raise Unreadable("a message without message_id or sender_id")
-        text, files = read(kind, said.get("content"), mentions(said.get("mentions"), self.settings.bot), id)
-        parent, root = word(said, "parent_id"), word(said, "root_id")
-        return self._message(
-            envelope, event, id, who,
-            sent_at=moment(word(said, "create_time")),
-            in_reply_to=parent or root,
-            references=(root,) if root and root != parent else (),
-            thread_key=_conversation(word(said, "chat_id"), word(said, "thread_id"), who if group else None),
-            text=text,
-            full_text=text,
-            attachments=files,
-        )  # fmt: skip
-
-    def _ours(self, said: Mapping[str, Any]) -> bool:
-        """Whether it is meant for us: Feishu passes on more of a group if the app has the permission."""
-        if word(said, "chat_type") in ("p2p", "") or self.settings.groups == "all":
-            return True
-        return self.settings.groups == "mentioned" and addressed(said.get("mentions"), self.settings.bot)
-
-    def _recalled(self, envelope: Envelope, event: Event) -> Message:
-        id, at = word(event.said, "message_id"), moment(word(event.said, "recall_time"))
-        if not id:
-            raise Unreadable("taken back, but no message_id says what")
-        nobody = Address("feishu", "")  # Feishu does not say who it was
-        # Nor in which conversation of a group it stood: its ticket is found by the message itself.
-        told = {"sent_at": at, "in_reply_to": id}
-        return self._message(envelope, event, id, nobody, kind=Kind.DELETE, revision="deleted", **told)
-
-    def _reaction(self, envelope: Envelope, event: Event) -> Message | None:
-        who, emoji = _person(within(event.said, "user_id")), word(within(event.said, "reaction_type"), "emoji_type")
-        if not (who.address and emoji) or word(event.said, "operator_type") == "app":
-            return None
-        at, of = moment(word(event.said, "action_time")), word(event.said, "message_id")
-        told = {"sent_at": at, "in_reply_to": of, "text": emoji, "full_text": emoji}
-        return self._message(envelope, event, event.id or f"{of}/{who.address}", who, kind=Kind.REACTION, **told)
-
-    def _pressed(self, envelope: Envelope, event: Event) -> Message | None:
-        """A button under our words. What it bears came from us, since Feishu signed it."""
-        value, who = within(event.said, "action", "value"), _person(within(event.said, "operator"))
-        code = word(value, "choice")
-        if not (code and who.address and event.id):
-            return None
-        label = clean(word(value, "label")) or code
-        card = word(within(event.said, "context"), "open_message_id") or word(event.said, "open_message_id")
-        thread = word(value, "thread") or _chat(event.said)
-        told = {
-            "in_reply_to": card,
-            "thread_key": thread,
-            "text": label,
-            "full_text": label,
-            "claims": {"choice": code},
-        }
-        return self._message(envelope, event, event.id, who, kind=Kind.POSTBACK, **told)
-
-    def _message(self, envelope: Envelope, event: Event, id: str, who: Address, **more: Any) -> Message:
-        scope = event.app or self.settings.app_id
-        return Message(
-            channel="feishu", connector=envelope.connector, account=envelope.account, envelope=envelope.id, scope=scope,
-            external_id=id, sender=who, to=(Address("feishu", scope),), received_at=envelope.received_at, proven=True,
-            **more,
-        )  # fmt: skip
+        reading = Reading(envelope, event, self.settings.app_id, self.settings.bot, self.settings.groups)
+        return reading.messages()
 
     # The other way
 
@@ -219,19 +160,5 @@ class Feishu:
         await self._api.close()
 
 
-def _chat(said: Mapping[str, Any]) -> str:
-    places = (within(said, "message"), said, within(said, "context"))
-    return next(filter(None, (word(place, "chat_id", "open_chat_id") for place in places)), "")
-
-
-def _person(ids: Mapping[str, Any]) -> Address:
-    return Address("feishu", word(ids, "open_id", "union_id", "user_id"))
-
-
-def _conversation(chat: str, topic: str, who: Address | None) -> str:
-    """Alone with somebody all is one; in a group each topic, or what each person says."""
-    return f"{chat}/{topic or who.address}" if who and chat else chat or (who.address if who else "")
-
-
-def _json(said: Any) -> Response:
-    return Response(200, orjson.dumps(said), "application/json; charset=utf-8")
+def _json(said: bytes) -> Response:
+    return Response(200, said, "application/json; charset=utf-8")

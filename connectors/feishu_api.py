@@ -47,7 +47,7 @@ class Api:
 
     def __init__(self, base: str, app_id: str, secret: str, *, allow_private: bool) -> None:
         self._app_id, self._secret = app_id, secret
-        self._vendor = Vendor(base, allow_private=allow_private)
+        self.vendor = Vendor(base, allow_private=allow_private)
         self._token = Token(self._ask_token)
 
     async def say(self, reply: Reply, now: datetime) -> Sent:
@@ -80,7 +80,7 @@ class Api:
         for again in (False, True):
             token = await self._token.get(now)
             headers = {"authorization": f"Bearer {token}"}
-            answer = await self._vendor.ask(
+            answer = await self.vendor.ask(
                 method, path, now, json=body, headers=headers, even=(400, 401, 403, 404, 429)
             )
             if word(answer.data, "code") not in map(str, STALE) or again:
@@ -91,7 +91,7 @@ class Api:
     async def _ask_token(self, now: datetime) -> tuple[str, timedelta]:
         path = "/open-apis/auth/v3/tenant_access_token/internal"
         said = {"app_id": self._app_id, "app_secret": self._secret}
-        answer = await self._vendor.ask("POST", path, now, json=said, even=(400, 401, 403, 429))
+        answer = await self.vendor.ask("POST", path, now, json=said, even=(400, 401, 403, 429))
         _judge(answer, now)
         token, lives = word(answer.data, "tenant_access_token"), word(answer.data, "expire")
         if not token:
@@ -100,12 +100,12 @@ class Api:
 
     async def fetch(self, attachment: Attachment, limits: MediaSettings, now: datetime) -> Attachment:
         message, key, way = attachment.remote.split("/")
-        url = f"{self._vendor.base}/open-apis/im/v1/messages/{message}/resources/{key}?type={way}"
+        url = f"{self.vendor.base}/open-apis/im/v1/messages/{message}/resources/{key}?type={way}"
         for again in (False, True):
             token = await self._token.get(now)
             headers = {"authorization": f"Bearer {token}"}
             try:
-                return await self._vendor.download(attachment, url, limits, now, headers=headers)
+                return await self.vendor.download(attachment, url, limits, now, headers=headers)
             except Refused:  # 400, be it that the token is old or that the file is gone
                 if again:
                     raise
@@ -119,7 +119,7 @@ class Api:
         return within(answer.data, "bot")
 
     async def close(self) -> None:
-        await self._vendor.close()
+        await self.vendor.close()
 
 
 def _kind_of(id: str) -> str:

@@ -119,6 +119,8 @@ def prove(headers: Mapping[str, str], body: bytes, event: Event, keys: Sequence[
 
     A plain SHA-256 can be prolonged by who has seen one: that the body is a single JSON value was checked before.
     """
+    if not (keys or tokens):
+        raise Rejected("nothing is known that could prove it: give encrypt_key or verification_token")
     if keys and not _signed(headers, body, keys):
         raise Rejected("X-Lark-Signature is missing or wrong: is encrypt_key that of the app?")
     if tokens and not known(event.token, tokens):

@@ -292,7 +292,7 @@ async def test_doctor_tries_the_secret(side: Side, house: Dingtalk, now: datetim
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectors.dingtalk_stream.FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("connectors.held.FIRST_PAUSE", 0.05)
 
 
 class Door:

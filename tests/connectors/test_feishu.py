@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,14 +12,30 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from serving import Gateway, post
+from structlog.testing import capture_logs
 from vendor import speaking
-from vendors.feishu import APP, BOT, ENCRYPT_KEY, SECRET, VERIFICATION_TOKEN, Side, encrypted, posted, said, sealed
+from vendors.feishu import (
+    APP,
+    BOT,
+    ENCRYPT_KEY,
+    SECRET,
+    VERIFICATION_TOKEN,
+    Side,
+    encrypted,
+    framed,
+    posted,
+    said,
+    sealed,
+)
 
-from connectors.base import Request, enclose
+from connectors.base import Cursor, Request, enclose
 from connectors.feishu import Feishu
 from connectors.feishu_events import decrypt, signature
+from connectors.feishu_frames import DATA, Frame, decode, encode
 from normalizer.canon import Address, Attachment, Choice, Envelope, Kind, Message, Reply
 from normalizer.errors import Refused, Rejected, Unavailable, Unreadable
 
@@ -231,6 +249,11 @@ async def side() -> AsyncIterator[Side]:
 
 
 @pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.held.FIRST_PAUSE", 0.05)
+
+
+@pytest.fixture
 async def house(side: Side) -> AsyncIterator[Feishu]:
     account = feishu(**side.settings())
     yield account
@@ -373,6 +396,116 @@ async def test_doctor_tells_who_we_are_and_what_is_wrong(side: Side, house: Feis
     wrong = feishu(**side.settings(), app_secret="wrong")
     (finding,) = await wrong.examine(now)
     assert not finding.well and "10014" in finding.found and "wrong" not in finding.found
+
+
+# Holding the line
+
+
+class Door:
+    """Takes envelopes, or is told not to."""
+
+    def __init__(self) -> None:
+        self.taken: list[Envelope] = []
+        self.full = False
+
+    async def accept(self, envelopes: Sequence[Envelope], cursor: Cursor | None = None) -> None:
+        if self.full:
+            self.full = False
+            raise Unavailable("the disk is full")
+        self.taken.extend(envelopes)
+
+    async def refuse(self, *_: Any) -> None:
+        raise AssertionError
+
+
+@asynccontextmanager
+async def holding(side: Side, door: Door, now: datetime, **more: Any) -> AsyncIterator[Feishu]:
+    account = feishu(**side.settings(), stream=True, encrypt_key=[], **more)
+    task = asyncio.create_task(account.listen(door.accept, door.refuse, lambda: now))
+    try:
+        yield account
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await account.close()
+
+
+async def until(there: Any) -> None:
+    async with asyncio.timeout(10):
+        while not there():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def test_a_frame_is_written_as_feishus_library_writes_it() -> None:
+    """Written by lark_oapi.ws.pb of oapi-sdk-python."""
+    wanted = (
+        "0801108094ebdc031896e6ff0f20012a0d0a047479706512056576656e74"
+        "421d7b22736368656d61223a22322e30222c226e223a22e9a39ee4b9a6227d"
+    )
+    headers, payload = {"type": "event"}, '{"schema":"2.0","n":"飞书"}'.encode()
+    frame = Frame(DATA, 33551126, 1, 1_000_000_000, headers, payload=payload)
+    assert (encode(frame), decode(encode(frame))) == (bytes.fromhex(wanted), frame)
+
+
+@given(st.binary(max_size=200))
+def test_no_octets_break_the_reader_of_frames(raw: bytes) -> None:
+    with suppress(ValueError):
+        decode(raw)
+    frame = Frame(DATA, 7, 2**63, 5, {"type": "event", "": "飞"}, b"e", b"k", raw, b"l")
+    assert decode(encode(frame)) == frame
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_over_a_line_an_event_is_answered_once_the_house_has_it(
+    side: Side, now: datetime, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    pressed = {"operator": {"open_id": "ou_1"}, "action": {"value": {"choice": "solved"}}}
+    side.frames = [
+        *framed(posted(HEARD, said("text", {"text": "长" * 900}), "e1"), 1, parts=3),
+        *framed(posted("card.action.trigger", pressed, "e2"), 2),
+    ]
+    door = Door()
+    door.full = True  # at first: answered by 500, it comes again
+    async with holding(side, door, now) as account:
+        await until(lambda: not side.frames)
+        messages = [message for envelope in door.taken for message in account.parse(envelope)]
+    assert sorted(message.text[:6] for message in messages) == ["solved", "长长长长长长"]
+    codes = [(one.log, orjson.loads(one.payload)["code"]) for one in side.answered]
+    assert codes == [(1, 500), (2, 200), (1, 200)] and side.lines == 2
+    toast = orjson.loads(base64.b64decode(orjson.loads(side.answered[1].payload)["data"]))["toast"]
+    assert toast["content"] == "已收到" and side.answered[1].headers["message_id"] == "m-2"
+    assert (side.pings[0].service, side.pings[0].headers) == (33554678, {"type": "ping"})
+    logged = "".join(one.getMessage() for one in caplog.records if not one.name.startswith("uvicorn"))
+    assert "t-1" not in logged and SECRET not in logged
+
+
+def test_by_the_line_and_by_http_it_is_one_message(now: datetime) -> None:
+    house, payload = feishu(), posted(HEARD, said())
+    by_http = enclose(house, sealed(encrypted(payload), now))
+    by_line = house._streamed(orjson.dumps(payload), lambda: now)
+    assert (by_http.id, by_http.lane) == (by_line.id, by_line.lane)
+    assert [message.id for message in house.parse(by_http)] == [message.id for message in house.parse(by_line)]
+
+
+def test_an_account_that_only_holds_a_line_lets_nobody_in_by_http(now: datetime) -> None:
+    house, body = feishu(stream=True, encrypt_key=[]), orjson.dumps(posted(HEARD, said()))
+    challenge = orjson.dumps({"challenge": "c", "token": "", "type": "url_verification"})
+    for request in (asked(body, now), sealed(body, now, ""), asked(challenge, now)):
+        assert house.greet(request) is None
+        with pytest.raises(Rejected, match="prove"):
+            house.verify(request)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_line_that_cannot_be_had_is_told_once(side: Side, now: datetime) -> None:
+    with capture_logs() as logs:
+        async with holding(side, Door(), now, app_secret="wrong"):
+            await asyncio.sleep(0.5)
+    assert [one["hint"] for one in logs if one["log_level"] == "warning"] == [
+        "no line: code 1000040344, is 使用长连接接收事件 chosen?"
+    ]
 
 
 async def test_a_colleague_who_writes_to_the_bot_has_a_ticket_and_is_told(side: Side, tmp_path: Path) -> None:

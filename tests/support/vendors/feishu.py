@@ -13,11 +13,13 @@ import orjson
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from starlette.requests import Request as Asked
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from vendor import Vendor
 
 from connectors.base import Request
 from connectors.feishu_events import signature
+from connectors.feishu_frames import CONTROL, DATA, Frame, decode, encode
 
 ENCRYPT_KEY, VERIFICATION_TOKEN = "kudryavka", "v8Xo3nqJd0aQyKfS5bR1tLw7"
 APP, SECRET, BOT = "cli_a5d611a9b1fd500b", "Yc2Pq9vKx7LmT4nWb8RsJf", "ou_b07b07b07b07b07b07b07b07b07b07b0"
@@ -76,6 +78,10 @@ class Side(Vendor):
         self.files: dict[str, tuple[bytes, str]] = {}
         self.once: dict[str, str] = {}  # uuid to the message it became
         self.active = 2
+        self.frames: list[Frame] = []  # what a line brings; it is brought again until it is answered by 200
+        self.answered: list[Frame] = []
+        self.pings: list[Frame] = []
+        self.lines = 0
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -84,6 +90,8 @@ class Side(Vendor):
             Route("/open-apis/im/v1/messages/{message}/reply", self._reply, methods=["POST"]),
             Route("/open-apis/im/v1/messages/{message}/resources/{key}", self._file),
             Route("/open-apis/bot/v3/info", self._bot),
+            Route("/callback/ws/endpoint", self._endpoint, methods=["POST"]),
+            WebSocketRoute("/ws/v2", self._line),
         ]
 
     def settings(self) -> dict[str, Any]:
@@ -146,3 +154,42 @@ class Side(Vendor):
             return refused
         bot = {"activate_status": self.active, "app_name": "IT助手", "open_id": BOT}
         return JSONResponse({"code": 0, "msg": "ok", "bot": bot})
+
+    async def _endpoint(self, asked: Asked) -> Response:
+        if await asked.json() != {"AppID": APP, "AppSecret": SECRET}:
+            return JSONResponse({"code": 1000040344, "msg": "no credential"})
+        url = self.url.replace("http", "ws") + "/ws/v2?device_id=7&service_id=33554678&access_key=k-9&ticket=t-1"
+        config = {"PingInterval": 120, "ReconnectCount": -1, "ReconnectInterval": 120, "ReconnectNonce": 30}
+        return JSONResponse({"code": 0, "msg": "", "data": {"URL": url, "ClientConfig": config}})
+
+    async def _line(self, line: WebSocket) -> None:
+        await line.accept()
+        self.lines += 1
+        try:
+            for frame in list(self.frames):
+                await line.send_bytes(encode(frame))
+                if int(frame.headers["seq"]) + 1 < int(frame.headers["sum"]):
+                    continue
+                while (answer := decode(await line.receive_bytes())).method == CONTROL:
+                    self.pings.append(answer)
+                    pong = Frame(CONTROL, answer.service, headers={"type": "pong"}, payload=b'{"PingInterval":90}')
+                    await line.send_bytes(encode(pong))
+                self.answered.append(answer)
+                if orjson.loads(answer.payload)["code"] == 200:
+                    self.frames = [one for one in self.frames if one.log != frame.log]
+            if not self.frames:
+                await line.receive_bytes()
+            await line.close()
+        except WebSocketDisconnect:
+            return
+
+
+def framed(payload: Any, number: int = 1, parts: int = 1) -> list[Frame]:
+    """The frames that bring an event."""
+    whole = orjson.dumps(payload)
+    size = -(-len(whole) // parts)
+    headers = {"type": "event", "message_id": f"m-{number}", "trace_id": "tr", "sum": str(parts)}
+    return [
+        Frame(DATA, 33554678, number, number, {**headers, "seq": str(n)}, payload=whole[n * size : (n + 1) * size])
+        for n in range(parts)
+    ]
