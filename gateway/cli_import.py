@@ -83,6 +83,48 @@ def mail(
         raise typer.Exit(1)
 
 
+@import_app.command()
+def requests(
+    account: Annotated[str, typer.Argument(metavar="CONNECTOR/ACCOUNT", help="Whose requests they are: line/main")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files of one request each, or folders.")],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Bring in requests that a channel posted and a proxy kept, as if they came now. 重放请求
+
+    What is here already is not made twice. Customers are acknowledged as usual.
+    """
+    from connectors.base import Webhook
+    from gateway import captured, mind
+
+    known = configured(config)
+    name, _, own = account.partition("/")
+    connector = mind.connectors(known).get((name, own))
+    if not isinstance(connector, Webhook):
+        raise typer.BadParameter(f"no account {account} that takes webhooks is configured")
+    if missing := [str(path) for path in paths if not path.exists()]:
+        raise typer.BadParameter(f"there is no {', '.join(missing)}")
+    told = dict.fromkeys(("files", "new", "known", "skipped"), 0)
+
+    async def brought(store: "Store") -> None:
+        for found in captured.envelopes(connector, paths, now()):
+            told["files"] += 1
+            if isinstance(found, captured.Skipped):
+                told["skipped"] += 1
+                typer.echo(f"{found.file}: skipped: {found.why}", err=True)
+            else:
+                (fresh,) = await store.journal([found[1]], now())
+                told["new" if fresh else "known"] += 1
+
+    with_store(known, brought)
+    if json or not sys.stdout.isatty():
+        emit(told)
+    else:
+        typer.echo("{files} requests: {new} new, {known} known, {skipped} skipped".format(**told))
+    if told["skipped"] and told["skipped"] == told["files"]:
+        raise typer.Exit(1)
+
+
 def _mailboxes(connectors: Iterable[object]) -> "list[Mailbox]":
     from connectors.base import Mailbox
 

@@ -4,7 +4,7 @@ All that fit are written together, one statement a table. Should another process
 PostgreSQL lets it), each is tried alone behind a savepoint, so that only the one that lost stays behind.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,6 @@ from gateway.store import feed, ledger, outbox, quarantine, retract
 from gateway.store.dialect import Insert, Many, Placed, chunks, insert, insert_new, one_of
 from gateway.store.standing import Stand, Standing, codes
 from gateway.store.tables import (
-    CODES,
     contacts,
     decisions,
     identities,
@@ -28,11 +27,11 @@ from gateway.store.tables import (
     numbers,
     participants,
     parties,
-    tallies,
     threads,
     tickets,
     timers,
 )  # fmt: skip
+from gateway.store.tallies import shift_tallies
 from gateway.store.words import (
     Keys,
     contact_place,
@@ -326,18 +325,6 @@ def _follow(connection: Connection) -> Insert:
     return statement.on_conflict_do_update(index_elements=["digest"], set_={"ticket": statement.excluded.ticket})
 
 
-def shift_tallies(connection: Connection, by: Mapping[tuple[Any, ...], int]) -> None:
-    """Count tickets by their codes: so many more, or fewer, of each."""
-    moved = sorted((counted, many) for counted, many in by.items() if many)
-    _tallies.run(connection, [{**dict(zip(CODES, counted, strict=True)), "many": many} for counted, many in moved])
-
-
-def _tally(connection: Connection) -> Insert:
-    statement = insert(connection, tallies)
-    more = tallies.c.many + statement.excluded.many
-    return statement.on_conflict_do_update(index_elements=list(CODES), set_={"many": more})
-
-
 def _shift(connection: Connection) -> Insert:
     statement = insert(connection, loads)
     more = loads.c.open + statement.excluded.open
@@ -348,7 +335,7 @@ _new_contacts, _new_tickets, _messages = Placed(contacts), Placed(tickets), Plac
 _decisions = Many(decisions.insert())
 _identities, _participants, _timers = insert_new(identities), insert_new(participants), insert_new(timers)
 _parties = insert_new(parties)
-_threads, _loads, _tallies = Many(_follow), Many(_shift), Many(_tally)
+_threads, _loads = Many(_follow), Many(_shift)
 # The columns to set are those of the rows given.
 _changed_contact = Many(update(contacts).where(contacts.c.seq == bindparam("of")))
 _told = select(messages.c.id, messages.c.contact, messages.c.wrapped_key).where(one_of(messages.c.id))

@@ -20,11 +20,11 @@ from sqlalchemy import Connection, Select, bindparam, column, select, table, upd
 from engine.facts import next_due
 from gateway.crypto import Vault
 from gateway.store import feed, terms
-from gateway.store.commit import shift_tallies
 from gateway.store.damaged import UNOPENED
 from gateway.store.dialect import Record, chunks, insert, one_of
 from gateway.store.standing import codes
 from gateway.store.tables import CODES, contacts, counters, decisions, events, messages, tickets
+from gateway.store.tallies import shift_tallies
 from gateway.store.words import Keys
 from normalizer.canon import Ticket
 

@@ -62,10 +62,22 @@ def test_thirty_lines_are_one_ticket_and_what_is_taken_back_is_gone(tmp_path: Pa
         (ticket,) = running.tickets()
         assert sorted(message["text"] for message in ticket["messages"]) == sorted(LINES)
         owed = running.json("outbox", "list", "--state", "sent", "--json")
-        assert len([one for one in owed if one["kind"] == "reply"]) == 1
+        assert len([one for one in owed if one["what"] == "reply"]) == 1
         assert len(side.sent) in (1, 2)  # a kill between sending and saying so may double one
         assert ticket["number"] in side.sent[0]["text"]
         assert [one["type"] for one in desk.received].count("ticket.created") == 1
+
+        folder = tmp_path / "captured"
+        folder.mkdir()  # one that is here already, and one that was missed
+        (folder / "1.http").write_bytes(written(side.signed(*first)))
+        (folder / "2.json").write_bytes(side.signed(text(80, "补发的一句")).body)
+        assert running.json("import", "requests", "line/main", str(folder)) == [
+            {"files": 2, "new": 1, "known": 1, "skipped": 0}
+        ]
+        assert running.json("import", "requests", "line/main", str(folder))[0]["known"] == 2
+        running.settle()
+        assert [message["text"] for message in running.tickets()[0]["messages"]].count("补发的一句") == 1
+        assert len(running.tickets()[0]["messages"]) == 31
 
         send(running, side, text(90, SECRET_WORDS))
         running.settle()
@@ -91,6 +103,14 @@ def test_the_first_words_taken_back_are_gone_from_the_ticket_too(tmp_path: Path)
         assert "110101199001011234" not in seen(running)
         assert running.tickets()[0]["description"] == ""
         assert desk.received[-1]["data"]["message"]["kind"] == "delete"
+
+
+def written(request: Any) -> bytes:
+    head = [
+        f"{request.method} {request.url} HTTP/1.1",
+        *(f"{name.title()}: {value}" for name, value in request.headers.items()),
+    ]
+    return "\r\n".join([*head, "", ""]).encode() + request.body
 
 
 def seen(gateway: Gateway) -> str:

@@ -25,7 +25,7 @@ def beside_ours(file: Path) -> tuple[settings.Configured, Bundle]:
 
 def test_there_is_one_for_each_thing_operators_ask_for_first() -> None:
     assert [file.stem for file in EXAMPLES] == [
-        "campaign-logistics", "course-will-not-open", "customs-by-country", "english-customers", "fraud-double-check",
+        "campaign-logistics", "confirm-solved", "course-will-not-open", "customs-by-country", "english-customers", "fraud-double-check",
         "large-refund", "night-time", "rainstorm", "third-complaint", "urged-again", "vip-lane", "warranty-repair",
     ]  # fmt: skip
 
