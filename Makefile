@@ -119,7 +119,7 @@ SWAGGER := swagger-ui-dist-5.35.0.tgz
 SWAGGER_SHA256 := 1b8e891893404ea4c3558b6a87e2a3e494e7eedba41168c2ece5800a391a6ea6
 VENDOR := gateway/console/static/vendor
 
-vendor: ## fetch again, from npm, what the console's pages are served with
+vendor: ## fetch again, from npm, what the console's pages are served with; squeeze the chat widget
 	@rm -rf build/vendor && mkdir -p build/vendor/htmx build/vendor/swagger
 	@cd build/vendor && npm pack --silent htmx.org@2.0.11 swagger-ui-dist@5.35.0 >/dev/null
 	@cd build/vendor && printf '%s  %s\n' $(HTMX_SHA256) $(HTMX) $(SWAGGER_SHA256) $(SWAGGER) | sha256sum --check --quiet
@@ -129,6 +129,7 @@ vendor: ## fetch again, from npm, what the console's pages are served with
 	@cat build/vendor/swagger/LICENSE build/vendor/swagger/NOTICE > $(VENDOR)/swagger-ui.LICENSE
 	@cp -r gateway/console/editor build/vendor/ && cd build/vendor/editor && npm ci --silent --ignore-scripts
 	@cd build/vendor/editor && ./node_modules/.bin/esbuild editor.js --bundle --minify --target=es2022 --legal-comments=none --log-level=warning --outfile=../../../$(VENDOR)/editor.js
+	@cd build/vendor/editor && ./node_modules/.bin/esbuild ../../../gateway/chat_widget/widget.js --minify --charset=utf8 --target=es2021 --banner:js="/* Ticketgate web chat $$(sha256sum < ../../../gateway/chat_widget/widget.js | cut -c1-16) */" --log-level=warning --outfile=../../../gateway/chat_widget/widget.min.js
 	@cd build/vendor/editor && for f in node_modules/@codemirror/*/LICENSE node_modules/@lezer/*/LICENSE node_modules/@marijn/*/LICENSE node_modules/codemirror/LICENSE node_modules/crelt/LICENSE node_modules/style-mod/LICENSE node_modules/w3c-keyname/LICENSE; do echo "$${f#node_modules/}"; echo; cat $$f; echo; done > ../../../$(VENDOR)/editor.LICENSE
 
 clean:

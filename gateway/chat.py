@@ -25,7 +25,7 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -45,6 +45,7 @@ BEAT = 20.0  # seconds of silence after which a client hears that we are there
 SLOW = 15.0  # seconds in which a client must take what it is told
 LONGEST_WAIT = 25.0  # seconds of a long poll
 LARGEST_FRAME = 64 * 1024
+LOOKS_A_MINUTE = 120  # by one visitor or user, without a WebSocket
 AT_ONCE = 10  # connections to one conversation: tabs and devices
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 PAGE_POLICY = (
@@ -66,12 +67,13 @@ class Chats:
         self.settings = self.house.configured.settings.http
         self.rooms = Rooms(self.house.hub)
         self.seated: Counter[tuple[str, ...]] = Counter()
-        self.script = (HERE / "widget.js").read_text("utf-8")
+        self.script = (HERE / "widget.min.js").read_text("utf-8")
         self.page = (HERE / "page.html").read_text("utf-8")
 
     def routes(self) -> list[BaseRoute]:
         root = "/chat/{account}"
         return [
+            Route(root, self._opened(self.hosted), methods=["GET"]),
             Route(root + "/", self._opened(self.hosted), methods=["GET"]),
             Route(root + "/widget.js", self._opened(self.widget, anywhere=True), methods=["GET"]),
             Route(root + "/visitors", self._opened(self.welcome), methods=["POST", "OPTIONS"]),
@@ -144,9 +146,19 @@ class Chats:
         kind, _, credential = asked.headers.get("authorization", "").partition(" ")
         return self.speaker(connector, credential.strip() if kind.lower() == "bearer" else "")
 
+    def _reader(self, asked: Request, connector: Webchat) -> Speaker:
+        """Who looks into their conversation, not too often. Raises Rejected."""
+        speaker, now = self._bearer(asked, connector), self.house.clock.now()
+        source = (Webchat.name, connector.settings.account, "looked", speaker.thread)
+        if not self.limiter.allows(source, LOOKS_A_MINUTE, now):
+            raise _too_many("asked too often; wait= lets an answer be waited for")
+        return speaker
+
     # Pages
 
     async def hosted(self, asked: Request, connector: Webchat) -> Response:
+        if not asked.url.path.endswith("/"):
+            return RedirectResponse(f"{asked.url.path.rpartition('/')[2]}/")  # the script stands beside the page
         told = connector.settings
         language = (
             "en" if asked.query_params.get("lang", asked.headers.get("accept-language", ""))[:2] == "en" else "zh"
@@ -160,9 +172,9 @@ class Chats:
         told = connector.settings
         known = {
             "account": told.account, "title": told.title.model_dump(), "intro": told.intro.model_dump(),
-            "color": told.color, "ask": told.ask, "files": told.files, "fileSize": told.media.size_limit,
-            "size": told.size_limit, "types": told.media.types, "text": told.text_limit,
-            "anonymous": connector.anonymous,
+            "color": told.color, "on": _readable(told.color), "ask": told.ask, "files": told.files,
+            "fileSize": told.media.size_limit, "size": told.size_limit, "types": told.media.types,
+            "text": told.text_limit,
         }  # fmt: skip
         script = self.script.replace('"SETTINGS"', orjson.dumps(known).decode(), 1).encode()
         headers = {
@@ -189,7 +201,7 @@ class Chats:
             body = await self._whole(asked, connector)
             content_type = asked.headers.get("content-type", "")
             return _json({"id": await self._post(asked, connector, speaker, content_type, body)}, 202)
-        return _json(await self._poll(asked, connector, self._bearer(asked, connector)))
+        return _json(await self._poll(asked, connector, self._reader(asked, connector)))
 
     async def _whole(self, asked: Request, connector: Webchat) -> bytes:
         try:
@@ -206,12 +218,18 @@ class Chats:
         if not self.limiter.allows((Webchat.name, told.account, "said", speaker.thread), told.messages_a_minute, now):
             raise _too_many("too many messages; it may be sent again in a minute")
         try:
-            identity = connector.check(content_type, body)
+            identity = await self._checked(connector, content_type, body)
         except Rejected as e:
             await self._refuse(asked, connector, e, body)
             raise
         await self.door.accept([connector.enclose(speaker, identity, content_type, body, now, self._remote(asked))])
         return identity
+
+    async def _checked(self, connector: Webchat, content_type: str, body: bytes) -> str:
+        """Taking a large form apart is work for the processor, and the door must go on answering."""
+        if len(body) < LARGEST_FRAME:
+            return connector.check(content_type, body)
+        return await asyncio.to_thread(connector.check, content_type, body)
 
     async def _refuse(self, asked: HTTPConnection, connector: Webchat, e: Rejected, body: bytes) -> None:
         facts = {"path": asked.url.path, "remote": self._remote(asked)}
@@ -232,7 +250,7 @@ class Chats:
 
     async def file(self, asked: Request, connector: Webchat) -> Response:
         """What they sent themselves: to be shown if it is a picture, else to be kept."""
-        speaker = self._bearer(asked, connector)
+        speaker = self._reader(asked, connector)
         told = await self.house.store.conversation(_talk(connector, speaker))
         place = asked.path_params["place"]
         entry = next((one for one in told.entries if one.id == asked.path_params["message"]), None)
@@ -383,6 +401,13 @@ def _content(connector: Webchat, envelope: Envelope, sha256: str) -> bytes | Non
     except Unreadable:
         return None
     return next((one.content for message in said for one in message.attachments if one.sha256 == sha256), None)
+
+
+def _readable(color: str) -> str:
+    """Black or white, whichever stands out more on this (WCAG 2.2, relative luminance)."""
+    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return "#000" if sum(p * q for p, q in zip(linear, (0.2126, 0.7152, 0.0722), strict=True)) > 0.179 else "#fff"
 
 
 def _cors(asked: Request) -> dict[str, str]:

@@ -59,6 +59,9 @@ async def examine(config: Path | None) -> list[Finding]:
             Finding(f"{name}/{account} DKIM", f"signs; publish TXT {one.place}: {one.record}")
             for one in getattr(connector, "signers", ())
         )
+        if name == "webchat" and not configured.settings.http.public_url.startswith("https:"):
+            found = "browsers and apps must reach it by https, and http.public_url does not say so"
+            findings.append(Finding(f"{name}/{account}", found, hint="http: {public_url: https://support.example.com}"))
         if isinstance(connector, Examined):
             findings.extend(await connector.examine(SystemClock().now()))
     findings.extend(_port(what, listen) for what, listen in ports)

@@ -11,7 +11,7 @@
     name: "姓名", email: "邮箱", phone: "电话", optional: "（选填）", sending: "发送中…", sent: "已送达", team: "客服", auto: "自动回复",
     you: "我", offline: "网络已断开，消息会在恢复后自动发送。", again: "正在重新连接…", signed: "暂时无法登录对话，请稍后再试。",
     many: n => `一次最多 ${n} 个文件`, large: (f, n) => `${f} 超过 ${n}`, kind: f => `不支持 ${f} 的类型`,
-    lost: "附件未能发送，请重新添加后再发。", failed: "未能发送", edit: "改写", drop: "松开即可添加", news: n => `${n} 条新消息`,
+    lost: "附件未能发送，请重新添加后再发。", failed: "未能发送", edit: "改写",
     limit: (n, m) => `最多 ${n} 个文件，每个不超过 ${m}`, ticket: n => `工单 ${n}`, wait: "消息较多，稍后自动重发…",
     status: { new: "已登记，等待处理", open: "处理中", waiting_customer: "等待您补充信息", waiting_third: "正在等待第三方",
       solved: "已解决，请您确认", closed: "已关闭", merged: "已合并处理" },
@@ -21,7 +21,7 @@
     you: "You", offline: "You are offline. Messages go out once you are back.", again: "Reconnecting…",
     signed: "The chat could not sign you in. Please try again later.",
     many: n => `No more than ${n} files at a time`, large: (f, n) => `${f} is larger than ${n}`, kind: f => `${f}: this type is not taken`,
-    lost: "The files were not sent. Please add them again.", failed: "Not sent", edit: "Edit", drop: "Drop to add", news: n => `${n} new`,
+    lost: "The files were not sent. Please add them again.", failed: "Not sent", edit: "Edit",
     limit: (n, m) => `Up to ${n} files of ${m} each`, ticket: n => `Ticket ${n}`, wait: "Many messages; sent again in a moment…",
     status: { new: "registered, waiting", open: "in progress", waiting_customer: "waiting for your answer",
       waiting_third: "waiting for a third party", solved: "solved, please confirm", closed: "closed", merged: "merged with another" },
@@ -155,7 +155,7 @@
     const id = `m-${[...crypto.getRandomValues(new Uint8Array(12))].map(b => b.toString(16).padStart(2, "0")).join("")}`;
     if (chosen.length) files.set(id, chosen);
     const { name, email, phone } = kept();
-    const where = location.href.split("#")[0].slice(0, 500);
+    const where = (location.origin + location.pathname).slice(0, 500);  // what stands after ? may be nobody's business
     keep(k => { k.unsent.push({ id, text, choice, name, email, phone, page: where, files: chosen.map(f => f.name).join(", "), at: new Date().toISOString() }); });
     stick = true;
     draw();
@@ -174,7 +174,8 @@
   };
   const icon = d => {
     const ns = "http://www.w3.org/2000/svg", at = document.createElementNS(ns, "svg"), path = document.createElementNS(ns, "path");
-    for (const [k, v] of Object.entries({ viewBox: "0 0 24 24", "aria-hidden": "true", fill: "none", stroke: "currentColor", "stroke-width": 2, "stroke-linecap": "round", "stroke-linejoin": "round" })) at.setAttribute(k, v);
+    at.setAttribute("viewBox", "0 0 24 24");
+    at.setAttribute("aria-hidden", "true");
     path.setAttribute("d", d);
     at.append(path);
     return at;
@@ -198,15 +199,15 @@
   }))));
   const text = h("textarea", { rows: "1", maxlength: S.text, placeholder: W.write, "aria-label": W.write, oninput: () => { grow(); keep(k => { k.draft = text.value; }); } });
   const pick = h("input", { type: "file", multiple: true, hidden: true, accept: S.types.includes("*/*") ? undefined : S.types.join(","), tabindex: "-1", "aria-hidden": "true", onchange: () => { add(pick.files); pick.value = ""; } });
-  const limit = W.limit(S.files, bytes(S.fileSize));
-  const clip = h("button", { class: "clip", type: "button", title: `${W.attach} (${limit})`, "aria-label": `${W.attach} (${limit})`, hidden: !S.files, onclick: () => pick.click() },
-    icon("M21 11l-9 9a5.5 5.5 0 0 1-8-8l9-9a3.7 3.7 0 0 1 5.300 5.300l-8.700 8.700a1.800 1.800 0 0 1-2.600-2.600L15 6"));
+  const limit = `${W.attach} (${W.limit(S.files, bytes(S.fileSize))})`;
+  const clip = h("button", { class: "clip", type: "button", title: limit, "aria-label": limit, hidden: !S.files, onclick: () => pick.click() },
+    icon("M21 11l-9 9a5.5 5.5 0 0 1-8-8l9-9a3.7 3.7 0 0 1 5.3 5.3l-8.7 8.7a1.8 1.8 0 0 1-2.6-2.6L15 6"));
   const form = h("form", { onsubmit: e => { e.preventDefault(); post(); } }, fields, chips, problem,
-    h("div", { class: "row" }, clip, pick, text, h("button", { class: "send", type: "submit", "aria-label": W.send, title: W.send }, icon("M4 12l16-8-6 16-3-7z"))));
+    h("div", { class: "row" }, clip, pick, text, h("button", { class: "send", type: "submit", "aria-label": W.send }, icon("M4 12l16-8-6 16-3-7z"))));
   const panel = h("section", { class: "panel", id: "panel", role: page ? "region" : "dialog", "aria-labelledby": "title", hidden: true },
     h("header", {}, h("div", {}, h("h2", { id: "title" }, S.title[lang]), under),
       page ? "" : h("button", { class: "close", type: "button", "aria-label": W.close, onclick: () => show(false) }, icon("M6 6l12 12M18 6L6 18"))),
-    banner, log, form, h("p", { class: "drop", "aria-hidden": "true" }, W.drop));
+    banner, log, form);
   let picked = [], stick = true, loaded = false, drawn = "";
 
   const grow = () => { text.style.height = "auto"; text.style.height = `${Math.min(text.scrollHeight, 140)}px`; };
@@ -238,12 +239,11 @@
   }
 
   function picture(file, id, n) {
-    const own = (files.get(id.client) || [])[n], image = /^image\/(png|jpeg|gif|webp)$/.test(file.type);
+    const own = (files.get(id.client) || [])[n];
     const content = async () => own || (await ask(`files/${id.id}/${n}`)).blob();
-    if (!image) {
+    if (!/^image\/(png|jpeg|gif|webp)$/.test(file.type)) {
       return h("button", { class: "file", type: "button", onclick: async () => {
-        const url = URL.createObjectURL(await content()), a = h("a", { href: url, download: file.name });
-        a.click(); setTimeout(() => URL.revokeObjectURL(url), 6e4);
+        h("a", { href: URL.createObjectURL(await content()), download: file.name }).click();
       } }, icon("M12 4v11M7 11l5 5 5-5M5 20h14"), h("span", {}, file.name), ` ${bytes(file.size)}`);
     }
     const shown = h("img", { alt: file.name });
@@ -297,7 +297,7 @@
     const unread = ours.filter(e => e.at > kept().seen).length;
     badge.textContent = unread || "";
     badge.hidden = !unread;
-    launch.setAttribute("aria-label", (panel.hidden ? W.open : W.close) + (unread ? ` (${W.news(unread)})` : ""));
+    launch.setAttribute("aria-label", (panel.hidden ? W.open : W.close) + (unread ? ` (${unread})` : ""));
     if (ready && !loaded) { loaded = true; setTimeout(() => log.setAttribute("aria-live", "polite"), 500); }
     const now = wanted.map(at => at.sign).join();
     if (now !== drawn) { drawn = now; down(); }
@@ -316,13 +316,12 @@
     } else launch.focus();
   }
 
-  const luminance = hex => [1, 3, 5].map(n => parseInt(hex.slice(n, n + 2), 16) / 255).map(c => c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4).reduce((sum, c, n) => sum + c * [.2126, .7152, .0722][n], 0);
   const light = "--paper:#fff;--wash:#f4f6f8;--ink:#1b1f24;--soft:#57606a;--line:#d5dbe1;--edge:#7d8791;--bad:#b3202a;--warn:#fff4d6";
   const dark = "--paper:#171b20;--wash:#232a31;--ink:#e8ecf0;--soft:#a9b3bd;--line:#38414a;--edge:#818c97;--bad:#ff9a94;--warn:#3a3015";
-  const css = `:host{all:initial;font:15px/1.5 system-ui,-apple-system,"Segoe UI","PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif;${light};--mark:${S.color};--on:${luminance(S.color) > .18 ? "#000" : "#fff"};position:fixed;z-index:2147483000;inset-block-end:20px;inset-inline-${D.side === "start" ? "start" : "end"}:20px;color-scheme:light}
+  const css = `:host{all:initial;font:15px/1.5 system-ui,-apple-system,"Segoe UI","PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif;${light};--mark:${S.color};--on:${S.on};position:fixed;z-index:2147483000;inset-block-end:20px;inset-inline-${D.side === "start" ? "start" : "end"}:20px;color-scheme:light}
 @media (prefers-color-scheme:dark){:host(:not([data-theme=light])){${dark};color-scheme:dark}}:host([data-theme=dark]){${dark};color-scheme:dark}
 *{box-sizing:border-box;margin:0}button,input,textarea{font:inherit}
-[hidden]{display:none!important}button{cursor:pointer;color:inherit;background:none;border:0;padding:0}svg{width:22px;height:22px;display:block;flex:none}
+[hidden]{display:none!important}button{cursor:pointer;color:inherit;background:none;border:0;padding:0}svg{width:22px;height:22px;display:block;flex:none;fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-linejoin:round}
 :focus-visible{outline:3px solid var(--ink);outline-offset:2px}.sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .launch{position:relative;width:56px;height:56px;border-radius:50%;display:grid;place-items:center;margin-inline-start:auto;color:var(--on);background:var(--mark);box-shadow:0 4px 16px #0004;transition:transform .15s}.launch:hover{transform:scale(1.06)}.launch svg{width:28px;height:28px}
 .badge{position:absolute;inset-block-start:-4px;inset-inline-end:-4px;min-width:22px;padding:0 6px;border-radius:11px;color:#fff;background:#b3202a;font-size:13px;line-height:22px;font-weight:700}
@@ -331,8 +330,8 @@
 header{display:flex;align-items:center;justify-content:space-between;gap:8px;padding:14px 16px;color:var(--on);background:var(--mark)}h2{font-size:17px;font-weight:650}.under{font-size:13px}.under:empty{display:none}header :focus-visible{outline-color:var(--on)}
 .close{padding:9px;border-radius:8px}.banner{padding:8px 16px;font-size:13px;background:var(--warn)}
 .log{flex:1;overflow-y:auto;overscroll-behavior:contain;padding:16px;display:flex;flex-direction:column;gap:12px}.log:focus-visible{outline-offset:-3px}
-.said{display:flex;flex-direction:column;align-items:flex-start;max-width:86%;position:relative}.own{align-self:flex-end;align-items:flex-end}
-.bubble{padding:9px 13px;border-radius:14px;border-end-start-radius:4px;background:var(--wash);overflow-wrap:anywhere;white-space:pre-wrap;max-width:100%}.own .bubble{color:var(--on);background:var(--mark);border-radius:14px;border-end-end-radius:4px}.bad .bubble{color:var(--ink);background:none;border:1px solid var(--bad)}
+.said{display:flex;flex-direction:column;align-items:flex-start;max-width:86%}.own{align-self:flex-end;align-items:flex-end}
+.bubble{padding:9px 13px;border-radius:14px 14px 14px 4px;background:var(--wash);overflow-wrap:anywhere;white-space:pre-wrap;max-width:100%}.own .bubble{color:var(--on);background:var(--mark);border-radius:14px 14px 4px}.bad .bubble{color:var(--ink);background:none;border:1px solid var(--bad)}
 .bubble>*+*{margin-block-start:6px}.bubble a{color:inherit;text-decoration:underline}.bubble img{display:block;max-width:100%;max-height:220px;border-radius:8px;min-height:24px}.file{display:flex;align-items:center;gap:8px;text-align:start;min-height:32px}.file span{text-decoration:underline}
 .who,.when{font-size:12px;color:var(--soft);padding:0 4px}.why{font-size:13px;color:var(--bad);padding:2px 4px}.why button{text-decoration:underline;min-height:24px;padding:0 4px}
 .status{align-self:center;text-align:center}.status span{display:block;padding:3px 12px;border-radius:12px;font-size:13px;color:var(--soft);border:1px solid var(--line)}
@@ -340,9 +339,9 @@ header{display:flex;align-items:center;justify-content:space-between;gap:8px;pad
 form{padding:10px 12px 12px;border-block-start:1px solid var(--line)}.row{display:flex;align-items:flex-end;gap:6px}
 textarea{flex:1;min-width:0;resize:none;max-height:140px;padding:9px 12px;font-size:16px;line-height:1.4;color:inherit;background:var(--paper);border:1px solid var(--edge);border-radius:20px}textarea::placeholder{color:var(--soft);opacity:1}textarea:focus-visible,input:focus-visible{outline:0;border-color:var(--ink);box-shadow:0 0 0 1px var(--ink)}
 .clip,.send{flex:none;width:42px;height:42px;border-radius:50%;display:grid;place-items:center}.clip:hover{background:var(--wash)}.send{color:var(--on);background:var(--mark)}
-.chips{list-style:none;padding:0 0 8px;display:flex;flex-wrap:wrap;gap:6px}.chips li{display:flex;align-items:center;gap:4px;max-width:100%;padding:2px 4px 2px 10px;border-radius:14px;background:var(--wash);font-size:13px}.chips span{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}.chips button{padding:5px}.chips svg{width:14px;height:14px}
+.chips{list-style:none;padding:0 0 8px;display:flex;flex-wrap:wrap;gap:6px;font-size:13px}.chips li{display:flex;align-items:center;gap:4px;max-width:100%;padding:2px 4px 2px 10px;border-radius:14px;background:var(--wash)}.chips span{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}.chips button{padding:5px}.chips svg{width:14px;height:14px}
 .problem{color:var(--bad);font-size:13px;padding-block-end:8px}.fields{display:grid;gap:8px;padding-block-end:10px}.fields label{font-size:13px;color:var(--soft)}.fields input{display:block;width:100%;padding:7px 10px;font-size:16px;color:var(--ink);background:var(--paper);border:1px solid var(--edge);border-radius:8px}
-.drop{display:none}.dropping .drop{display:grid;place-items:center;position:absolute;inset:0;background:var(--paper);opacity:.92;border:3px dashed var(--edge);border-radius:16px;pointer-events:none}
+.dropping form{background:var(--wash);outline:3px dashed var(--edge);outline-offset:-6px}
 @media (max-width:480px){:host([data-open]){inset:0}:host([data-open]) .launch{display:none}.panel{width:100%;height:100%;margin:0;border:0;border-radius:0}}
 :host([data-page]){position:static;display:block}:host([data-page]) .launch{display:none}:host([data-page]) .panel{position:fixed;inset:0;margin:auto;width:min(560px,100vw);height:min(820px,100dvh)}`;
 

@@ -75,7 +75,7 @@ def test_nothing_about_tickets_is_for_everybody(table: dict[tuple[str, str], str
         "/", "/healthz", "/readyz", "/metrics", "/form/{account}", "/api/v1/schemas/{name}",
         "/console/signin", "/console/signin/code", "/console/first", "/console/signout",
         # A chat shows a conversation to whoever brings its key: test_webchat.py.
-        "/chat/{account}/", "/chat/{account}/widget.js", "/chat/{account}/visitors", "/chat/{account}/messages",
+        "/chat/{account}", "/chat/{account}/", "/chat/{account}/widget.js", "/chat/{account}/visitors", "/chat/{account}/messages",
         "/chat/{account}/files/{message}/{place}",
     }  # fmt: skip
 

@@ -1,10 +1,12 @@
 """A conversation on a web page or in an app, through a real gateway: everything once, and nothing of anybody else's."""
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +17,8 @@ from joserfc.jwk import OctKey
 from serving import Gateway
 from websockets.exceptions import InvalidStatus
 
+pytestmark = pytest.mark.xdist_group("chat")
+CHAT = Path(__file__).parents[2] / "gateway" / "chat_widget"
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000" "1f15c4890000000d49444154789c6360606060000000050001a5f6"
     "45400000000049454e44ae426082"
@@ -241,10 +245,17 @@ def test_the_script_knows_its_account_and_no_secret(gateway: Gateway) -> None:
     assert script.headers["content-type"].startswith("text/javascript")
     assert '"account":"app"' in script.text
     assert SECRET not in script.text
+    assert len(script.content) < 20 * 1024
     with httpx.stream("GET", str(script.url)) as squeezed:
-        assert sum(map(len, squeezed.iter_raw())) < 20 * 1024
+        assert sum(map(len, squeezed.iter_raw())) < 10 * 1024
     page = Customer(gateway).ask("GET", "/")
     assert "script-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_the_squeezed_script_is_of_this_source() -> None:
+    """`make vendor` makes it again."""
+    source, made = ((CHAT / name).read_bytes() for name in ("widget.js", "widget.min.js"))
+    assert hashlib.sha256(source).hexdigest()[:16] in made[:60].decode()
 
 
 def test_normalize_reads_what_was_posted_and_no_secret_is_logged(gateway: Gateway) -> None:
