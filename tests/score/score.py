@@ -305,6 +305,8 @@ def score_webhooks(folder: Path) -> Table:
         if case["channel"] in webhooks.VENDORS:
             for verdict in webhooks.verdicts(case, folder):
                 table.count(*verdict)
+    for verdict in webhooks.signatures(folder / "signatures"):
+        table.count(*verdict)
     return table
 
 

@@ -3,6 +3,7 @@
 Measured is what `ticketgate normalize CHANNEL FILE` prints. Vendors' own names stand in `expected`; here they are mapped.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -105,3 +106,47 @@ def verdicts(case: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, bool,
 
 def _word(value: Any) -> str | None:
     return None if value is None else str(value)
+
+
+def signatures(folder: Path) -> Iterator[tuple[str, bool, str]]:
+    """The vendors' published examples: what they say is right passes, and nothing else."""
+    for name, found in (("twilio", _twilio), ("slack", _slack), ("wechat_crypto", _wechat)):
+        for what, right in found(json.loads((folder / f"{name}_published.json").read_text("utf-8"))):
+            yield "signatures", right, f"{name} {what}"
+
+
+def _twilio(known: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    from connectors.twilio_signature import valid
+
+    for one in known["vectors"]:
+        said = one["body"].encode() if "body" in one else [(name, value) for name, value in one["params"]]
+        signed = (one["auth_token"], one["url"], said)
+        yield one["name"], valid(*signed, one["signature"]) == one["valid"]
+        yield f"{one['name']}, other token", not valid("x" + one["auth_token"], *signed[1:], one["signature"])
+
+
+def _slack(known: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    from connectors.slack import signature
+
+    body = known["body"].encode()
+    yield "example", signature(known["signing_secret"], known["timestamp"], body) == known["signature"]
+    yield "other body", signature(known["signing_secret"], known["timestamp"], body + b"&") != known["signature"]
+
+
+def _wechat(known: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    from connectors.wechat_crypto import aes_key, decrypt, encrypt, fields, signature
+
+    token, key, receiver = known["token"], aes_key(known["encoding_aes_key"]), known["corp_id"]
+    echo, sealed, opened = known["echo"], known["encrypt_fixed_random"], known["decrypt"]
+    for nonce, right in ((echo["nonce"], True), (echo["invalid_nonce"], False)):
+        made = signature(token, echo["timestamp"], nonce, echo["echo_str"])
+        yield f"echo {right}", (made == echo["signature"]) is right
+    yield "echo opened", decrypt(key, echo["echo_str"], receiver).isdigit()
+    words = fields(opened["xml"].encode())["Encrypt"]
+    yield "mac", signature(token, opened["timestamp"], opened["nonce"], words) == opened["msg_signature"]
+    said = fields(decrypt(key, words, receiver))
+    yield "opened", {name: said[name] for name in opened["expected"]} == opened["expected"]
+    wanted = fields(sealed["expected_xml"].encode())
+    made = encrypt(key, sealed["plain"].encode(), receiver, sealed["random16"].encode())
+    yield "sealed", made == wanted["Encrypt"]
+    yield "sealed mac", signature(token, sealed["timestamp"], sealed["nonce"], made) == wanted["MsgSignature"]
