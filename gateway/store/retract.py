@@ -93,6 +93,7 @@ def _told(whole: Outgoing, words: Sequence[str]) -> Outgoing:
 
 def _destroy(connection: Connection, said: Sequence[tuple[Record, Message]], under_way: int) -> None:
     ids = [envelope_of(one, i) for _, one in said for i, file in enumerate(one.attachments) if file.remote]
+    ids += [further for _, one in said for further in one.gathered]
     files = connection.scalars(_seqs, {"these": ids}).all() if ids else ()
     for these in chunks({*(row.envelope for row, _ in said), *files} - {under_way}):
         connection.execute(_gone, {"these": these})

@@ -479,6 +479,8 @@ async def test_an_album_is_one_message_and_a_group_one_conversation_though_we_ar
     assert [one["text"] for one in group] == ["Where is my parcel?", "Anybody there?"]
     assert {one["to"]: len(one["text"]) > 0 for one in side.sent} == {"5511223344": True, str(new["id"]): True}
     assert len(side.sent) == 2
+    quoted = {one["to"]: json.loads(one["said"].get("reply_parameters", "{}")).get("message_id") for one in side.sent}
+    assert quoted == {"5511223344": 1, str(new["id"]): None}  # ids of the old group mean nothing in the new one
     assert theirs.TOKEN.partition(":")[2] not in gateway.log.read_text()
 
 

@@ -6,13 +6,24 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from stored import NOW, arrive, decided, found, message, opened, outcome, step, stored, wanted
+from stored import NOW, arrive, decided, followed, found, message, opened, outcome, step, stored, wanted
 
 from engine.decision import Fired, Seen
 from gateway.crypto import SealedError
 from gateway.store.store import Store
 from gateway.store.work import Later, Limits, Never, Outcome
-from normalizer.canon import Address, Attachment, Contact, Envelope, Extracted, HandoverStep, Identity, Sent, digest
+from normalizer.canon import (
+    Address,
+    Attachment,
+    Contact,
+    Envelope,
+    Extracted,
+    HandoverStep,
+    Identity,
+    Kind,
+    Sent,
+    digest,
+)
 
 WORDS = "SECRETWORD"
 
@@ -175,17 +186,30 @@ async def test_what_they_said_in_somebody_elses_ticket_goes_too(store: Store) ->
     assert (await store.ticket(ticket.id)).subject == "parcel"  # type: ignore[union-attr]
 
 
-async def test_all_envelopes_of_an_album_are_erased(store: Store) -> None:
+async def album(store: Store) -> tuple[Outcome, list[str]]:
+    """A message of two envelopes, and their ids."""
     await arrive(store, "a1", "a2", lane="a")
     (claim,) = await store.claim(NOW, 1)
     ((seq, further),) = await store.behind(claim, 9)
     made = outcome(replace(claim, further=(seq,)), "20261123001", gathered=(further.id,))
     assert await store.commit([made], NOW) == [True]
+    return made, [claim.envelope.id, further.id]
 
+
+async def test_all_envelopes_of_an_album_are_erased(store: Store) -> None:
+    made, ids = await album(store)
     await store.erase_contact(made.contacts[0].id, NOW)
+    assert [(await store.envelope(one)).body for one in ids] == [b"erased"] * 2  # type: ignore[union-attr]
 
-    for one in (claim.envelope, further):
-        assert (await store.envelope(one.id)).body == b"erased"  # type: ignore[union-attr]
+
+async def test_all_envelopes_of_an_album_that_is_taken_back_are_destroyed(store: Store) -> None:
+    made, ids = await album(store)
+    await arrive(store, "gone")
+    (claim,) = await store.claim(NOW, 1)
+    named = made.messages[0][0].external_id
+    gone = followed(claim, made.tickets[0], made.decisions[0].hash, external_id=named, kind=Kind.DELETE, revision="x")
+    assert await store.commit([gone], NOW) == [True]
+    assert [(await store.envelope(one)).body for one in ids] == [b"erased"] * 2  # type: ignore[union-attr]
 
 
 async def test_erasing_nobody_says_so(store: Store) -> None:
