@@ -25,6 +25,7 @@ LABELS = {
 # What a link of ours says when it is clicked: the label, and the code so that we know it again.
 CHOSEN = re.compile(r"(?P<label>.{1,200}) ⟦(?P<code>[\w:.-]{1,64})⟧", re.DOTALL)
 
+_NAME = re.compile(r"@\S{1,60}")
 _CODE = re.compile(r"[!-~]{1,2048}", re.ASCII)
 
 
@@ -59,7 +60,7 @@ def unwrapped(said: Any) -> Mapping[str, Any] | None:
 def read(said: Mapping[str, Any], bot: str = "") -> Content:
     """`bot` is what we are called in groups, to be left out of what people say."""
     kind, content, text = word(said, "msgtype"), _object(said.get("content")), within(said, "text")
-    robot = word(said, "robotCode")
+    robot, bot = word(said, "robotCode"), bot or _called(said, content)
     words, files = clean(_words(kind, text, content, bot)).strip(), tuple(_files(kind, content, robot))
     if bot:
         words = re.sub(rf"@{re.escape(bot)}(?=\s|$)", "", words).strip() or words
@@ -70,6 +71,15 @@ def read(said: Mapping[str, Any], bot: str = "") -> Content:
     replied = within(inside, "repliedMsg")
     answers = word(said, "originalProcessQueryKey") if replied else ""
     return Content(words, files, answers or word(replied, "msgId"), clean(_quoted(replied)))
+
+
+def _called(said: Mapping[str, Any], content: Mapping[str, Any]) -> str:
+    """What we are called, if rich text in a group mentions nobody else: a piece of its own."""
+    at = said.get("atUsers")
+    if word(said, "conversationType") != "2" or said.get("isInAtList") is not True or (isinstance(at, list) and at[1:]):
+        return ""
+    names = [name for one in _list(content, "richText") if _NAME.fullmatch(name := word(one, "text").strip())]
+    return names[0][1:] if len(names) == 1 else ""
 
 
 def _words(kind: str, text: Mapping[str, Any], content: Mapping[str, Any], bot: str = "") -> str:

@@ -37,7 +37,7 @@ class Stream:
         await self._held.keep(lambda: self._hold(accept, clock))
 
     async def _hold(self, accept: Accept, clock: Clock) -> None:
-        async with connect(await self._open(clock), max_size=LARGEST, proxy=None) as line:
+        async with connect(await self._open(clock), max_size=LARGEST, proxy=None, close_timeout=2) as line:
             self._held.well()
             async for frame in line:
                 if await self._heard(line, frame, accept, clock) == "disconnect":

@@ -49,17 +49,23 @@ class Mention:
         return "" if self.ours else f"@{self.name}"
 
 
-def mentions(said: Any, bot: str) -> dict[str, Mention]:
-    """Who is mentioned, by the key that stands for them in texts, and by their ids. `bot`: our open_id or name."""
+def mentions(said: Any, bot: str, group: bool = True) -> dict[str, Mention]:
+    """Who is mentioned, by the key that stands for them in texts, and by their ids. `bot`: our open_id or name.
+
+    If that is not known: as a rule Feishu passes on of a group only what mentions us, so a single mention is ours.
+    """
     found = {EVERYBODY: Mention("所有人", False), "all": Mention("所有人", False)}
-    for one in said if isinstance(said, list) else ():
+    listed = said if isinstance(said, list) else []
+    for one in listed:
         name, ids = word(one, "name"), within(one, "id") or {"open_id": word(one, "id")}
         kind = word(one, "mentioned_type")
         ours: bool | None = {"self": True, "bot": True, "app": True, "user": False}.get(kind)
         if bot and kind != "self":
             ours = bot in (name, *ids.values())
+        if ours is None and group and len(listed) == 1:
+            ours = True
         for key in (word(one, "key"), *(id for id in ids.values() if isinstance(id, str))):
-            if key:
+            if key and key not in found:
                 found[key] = Mention(name or key, ours)
     return found
 

@@ -55,7 +55,7 @@ class Reading:
         who = _person(within(sender, "sender_id") or within(sender, "id"))
         if not (id and who.address):
             raise Unreadable("a message without message_id or sender_id")
-        text, files = read(kind, said.get("content"), mentions(said.get("mentions"), self.bot), id)
+        text, files = read(kind, said.get("content"), mentions(said.get("mentions"), self.bot, group), id)
         parent, root = word(said, "parent_id"), word(said, "root_id")
         return self._message(
             id, who,

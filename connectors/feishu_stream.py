@@ -55,7 +55,7 @@ class Stream:
         url = await self._open(clock)
         said = parse_qs(urlsplit(url).query).get("service_id", [""])[0]
         self._parts.clear()
-        async with connect(url, max_size=LARGEST, proxy=None) as line:
+        async with connect(url, max_size=LARGEST, proxy=None, close_timeout=2) as line:
             self._held.well()
             pinging = asyncio.create_task(self._ping(line, int(said) if said.isdecimal() else 0))
             try:

@@ -109,6 +109,10 @@ def test_our_name_is_left_out_but_not_that_of_others(now: datetime) -> None:
     assert heard(now, asking).text == "@IT助手 @IT助手二号 看看 a@IT助手"
     alone = said("richText", {"richText": [{"text": "@IT助手"}]}, conversationType="2")
     assert heard(now, alone, bot="IT助手").text == "@IT助手"
+    pieces = {"richText": [{"text": "@IT助手"}, {"text": "看图"}, {"type": "picture", "downloadCode": "d"}]}
+    rich = said("richText", pieces, conversationType="2", isInAtList=True, atUsers=[{"dingtalkId": "$:1"}])
+    assert heard(now, rich).text == "看图"  # who else should be meant
+    assert heard(now, {**rich, "atUsers": [{"dingtalkId": "$:1"}, {"staffId": "2"}]}).text == "@IT助手看图"
 
 
 def test_of_groups_only_what_is_meant_for_us_is_taken(now: datetime) -> None:

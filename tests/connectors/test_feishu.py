@@ -190,6 +190,9 @@ def test_names_stand_for_mentions_and_ours_is_left_out(now: datetime) -> None:
     assert heard(now, asking, bot=BOT).text == "@王芳 @所有人 都看看 @_user_3"
     assert heard(now, asking, bot="IT助手").text == "@王芳 @所有人 都看看 @_user_3"
     assert heard(now, asking).text == "@IT助手 @王芳 @所有人 都看看 @_user_3"
+    single = said("text", {"text": "@_user_1 看看"}, chat_type="group", mentions=[ours])
+    assert heard(now, single).text == "看看"  # who else should be meant
+    assert heard(now, single, bot="ou_other", groups="all").text == "@IT助手 看看"
     alone = said("text", {"text": "@_user_1"}, chat_type="group", mentions=[{**ours, "mentioned_type": "bot"}])
     assert heard(now, alone).text == "@IT助手"
 
