@@ -70,6 +70,9 @@ class Discord:
 
     def __init__(self, settings: DiscordSettings) -> None:
         self.settings = settings
+        if not (settings.gateway or settings.public_key):
+            hint = "leave out gateway: false, or give the public_key by which commands may call us"
+            raise ConfigError(where(settings), "hears nothing", hint)
         self._key = self._public_key(settings.public_key) if settings.public_key else None
         token = settings.token.get_secret_value()
         self._calls = Calls(settings.api, token, allow_private=settings.allow_private)

@@ -83,9 +83,11 @@ def test_the_signature_has_one_form_and_the_timestamp_is_no_part_of_the_body() -
             opened().verify(forged)
 
 
-def test_a_wrong_public_key_is_said_at_the_start() -> None:
+def test_what_cannot_work_is_said_at_the_start() -> None:
     with pytest.raises(ConfigError, match="64 hexadecimal digits"):
         opened(public_key="abc")
+    with pytest.raises(ConfigError, match="hears nothing"):
+        opened(public_key="", gateway=False)
 
 
 def test_news_of_an_application_are_no_messages() -> None:
