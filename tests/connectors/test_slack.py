@@ -250,19 +250,18 @@ async def test_a_question_becomes_one_ticket_that_is_acknowledged_in_its_thread(
             gateway = Gateway(tmp_path, desk=desk.port)
             written = f"  - {json.dumps({**account, **vendor.settings()})}\nhelpdesks:\n"
             gateway.config.write_text(gateway.config.read_text().replace("helpdesks:\n", written))
-            tickets, answers = await asyncio.to_thread(asked, gateway, vendor.url)
-    assert answers == [200, 200, 200, 200, 401]
-    (ticket,) = tickets
-    said = [one for one in ticket["messages"] if one["direction"] == "in"]
-    assert [one["kind"] for one in said] == ["message", "message", "delete"]
-    assert said[0]["text"] == "订单5没收到货"
-    assert [file["size"] for file in said[1]["attachments"]] == [len(PICTURE)]
+            before, (ticket,), answers = await asyncio.to_thread(asked, gateway, vendor.url)
+    assert answers == [200, 200, 200, 401, 200]
+    (question, further), left = before, ticket["messages"]
+    assert (question["text"], further["text"]) == ("订单5没收到货", "已经三天了")
+    assert [file["size"] for file in further["attachments"]] == [len(PICTURE)]
+    assert [(one["text"], one["attachments"]) for one in left] == [("订单5没收到货", []), ("", []), ("", [])]
     assert [(one["channel"], one["thread_ts"]) for one in vendor.posted] == [("C123ABC456", SAID["ts"])]
     assert ticket["number"] in vendor.posted[0]["text"]
 
 
-def asked(gateway: Gateway, url: str) -> tuple[list[dict[str, Any]], list[int]]:
-    """A question, told twice; a picture in its thread, taken back; and what nobody signed."""
+def asked(gateway: Gateway, url: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[int]]:
+    """The first messages, all tickets, and what Slack was answered. A question, told twice; a picture in its thread, taken back; and what nobody signed."""
     now = datetime.now(UTC)
     question = {**SAID, "text": "<@U0LAN0Z89> 订单5没收到货"}
     picture = {"id": "F1", "name": "a.png", "mimetype": "image/png", "url_private": f"{url}/files-pri/a.png"}
@@ -273,11 +272,14 @@ def asked(gateway: Gateway, url: str) -> tuple[list[dict[str, Any]], list[int]]:
         signed(event(question), now),
         signed(event({**question, "type": "app_mention"}, event_id="Ev2"), now),
         signed(event(further, event_id="Ev3"), now),
-        signed(event({**back, "previous_message": further}, event_id="Ev4"), now),
-        signed(event(further, event_id="Ev5"), now, secret="a guess"),
+        signed(event(further, event_id="Ev4"), now, secret="a guess"),
+        signed(event({**back, "previous_message": further}, event_id="Ev5"), now),
     ]
     with gateway:
         door = f"http://127.0.0.1:{gateway.http}/in/slack/acme"
-        answers = [post(door, one.body, dict(one.headers)) for one in requests]
+        answers = [post(door, one.body, dict(one.headers)) for one in requests[:-1]]
         gateway.settle()
-        return gateway.tickets(), answers
+        (ticket,) = gateway.tickets()
+        answers.append(post(door, requests[-1].body, dict(requests[-1].headers)))
+        gateway.settle()
+        return ticket["messages"], gateway.tickets(), answers
