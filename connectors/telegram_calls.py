@@ -132,4 +132,6 @@ def sorted_out() -> Iterator[None]:
     except wrong.BadRequest as error:
         raise Refused(error.message, bounced="chat not found" in error.message.lower()) from None
     except wrong.TelegramError as error:
-        raise Unavailable(f"no answer: {type(error).__name__}") from None
+        # With a cause it is the network's, whose words may quote a URL; without one Telegram's.
+        what = type(error.__cause__).__name__ if error.__cause__ else error.message
+        raise Unavailable(f"no answer: {what}") from None

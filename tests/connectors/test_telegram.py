@@ -24,7 +24,7 @@ from connectors.base import Cursor, enclose
 from connectors.telegram import Telegram, keyboard
 from connectors.vendor import utf16
 from normalizer.canon import Address, Attachment, Choice, Envelope, Kind, Message, Reply
-from normalizer.errors import Refused, Unavailable
+from normalizer.errors import Refused, Rejected, Unavailable
 
 FOLDER = Path(__file__).parent / "telegram"
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -160,9 +160,18 @@ def test_who_walks_about_sharing_the_place_says_it_once() -> None:
         ({"groups": "addressed", "username": ""}, "username"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_without_telling_secrets(more: dict[str, Any], why: str) -> None:
+def test_settings_that_cannot_work_are_refused_with_a_reason(more: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         bot(**more)
+
+
+@pytest.mark.parametrize(
+    "offered", [{}, {"x-telegram-bot-api-secret-token": ""}, {"x-telegram-bot-api-secret-token": theirs.SECRET}]
+)
+def test_without_a_secret_nobody_is_let_in(offered: dict[str, str]) -> None:
+    asked = replace(theirs.Side().signed({"update_id": 1, **written()}), headers=offered)
+    with pytest.raises(Rejected):
+        bot(secrets=[], polling=True).verify(asked)
 
 
 # Sending
@@ -216,6 +225,16 @@ async def test_it_waits_as_long_as_telegram_asks() -> None:
         with pytest.raises(Unavailable) as caught:
             await house.send(reply(), NOW)
     assert caught.value.wait == timedelta(seconds=7)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "why"), [("500", "no answer: Internal Server Error"), ("drop", "no answer: RemoteProtocolError")]
+)
+async def test_an_outage_is_told_by_its_kind(trouble: str, why: str) -> None:
+    async with at_telegram() as (house, side):
+        side.trouble = trouble
+        with pytest.raises(Unavailable, match=why):
+            await house.send(reply(), NOW)
 
 
 async def test_a_button_stops_turning_when_it_is_answered_however_late() -> None:
