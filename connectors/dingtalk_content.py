@@ -67,10 +67,9 @@ def read(said: Mapping[str, Any], bot: str = "") -> Content:
     if not (words or files):
         why = word(content, "unknownMsgType") or word(said, "errorMessage")
         words = clean(" ".join(filter(None, [f"[{LABELS.get(kind, kind or '?')}]", why])))
-    inside = text if "repliedMsg" in text or text.get("isReplyMsg") is True else content
-    replied = within(inside, "repliedMsg")
-    answers = word(said, "originalProcessQueryKey") if replied else ""
-    return Content(words, files, answers or word(replied, "msgId"), clean(_quoted(replied)))
+    replied = within(text, "repliedMsg") or within(content, "repliedMsg") or within(said, "repliedMsg")
+    answers = word(said, "originalProcessQueryKey") or word(replied, "msgId") or word(said, "originalMsgId")
+    return Content(words, files, answers if replied else "", clean(_quoted(replied)))
 
 
 def _called(said: Mapping[str, Any], content: Mapping[str, Any]) -> str:

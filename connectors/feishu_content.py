@@ -33,7 +33,6 @@ FILES = {
 }
 
 _MENTION = re.compile(r"@_user_[0-9]+|@_all\b", re.ASCII)
-_TAG = re.compile(r"<at\b[^<>]{0,300}>([^<>]{0,300})</at>|</?(?:p|b|i|u|br)\b[^<>]{0,100}>", re.IGNORECASE)
 _KEY = re.compile(r"[\w.=-]{1,256}", re.ASCII)  # of a file; it becomes part of a URL
 
 
@@ -99,7 +98,7 @@ def _content(content: Any) -> Any:
 
 def _text(text: str, known: Mapping[str, Mention]) -> str:
     """Names in place of keys; our own is left out, unless there is nothing else."""
-    text = clean(_TAG.sub(lambda found: found[1] or "", text))
+    text = clean(text)
     said = _MENTION.sub(lambda found: known[found[0]].said if found[0] in known else found[0], text).strip()
     return (
         said or _MENTION.sub(lambda found: f"@{known[found[0]].name}" if found[0] in known else found[0], text).strip()

@@ -26,6 +26,7 @@ from normalizer.errors import Rejected, Unreadable
 BLOCK = 16  # octets of AES
 CHALLENGE = "url_verification"
 
+_TAG = re.compile(r"</?(?:at|p|figure|img|br)\b[^<>]{0,1000}>", re.IGNORECASE)
 _SECONDS = re.compile(r"[0-9]{10}", re.ASCII)
 
 
@@ -62,19 +63,21 @@ def opened(body: bytes, keys: Sequence[str]) -> Event:
         type=kind,
         app=word(head, "app_id"),
         token=word(head, "token"),
-        said=_as_now(within(posted, "event")) if kind == "message" else within(posted, "event"),
+        said=_as_now(within(posted, "event"), word(posted, "ts").partition(".")[0])
+        if kind == "message"
+        else within(posted, "event"),
         challenge=word(posted, "challenge"),
         sealed=sealed,
     )
 
 
-def _as_now(said: Mapping[str, Any]) -> Mapping[str, Any]:
+def _as_now(said: Mapping[str, Any], at: str) -> Mapping[str, Any]:
     """A message of the first version in the words of the second, as far as they are read."""
-    kind, text, pictures = (
-        word(said, "msg_type"),
-        word(said, "text_without_at_bot", "text"),
-        said.get("image_keys"),
-    )
+    kind, text = word(said, "msg_type"), _plain(word(said, "text_without_at_bot", "text"))
+    passed_on, pictures = said.get("msg_list"), said.get("image_keys")
+    if isinstance(passed_on, list):
+        lines = [_plain(word(one, "title", "text")) or f"[{word(one, 'msg_type')}]" for one in passed_on]
+        kind, text = "text", "\n".join(["[合并转发]", *lines])
     post: list[list[Any]] = [[{"tag": "text", "text": text}]]
     post += [[{"tag": "img", "image_key": one}] for one in (pictures if isinstance(pictures, list) else ())]
     message = {
@@ -82,6 +85,7 @@ def _as_now(said: Mapping[str, Any]) -> Mapping[str, Any]:
         "chat_id": said.get("open_chat_id"),
         "chat_type": "p2p" if said.get("chat_type") == "private" else said.get("chat_type"),
         "message_type": kind,
+        "create_time": at,
         "root_id": said.get("root_id"),
         "parent_id": said.get("parent_id"),
         "mentions": [{"key": "self", "mentioned_type": "self"}] if said.get("is_mention") is True else [],
@@ -89,6 +93,11 @@ def _as_now(said: Mapping[str, Any]) -> Mapping[str, Any]:
     }
     ids = {"open_id": said.get("open_id"), "union_id": said.get("union_id"), "user_id": said.get("employee_id")}
     return {"message": message, "sender": {"sender_id": ids, "sender_type": "user"}}
+
+
+def _plain(text: str) -> str:
+    """Mentions and paragraphs are tags in texts of the first version."""
+    return _TAG.sub("", text.replace("</p>", "\n")).strip()
 
 
 def _decrypted(encrypted: str, keys: Sequence[str]) -> Any:

@@ -143,6 +143,17 @@ def test_news_of_other_kinds_is_nobodys_message(now: datetime) -> None:
     assert heard(now, frame(said())).text == "VPN 连不上"
 
 
+def test_what_is_quoted_is_told_wherever_it_stands(now: datetime) -> None:
+    replied = {"msgType": "text", "content": {"text": "请重启"}}
+    for message in (
+        heard(now, said("text", {"content": "好", "isReplyMsg": True, "repliedMsg": replied}, originalMsgId="m0")),
+        heard(now, said("picture", {"downloadCode": "d", "repliedMsg": replied}, originalMsgId="m0")),
+        heard(now, said(repliedMsg={**replied, "msgId": "m0"})),
+    ):
+        assert (message.in_reply_to, message.quoted) == ("m0", "请重启")
+    assert heard(now, said(originalMsgId="m0")).in_reply_to == ""
+
+
 # What we say
 
 

@@ -234,6 +234,33 @@ def test_what_is_taken_back_names_the_message(now: datetime) -> None:
     assert (gone.kind, gone.revision) == (Kind.DELETE, "deleted") and gone.id != first.id
 
 
+def test_the_first_version_of_events_says_the_same(now: datetime) -> None:
+    """As open.feishu.cn/document/ukTMukTMukTM/uMTNxYjLzUTM24yM1EjN shows them."""
+
+    def earlier(**more: Any) -> Message:
+        event = {
+            "type": "message", "app_id": APP, "tenant_key": "x", "root_id": "", "parent_id": "", "open_chat_id": "oc_1",
+            "chat_type": "private", "open_id": "ou_1", "employee_id": "x", "union_id": "x", "open_message_id": "om_1",
+            "is_mention": False, **more,
+        }  # fmt: skip
+        posted = {"uuid": "u", "token": "t", "ts": "1550038110.478493", "type": "event_callback", "event": event}
+        (message,) = read(posted, now)
+        return message
+
+    text = earlier(msg_type="text", text='消息 <b> <at open_id="y">@张三</at>')
+    assert (text.text, text.thread_key, text.external_id) == ("消息 <b> @张三", "oc_1", "om_1")
+    assert text.sent_at and text.sent_at.isoformat() == "2019-02-13T06:08:30+00:00"
+    rich = earlier(msg_type="post", title="测试", text="<p>一</p><figure><img src='x'/></figure>", image_keys=["k-1"])
+    assert (rich.text, [file.remote for file in rich.attachments]) == ("测试\n一", ["om_1/k-1/image"])
+    assert earlier(msg_type="image", image_key="k-2").attachments[0].remote == "om_1/k-2/image"
+    listed = [{"msg_type": "image", "image_key": "k"}, {"msg_type": "text", "text": "文本1"}]
+    assert earlier(msg_type="merge_forward", msg_list=listed).text == "[合并转发]\n[image]\n文本1"
+
+
+def test_what_looks_like_a_tag_is_what_they_wrote(now: datetime) -> None:
+    assert heard(now, said("text", {"text": "<p>报错 <at x> </p>"})).text == "<p>报错 <at x> </p>"
+
+
 def test_a_message_of_nobody_is_set_aside(now: datetime) -> None:
     event = said()
     event["sender"]["sender_id"] = {}
