@@ -168,6 +168,7 @@ class Door:
                     await self._answer(socket, json.loads(raw))
         finally:
             self._sockets.discard(socket)
+            self.alive = self.alive and socket.close_code not in (1000, 1001)  # these end a session
 
     async def _answer(self, socket: ServerConnection, said: dict[str, Any]) -> None:
         self.heard.append(said)
