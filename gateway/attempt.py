@@ -135,15 +135,18 @@ class Reader:
 
     def _connector(self, channel: str, account: str) -> Connector:
         wanted = CONNECTOR_OF.get(channel, channel)
-        for (name, owner), connector in self.mind.connectors.items():
-            if name == wanted and account in ("", owner):
-                return connector
+        known = self.mind.connectors.items()
+        accounts = [one for (name, owner), one in known if name == wanted and account in ("", owner)]
+        if accounts:
+            return next((one for one in accounts if getattr(one.settings, "channel", "") == channel), accounts[0])
         if account:
             raise ConfigError(Where("--account"), f"no account {wanted}/{account} is configured", _known(self.mind))
         kind = registry.connector(wanted, Where(channel))
         build: Callable[[AccountSettings], Connector] = kind
         try:
             said = {"connector": wanted, "account": "try", **getattr(kind, "unconfigured", {})}
+            if wanted != channel and "channel" in kind.Settings.model_fields:
+                said["channel"] = channel
             return build(kind.Settings.model_validate(said))
         except ValueError as e:
             raise ConfigError(

@@ -44,8 +44,10 @@ HELLO_WITHIN = 10.0  # seconds
 BEAT = 20.0  # seconds of silence after which a client hears that we are there
 SLOW = 15.0  # seconds in which a client must take what it is told
 LONGEST_WAIT = 25.0  # seconds of a long poll
+THERE_STILL = 3.0  # seconds after which we look whether a client that waits is still there
 LARGEST_FRAME = 64 * 1024
 LOOKS_A_MINUTE = 120  # by one visitor or user, without a WebSocket
+FRAMES_A_MINUTE = 600  # from one visitor or user, whatever is in them
 AT_ONCE = 10  # connections to one conversation: tabs and devices
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 PAGE_POLICY = (
@@ -243,10 +245,17 @@ class Chats:
             until = asyncio.get_running_loop().time() + wait
             while True:
                 told = await self._look(connector, speaker, seat, after)
-                left = until - asyncio.get_running_loop().time()
-                if told.entries or not known or left <= 0 or seat.closed or await asked.is_disconnected():
+                if told.entries or not known or not await self._woken(asked, seat, until):
                     return self._shown(connector, told)
-                await seat.wait(left)
+
+    async def _woken(self, asked: Request, seat: Seat, until: float) -> bool:
+        """Whether something may have happened before then; False too if nobody waits for it any more."""
+        while (left := until - asyncio.get_running_loop().time()) > 0 and not seat.closed:
+            if await seat.wait(min(left, THERE_STILL)):
+                return True
+            if await asked.is_disconnected():
+                break
+        return False
 
     async def file(self, asked: Request, connector: Webchat) -> Response:
         """What they sent themselves: to be shown if it is a picture, else to be kept."""
@@ -326,8 +335,11 @@ class Chats:
         return max(0.0, min(BEAT, left))
 
     async def _hear(self, socket: WebSocket, connector: Webchat, speaker: Speaker) -> None:
+        source = (Webchat.name, connector.settings.account, "frames", speaker.thread)
         while True:
             said = await _frame(socket)
+            if not self.limiter.allows(source, FRAMES_A_MINUTE, self.house.clock.now()):
+                raise _too_many("too many frames")
             if said.pop("type", None) != "message":
                 continue
             name = said.get("id")

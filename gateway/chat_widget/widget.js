@@ -343,9 +343,10 @@ textarea{flex:1;min-width:0;resize:none;max-height:140px;padding:9px 12px;font-s
 .problem{color:var(--bad);font-size:13px;padding-block-end:8px}.fields{display:grid;gap:8px;padding-block-end:10px}.fields label{font-size:13px;color:var(--soft)}.fields input{display:block;width:100%;padding:7px 10px;font-size:16px;color:var(--ink);background:var(--paper);border:1px solid var(--edge);border-radius:8px}
 .dropping form{background:var(--wash);outline:3px dashed var(--edge);outline-offset:-6px}
 @media (max-width:480px){:host([data-open]){inset:0}:host([data-open]) .launch{display:none}.panel{width:100%;height:100%;margin:0;border:0;border-radius:0}}
+@media print{:host{display:none}}
 :host([data-page]){position:static;display:block}:host([data-page]) .launch{display:none}:host([data-page]) .panel{position:fixed;inset:0;margin:auto;width:min(560px,100vw);height:min(820px,100dvh)}`;
 
-  const host = h("div", { "data-theme": D.theme, "data-page": page, lang });
+  const host = h("ticketgate-chat", { "data-theme": D.theme, "data-page": page, lang });
   const shadow = host.attachShadow({ mode: "open" }), sheet = new CSSStyleSheet();
   sheet.replaceSync(css);
   shadow.adoptedStyleSheets = [sheet];

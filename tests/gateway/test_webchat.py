@@ -261,5 +261,6 @@ def test_the_squeezed_script_is_of_this_source() -> None:
 def test_normalize_reads_what_was_posted_and_no_secret_is_logged(gateway: Gateway) -> None:
     posted = json.dumps({"id": "m-00000015", "text": "洗衣机坏了"}).encode()
     (message,) = gateway.json("normalize", "chat", stdin=posted)
-    assert (message["text"], message["external_id"]) == ("洗衣机坏了", "m-00000015")
+    assert (message["text"], message["external_id"], message["channel"]) == ("洗衣机坏了", "m-00000015", "chat")
+    assert gateway.json("normalize", "app", stdin=posted)[0]["channel"] == "app"
     assert SECRET not in gateway.log.read_text()

@@ -13,14 +13,16 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsing import SIZES, Light, Size, launch
-from chatting import SITE, agent_of, with_chat
+from chatting import SECRET, SITE, agent_of, with_chat
+from joserfc import jwt
+from joserfc.jwk import OctKey
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 from serving import Gateway
 
 pytestmark = pytest.mark.xdist_group("browser")
 RULES = Path(__file__).parents[2] / "rules"
 PHOTO = Path(__file__).parents[2] / "docs" / "pictures" / "ticket-phone-zh.png"
-POLICY = "default-src 'none'; script-src {at}; connect-src {at} {socket}; img-src blob:"
+POLICY = "default-src 'none'; script-src {at}; connect-src 'self' {at} {socket}; img-src blob:"
 PAGE = '<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>Shop</title>{}</html>'
 
 
@@ -47,7 +49,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, site: "Site") -> Iterator[
     head, _, words = template.read_text().partition("\n")
     template.write_text(f"{head}\nchoices: solved=已经解决, human=转人工\n{words}")
     made = with_chat(folder)
-    made.config.write_text("rules: rules\n" + made.config.read_text().replace(SITE, site.at))
+    text = made.config.read_text().replace(f'["{SITE}"]', f'["{site.at}"], secrets: [{{file: chat.secret}}]')
+    made.config.write_text("rules: rules\n" + text)
     with made.start() as running:
         site.gateway = running
         yield running
@@ -79,8 +82,12 @@ class Home(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         at = f"http://127.0.0.1:{self.server.gateway.http}"
-        body = PAGE.format(f'<h1>Shop</h1><script src="{at}/chat/web/widget.js" async></script>').encode()
-        self.send_response(200 if self.path == "/" else 404)
+        who = ' data-token-url="/my/token"' if self.path == "/signed-in" else ""
+        body = PAGE.format(f'<h1>Shop</h1><script src="{at}/chat/web/widget.js" async{who}></script>').encode()
+        if self.path == "/my/token":
+            claims = {"sub": "u-2002", "name": "王芳", "email": "wang@example.cn", "exp": int(time.time()) + 60}
+            body = jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(SECRET)).encode()
+        self.send_response(200 if self.path in ("/", "/signed-in", "/my/token") else 404)
         self.send_header("content-type", "text/html; charset=utf-8")
         self.send_header("content-security-policy", POLICY.format(at=at, socket=at.replace("http", "ws")))
         self.end_headers()
@@ -98,13 +105,13 @@ class Visit:
     site: Site
     wrong: list[str] = field(default_factory=list)
 
-    def page(self, *, sockets: bool = True) -> Page:
+    def page(self, path: str = "/", *, sockets: bool = True) -> Page:
         page = self.context.new_page()
         page.on("pageerror", lambda e: self.wrong.append(str(e)))
         page.on("console", lambda m: self.wrong.append(m.text) if "Content Security" in m.text else None)
         if not sockets:
             page.route_web_socket(re.compile("/socket"), lambda line: line.close())
-        page.goto(self.site.at)
+        page.goto(self.site.at + path)
         page.locator(".launch").click()
         return page
 
@@ -221,6 +228,19 @@ def test_two_tabs_are_one_conversation(browser: Browser, site: Site, gateway: Ga
             for text in ("第一个窗口", "第二个窗口"):
                 expect(said(page, text)).to_have_count(1)
                 expect(said(page, text)).to_contain_text("已送达")
+
+
+def test_who_is_signed_in_on_the_site_is_known_and_finds_the_conversation_on_another_device(
+    browser: Browser, site: Site, gateway: Gateway
+) -> None:
+    with visiting(browser, site) as visit:
+        page = visit.page("/signed-in")
+        write(page, "登录后的问题")
+        number = number_of(page)
+    with visiting(browser, site, size="phone") as visit:
+        expect(said(visit.page("/signed-in"), "登录后的问题")).to_contain_text("已送达")
+    (message, *_) = agent_of(gateway).get(f"/tickets/{number}/messages").json()["items"]
+    assert (message["proven"], message["from"]["kind"]) == (True, "email")
 
 
 @pytest.mark.parametrize(("language", "size", "light"), [("zh", "desktop", "light"), ("en", "phone", "dark")])
