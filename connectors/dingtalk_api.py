@@ -78,14 +78,20 @@ class Api:
             return None
         named_so = place.who and not place.who.startswith("$:")
         body = {**message, "at": {"atUserIds": [place.who]}} if named_so else message
-        answer = await self._sessions.ask("POST", url, now, json=body, even=(400, 401, 403, 404))
+        try:
+            answer = await self._sessions.ask("POST", url, now, json=body, even=(400, 401, 403, 404))
+        except Refused:
+            return None
         if answer.status < 300 and word(answer.data, "errcode") == "0":
             return Sent()
         return None
 
     def _session(self, token: str, now: datetime) -> str:
         until, _, url = token.partition(" ")
-        ends, parts, ours = moment(until), urlsplit(url), urlsplit(self.vendor.base)
+        try:
+            ends, parts, ours = moment(until), urlsplit(url), urlsplit(self.vendor.base)
+        except ValueError:  # no address
+            return ""
         known = (parts.scheme == "https" and parts.netloc in HOSTS) or parts[:2] == ours[:2]
         return url if ends and now < ends - SOON and known else ""
 
