@@ -8,6 +8,7 @@ POST  /tickets/{number}/claim | comments | merge | links | review | feedback
 GET   /tickets/{number}/tasks
 PATCH /tickets/{number}/tasks/{task}
 GET   /tickets/{number}/messages | decisions
+GET   /tickets/{number}/messages/{message}/files/{sha256}
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.acting import Link
 from engine.decision import Decision
-from gateway import http
+from gateway import attached, http
 from gateway.acting import Acting, Outcome
 from gateway.api import account, valid
 from gateway.house import House
@@ -78,6 +79,9 @@ class Became(BaseModel):
     tickets: list[str]
 
 
+FILE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
 LATER: dict[int | str, dict[str, Any]] = {202: {"model": Became, "description": "It is ours, and not worked on yet"}}
 
 
@@ -92,6 +96,7 @@ def router(acting: Acting, require: Require) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/tickets", tags=["tickets"], responses=PROBLEMS)
     store = acting.house.store
     Reader = Annotated[Who, Depends(require("tickets:read"))]  # noqa: N806 - a type, as FastAPI wants it
+    Revealed = Annotated[Who, Depends(require("personal:read"))]  # noqa: N806
     Writer = Annotated[Who, Depends(require("tickets:write"))]  # noqa: N806
 
     @routes.get("", response_model=Page)
@@ -200,6 +205,22 @@ def router(acting: Acting, require: Require) -> APIRouter:
         ticket = await acting.ticket(number)
         found = await store.messages(ticket.id, after, limit + 1)
         return _paged([await told(acting, who, ticket, one) for one in found[:limit]], "id", len(found) > limit)
+
+    @routes.get("/{number}/messages/{message}/files/{sha256}", response_class=Response, responses=FILE | described(410))
+    async def file(number: str, message: str, sha256: str, who: Revealed) -> Response:
+        """An attachment as it came; its sha256 stands in the message. Audited; people must reveal the ticket first."""
+        ticket = await acting.ticket(number)
+        if who.kind == "person" and not await acting.house.users.revealed(who, ticket.id):
+            raise Rejected("show the ticket unmasked first, with a reason", status=403, code="forbidden")
+        said = next((one for one in await store.messages(ticket.id) if one.id == message), None)
+        known = next((one for one in said.attachments if one.sha256 == sha256), None) if said else None
+        if said is None or known is None:
+            raise Rejected("no such file", status=404, code="not_found")
+        content = await attached.content(acting.house, said, known)
+        if content is None:
+            raise Rejected("it is not kept any more", status=410, code="gone")
+        await acting.house.users.note(who.source, "downloaded", ticket.id, sha256=sha256)
+        return Response(content, media_type="application/octet-stream", headers=attached.headers(known.name))
 
     @routes.get("/{number}/decisions")
     async def decisions(

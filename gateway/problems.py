@@ -38,6 +38,7 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _MEANINGS = {
     400: "Not what the format demands", 401: "No valid key", 403: "The key may not do this", 404: "No such thing",
     409: "It contradicts what came before, or the ticket changed meanwhile", 412: "If-Match names another version",
+    410: "It is not kept any more",
     413: "Too large", 422: "A field is missing or wrong, or it cannot be done", 503: "It could not be stored just now",
 }  # fmt: skip
 

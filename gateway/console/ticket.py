@@ -5,21 +5,18 @@
 /console/tickets/{number}/files/{message}/{sha256}          GET: an attachment, taken from what arrived
 """
 
-import asyncio
-import hashlib
 import secrets
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from engine.decision import Decision, Fact
-from gateway import guard
+from gateway import attached, guard
 from gateway.console.drawing import language_of, render, word
 from gateway.console.entry import Endpoint, needs
 from gateway.console.reading import missing, reader, words
@@ -27,11 +24,11 @@ from gateway.console.rows import Words, size
 from gateway.console.signin_words import SIGNIN
 from gateway.console.ticket_words import TICKET
 from gateway.console.tickets import SETTABLE, choices
-from gateway.files import envelope_of, left_behind
+from gateway.files import left_behind
 from gateway.house import House
 from gateway.store.work import Posted
-from normalizer.canon import Attachment, Call, Contact, Envelope, Fetch, HandoverStep, Message, Task, Ticket, Wait
-from normalizer.errors import Rejected, Unreadable
+from normalizer.canon import Attachment, Call, Contact, Fetch, HandoverStep, Message, Task, Ticket, Wait
+from normalizer.errors import Rejected
 
 PROPERTIES = ("status", "priority", "group", "assignee", "category", "subcategory", "type", "tags")
 ENDED = ("merged",)
@@ -331,43 +328,10 @@ def file(house: House) -> Endpoint:
         known = next((one for message in held for one in message.attachments if one.sha256 == wanted), None)
         if known is None:
             return missing(asked)
-        content = await _kept(house, held[0], known)
+        content = await attached.content(house, held[0], known)
         if content is None:
             return word(asked, 410, t["gone"], back=back)
         await house.users.note(who.source, "downloaded", found.id, sha256=wanted)
-        return Response(content, media_type="application/octet-stream", headers=_as_file(known.name))
+        return Response(content, media_type="application/octet-stream", headers=attached.headers(known.name))
 
     return endpoint
-
-
-async def _kept(house: House, message: Message, file: Attachment) -> bytes | None:
-    """A file's bytes, of the envelope it came in; None if they are not kept any more."""
-    if file.remote:
-        fetched = await house.store.envelope(envelope_of(message, message.attachments.index(file)))
-        whole = fetched and hashlib.sha256(fetched.body).hexdigest() == file.sha256
-        return fetched.body if fetched and whole else None
-    envelope = await house.store.envelope(message.envelope)
-    return await asyncio.to_thread(_content, house, envelope, file.sha256) if envelope else None
-
-
-def _content(house: House, envelope: Envelope, sha256: str) -> bytes | None:
-    """The attachment's bytes, by reading what arrived again; None if they are not kept any more."""
-    connector = house.mind.connectors.get((envelope.connector, envelope.account))
-    if connector is None or not envelope.body:
-        return None
-    try:
-        said = connector.parse(envelope)
-    except Unreadable:
-        return None
-    return next((one.content for message in said for one in message.attachments if one.sha256 == sha256), None)
-
-
-def _as_file(name: str) -> dict[str, str]:
-    """RFC 6266: a file to be kept, never shown."""
-    plain = "".join(c if (c.isascii() and c.isalnum()) or c in "._-" else "_" for c in name)[:100] or "file"
-    return {
-        "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name[:200], safe='')}",
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-        "Cache-Control": "no-store",
-    }

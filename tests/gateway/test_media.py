@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from serving import Desk, Gateway, post
 from vendor import beside
@@ -80,6 +81,13 @@ def test_a_picture_is_fetched_before_anybody_is_told_of_it(tmp_path: Path, vendo
         assert len(vendor.sent) == 1
         assert TOKEN not in running.log.read_text()
         ticket = running.tickets()[0]
+        path = f"tickets/{ticket['number']}/messages/{ticket['messages'][0]['id']}/files/{file['sha256']}"
+        assert [
+            downloaded(running, path, scopes) for scopes in (("tickets:read", "personal:read"), ("tickets:read",))
+        ] == [
+            PHOTO,
+            403,
+        ]
         replayed = running.json("rules", "replay", "--json")
         assert [one for one in replayed if one.get("number") == ticket["number"]] == []
 
@@ -117,6 +125,16 @@ def test_killed_between_fetching_and_saying_so_a_file_is_kept_once(tmp_path: Pat
         assert [one["sha256"] for one in files(running)] == [hashlib.sha256(PHOTO).hexdigest()]
         assert triggers(running) == ["ticket.created", "message.completed"]
     assert [one["type"] for one in desk.received].count("ticket.created") == 1
+
+
+def downloaded(gateway: Gateway, path: str, scopes: tuple[str, ...]) -> bytes | int:
+    """What a program with a key of these scopes gets."""
+    (made,) = gateway.json("keys", "add", "helpdesk", *(part for scope in scopes for part in ("--scope", scope)))
+    answer = httpx.get(
+        f"http://127.0.0.1:{gateway.http}/api/v1/{path}",
+        headers={"authorization": f"Bearer {made['secret (shown once)']}"},
+    )
+    return answer.content if answer.status_code == 200 else answer.status_code
 
 
 def until(true: Any, within: float = 20) -> None:
