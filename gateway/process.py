@@ -26,6 +26,7 @@ from gateway import ledger as ledgers
 from gateway import metrics, notice, owing
 from gateway.crypto import SealedError
 from gateway.faults import reach
+from gateway.files import MEDIUM
 from gateway.gather import gather
 from gateway.house import House
 from gateway.ledger import Ledger
@@ -344,7 +345,8 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger
     reading, message = draft.reading, draft.message
     if draft.placed is None:
         if message is None or draft.found.placed_before:
-            return Outcome(reading.claim, done=draft.last)
+            forget = reading.claim.envelope.connector == MEDIUM  # a file of what was taken back meanwhile
+            return Outcome(reading.claim, forget=forget, done=draft.last)
         return Outcome(reading.claim, messages=((message, ""),), noted=no_request(message), done=draft.last)
     placed = draft.placed
     if placed.is_new:

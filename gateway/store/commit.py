@@ -77,6 +77,7 @@ def _together(
     leases.finish(connection, done, now)
     going_on = [o.claim for o, fits in zip(outcomes, fit, strict=True) if fits and not o.done]
     leases.extend(connection, going_on, now + limits.lease)
+    retract.destroy(connection, [o.claim.seq for o, fits in zip(outcomes, fit, strict=True) if fits and o.forget])
     return fit
 
 
@@ -273,7 +274,7 @@ class _Writing:
             if message.kind is Kind.DELETE and ticket:
                 named = external(self.standing.vault, (message.channel, message.scope), message.external_id)
                 under_way = 0 if outcome.done else outcome.claim.seq
-                retract.retract(self.connection, self.keys, self._seq(ticket), named, under_way)
+                retract.retract(self.connection, self.keys, self._seq(ticket), named, under_way, self.now)
 
     def _loads(self) -> None:
         moved = [{"whose": whose, "open": by} for whose, by in sorted(self.standing.loads.items()) if by]

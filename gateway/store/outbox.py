@@ -52,7 +52,7 @@ def owe(connection: Connection, keys: Keys, standing: Standing, outcomes: Sequen
         for one in outcome.outgoing
     ]
     _owe.run(connection, rows)
-    _go_on(connection, (row["ticket"] for row in rows))
+    go_on(connection, (row["ticket"] for row in rows))
 
 
 _owe = insert_new(outgoing)
@@ -107,7 +107,7 @@ _first_of_each = (
 _promote = update(outgoing).where(outgoing.c.seq.in_(_first_of_each), ~_under_way, ~_kept_back).values(state=WAITING)
 
 
-def _go_on(connection: Connection, of_tickets: Iterable[int]) -> None:
+def go_on(connection: Connection, of_tickets: Iterable[int]) -> None:
     """In each target of these tickets the first that is queued is next, unless something stands before it."""
     for these in chunks(of_tickets):
         connection.execute(_promote, {"these": these})
@@ -233,7 +233,7 @@ def _settle_one(
             _remember(connection, vault, one, row.ticket, settlement)
         case Never():
             connection.execute(_settle, {"of": one.id, "state": DEAD, "settled_at": now, **changed})
-    _go_on(connection, [row.ticket])
+    go_on(connection, [row.ticket])
     journal.enqueue(connection, vault, blobs, [news(one, settlement, row.tries, now)])
     kind = feed.SENT if isinstance(settlement, Sent) else feed.DEAD
     feed.tell(connection, [feed.event(kind, now, row.ticket, number(one), one.id)])
@@ -299,7 +299,7 @@ def retry(connection: Connection, ids: Sequence[str] | Stuck, now: datetime) -> 
     if rows:
         fresh = {"state": QUEUED, "due_at": now, "attempts": 0, "settled_at": None}
         _again.run(connection, [{"of": row.id, **fresh} for row in rows])
-        _go_on(connection, [row.ticket for row in rows])
+        go_on(connection, [row.ticket for row in rows])
     return len(rows)
 
 
@@ -327,7 +327,7 @@ def drop(connection: Connection, vault: Vault, ids: Sequence[str] | Stuck, by: s
         for one in gone:
             why = vault.house.seal(dump(Never(f"dropped by {by}")), settlement_place(one))
             connection.execute(_settle, {"of": one, "state": DROPPED, "settled_at": now, "settlement": why})
-        _go_on(connection, [row.ticket])
+        go_on(connection, [row.ticket])
         dropped += gone
     return dropped
 

@@ -47,6 +47,7 @@ class Outcome:
     noted: str = ""  # code of canon.REASONS: a message that belongs to no ticket is shown in quarantine, as no failure
     turns: tuple[tuple[str, str, int], ...] = ()  # group, agent, and which turn of the group that is
     acknowledged: tuple[Entry, ...] = ()  # what the ledger is to keep
+    forget: bool = False  # the envelope's bytes are of nobody's any more: they are destroyed
     amended: tuple[Message, ...] = ()  # messages that are there, as they are now: their files were fetched
     completed: tuple[str, ...] = ()  # ids of messages whose hand-over waits for files no longer
     hold: bool = False  # outbound is off: outgoing things are kept as `held` and never become due by themselves

@@ -120,3 +120,24 @@ def seen(gateway: Gateway) -> str:
     told += gateway.cli("tickets", ticket["number"], "--reveal", "--json")
     told += gateway.cli("rules", "replay", "--json")
     return told + gateway.cli("outbox", "list", "--state", "sent", "--json")
+
+
+def test_a_picture_taken_back_before_it_was_fetched_is_never_kept(tmp_path: Path) -> None:
+    side = Side()
+    picture = event(1, message={"id": "202", "type": "image", "contentProvider": {"type": "line"}})  # not ready for long
+    with beside(side), Desk() as desk, gateway(tmp_path, side, desk) as running:
+        send(running, side, picture)
+        until(lambda: len(side.sent) == 1)
+        send(running, side, event(2, type="unsend", unsend={"messageId": "202"}))
+        until(lambda: [one["type"] for one in desk.received] == ["ticket.created", "message.added"])
+        running.settle()
+        assert running.json("outbox", "list") == []
+        (ticket,) = running.tickets()
+        assert [message["attachments"] for message in ticket["messages"]] == [[], []]
+
+
+def until(true: Any, within: float = 30) -> None:
+    end = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.1)
