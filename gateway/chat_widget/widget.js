@@ -44,7 +44,7 @@
   const entries = new Map(), files = new Map(), flying = new Map();
   let line = null, ready = false, http = false, polling = false, cursor = 0, failed = 0, retry = 0, watch = 0, token = "", asked = null, trouble = "";
   const sleep = seconds => new Promise(done => setTimeout(done, seconds * 1000));
-  const pause = () => Math.min(30, 2 ** failed) * (0.75 + Math.random() / 2);
+  const pause = () => Math.min(30, 2 ** (failed - 1)) * (0.75 + Math.random() / 2);
 
   const credential = () => (asked ||= (async () => {
     try {
