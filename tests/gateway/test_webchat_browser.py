@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsing import SIZES, Light, Size, launch
@@ -54,6 +55,11 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, site: "Site") -> Iterator[
     with made.start() as running:
         site.gateway = running
         yield running
+
+
+@pytest.fixture(scope="module")
+def agent(gateway: Gateway) -> httpx.Client:
+    return agent_of(gateway)
 
 
 class Site(ThreadingHTTPServer):
@@ -150,9 +156,8 @@ def number_of(page: Page) -> str:
 
 
 def test_a_visitor_writes_with_a_picture_is_answered_live_and_comes_back(
-    browser: Browser, site: Site, gateway: Gateway
+    browser: Browser, site: Site, gateway: Gateway, agent: httpx.Client
 ) -> None:
-    agent = agent_of(gateway)
     with visiting(browser, site) as visit:
         page = visit.page()
         page.locator("input[type=file]").set_input_files(PHOTO)
@@ -184,8 +189,9 @@ def test_a_button_is_an_answer(browser: Browser, site: Site, gateway: Gateway) -
         expect(page.get_by_role("button", name="已经解决")).to_have_count(0)
 
 
-def test_where_websockets_are_blocked_it_goes_on_by_requests(browser: Browser, site: Site, gateway: Gateway) -> None:
-    agent = agent_of(gateway)
+def test_where_websockets_are_blocked_it_goes_on_by_requests(
+    browser: Browser, site: Site, gateway: Gateway, agent: httpx.Client
+) -> None:
     with visiting(browser, site, "en") as visit:
         page = visit.page(sockets=False)
         write(page, "Where is my parcel?")
@@ -196,9 +202,8 @@ def test_where_websockets_are_blocked_it_goes_on_by_requests(browser: Browser, s
 
 
 def test_what_is_written_while_the_line_is_down_goes_out_once_afterwards(
-    browser: Browser, site: Site, gateway: Gateway
+    browser: Browser, site: Site, gateway: Gateway, agent: httpx.Client
 ) -> None:
-    agent = agent_of(gateway)
     with visiting(browser, site, "en") as visit:
         page = visit.page()
         write(page, "First words")
@@ -231,7 +236,7 @@ def test_two_tabs_are_one_conversation(browser: Browser, site: Site, gateway: Ga
 
 
 def test_who_is_signed_in_on_the_site_is_known_and_finds_the_conversation_on_another_device(
-    browser: Browser, site: Site, gateway: Gateway
+    browser: Browser, site: Site, gateway: Gateway, agent: httpx.Client
 ) -> None:
     with visiting(browser, site) as visit:
         page = visit.page("/signed-in")
@@ -239,7 +244,7 @@ def test_who_is_signed_in_on_the_site_is_known_and_finds_the_conversation_on_ano
         number = number_of(page)
     with visiting(browser, site, size="phone") as visit:
         expect(said(visit.page("/signed-in"), "登录后的问题")).to_contain_text("已送达")
-    (message, *_) = agent_of(gateway).get(f"/tickets/{number}/messages").json()["items"]
+    (message, *_) = agent.get(f"/tickets/{number}/messages").json()["items"]
     assert (message["proven"], message["from"]["kind"]) == (True, "email")
 
 
