@@ -40,7 +40,7 @@ class Words(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: str = Field(min_length=1, max_length=20_000)
-    public: bool = Field(default=False, description="The customer may see it; otherwise it is among colleagues.")
+    public: bool = Field(default=False, description="It is sent to the customer; otherwise it is among colleagues.")
 
 
 class Other(BaseModel):
