@@ -6,6 +6,7 @@ it outlives us, and whatever was said afterwards keeps its place behind. A part 
 its own in the same conversation.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -25,22 +26,23 @@ async def gather(store: Store, connector: Connector, claim: Claim, now: datetime
 
     Raises Unreadable if the claimed envelope holds no message.
     """
-    parts = [(claim.seq, message) for message in connector.parse(claim.envelope)]
+    parts = {message.id: (claim.seq, message) for message in connector.parse(claim.envelope)}
     if not parts:
         raise Unreadable("no message")
-    first = parts[0][1]
+    _, first = next(iter(parts.values()))
     for seq, envelope in await store.behind(claim, MOST):
         if (envelope.connector, envelope.account) != (first.connector, first.account):
             continue
-        try:
-            parts += [(seq, one) for one in connector.parse(envelope) if _together(one, first)]
-        except Unreadable:  # its own turn comes
-            continue
-    ready = min(max(one.received_at for _, one in parts) + QUIET, first.received_at + PATIENCE)
+        with suppress(Exception):  # its own turn comes, and tells
+            for one in connector.parse(envelope):
+                if _album(one) == _album(first):
+                    parts.setdefault(one.id, (seq, one))
+    said = [one for _, one in parts.values()]
+    ready = min(max(one.received_at for one in said) + QUIET, first.received_at + PATIENCE)
     if now < ready:
         await store.hold(claim, ready)
         return None
-    return replace(claim, further=tuple(seq for seq, _ in parts[1:])), joined([one for _, one in parts])
+    return replace(claim, further=tuple(seq for seq, _ in parts.values() if seq != claim.seq)), joined(said)
 
 
 def joined(parts: list[Message]) -> Message:
@@ -60,9 +62,5 @@ def joined(parts: list[Message]) -> Message:
     )
 
 
-def _together(one: Message, first: Message) -> bool:
-    return one.album == first.album and (one.channel, one.scope, one.sender) == (
-        first.channel,
-        first.scope,
-        first.sender,
-    )
+def _album(one: Message) -> tuple[object, ...]:
+    return (one.channel, one.scope, one.sender, one.album)

@@ -346,7 +346,8 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger
     if draft.placed is None:
         if message is None or draft.found.placed_before:
             forget = reading.claim.envelope.connector == MEDIUM  # a file of what was taken back meanwhile
-            return Outcome(reading.claim, forget=forget, done=draft.last)
+            alone = replace(reading.claim, further=())  # what would have been gathered with it has its own turn
+            return Outcome(alone, forget=forget, done=draft.last)
         return Outcome(reading.claim, messages=((message, ""),), noted=no_request(message), done=draft.last)
     placed = draft.placed
     if placed.is_new:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,14 @@ async def test_it_waits_until_nothing_more_came_in_for_a_while(store: Store) -> 
     assert whole
     assert (photos(whole[1]), whole[1].text, whole[1].external_id) == (["photo1", "photo2"], "破了", "1")
     assert len(whole[0].further) == len(whole[1].gathered) == 1
+
+
+async def test_a_part_that_came_twice_counts_once(store: Store) -> None:
+    again = replace(part(2), key="another")
+    await store.journal([part(1), part(2), again, replace(part(1), key="once more")], NOW)
+    whole = await gathered(store, QUIET)
+    assert whole and photos(whole[1]) == ["photo1", "photo2"]
+    assert (whole[1].envelope, whole[1].gathered) == (part(1).id, (part(2).id,))
 
 
 async def test_an_album_that_does_not_end_is_not_waited_for_for_ever(store: Store) -> None:
