@@ -311,8 +311,12 @@ def _opened(message: Message, contact: Contact, now: datetime, related: tuple[Re
 
 
 def _ticket_of(message: Message) -> str:
-    """The id of the ticket that the first words of this message opened, whatever became of them since."""
-    return digest("ticket", replace(message, revision="").id)
+    """The id of the ticket that the first words of this message opened, whatever became of them since.
+
+    Mail has no edits: its revision tells apart what bears the same Message-ID.
+    """
+    first = replace(message, revision="") if message.kind in (Kind.EDIT, Kind.DELETE) else message
+    return digest("ticket", first.id)
 
 
 def _subject(text: str) -> str:
