@@ -124,7 +124,9 @@ def seen(gateway: Gateway) -> str:
 
 def test_a_picture_taken_back_before_it_was_fetched_is_never_kept(tmp_path: Path) -> None:
     side = Side()
-    picture = event(1, message={"id": "202", "type": "image", "contentProvider": {"type": "line"}})  # not ready for long
+    picture = event(
+        1, message={"id": "202", "type": "image", "contentProvider": {"type": "line"}}
+    )  # not ready for long
     with beside(side), Desk() as desk, gateway(tmp_path, side, desk) as running:
         send(running, side, picture)
         until(lambda: len(side.sent) == 1)

@@ -74,10 +74,11 @@ class Customer:
         """The whole conversation, once it is as it should be."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            entries: list[dict[str, Any]] = self.seen()["entries"]
+            told = self.seen()
+            entries: list[dict[str, Any]] = told["entries"]
             if enough(entries):
                 return entries
-            time.sleep(0.05)
+            self.seen(told["cursor"], wait=5)
         raise AssertionError(f"the conversation is {entries}")
 
     @contextmanager
