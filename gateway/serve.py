@@ -37,6 +37,7 @@ from gateway.telling import tell
 from normalizer.errors import ConfigError, Unavailable, Where
 
 PAUSE_AFTER_TROUBLE = 1.0
+TAKES_NOTHING = 60  # seconds
 
 T = TypeVar("T")
 
@@ -212,6 +213,8 @@ def _bound(configured: Configured) -> socket.socket:
     family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # who takes nothing of what they are told is dropped, with all that waits
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TAKES_NOTHING * 1000)
     try:
         made.bind((http.host, http.port))
     except OSError as e:
