@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -19,7 +20,10 @@ logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 ANSWER = 64 * 1024  # of an answer; more is not read
 LONGEST_WAIT = timedelta(days=1)
+# What is packed in layers unfolds to a million times its size, so that answers are asked for as they are.
+UNPACKED = {"accept-encoding": "identity"}
 _NAT64 = IPv6Network("64:ff9b::/96")
+_AZURE = IPv4Address("168.63.129.16")  # its host, which tells what only the machine itself may know
 
 
 class Outside(httpx.AsyncBaseTransport):
@@ -62,7 +66,9 @@ def public(address: IPv4Address | IPv6Address) -> bool:
             return public(hidden)
         if address in _NAT64:
             return public(IPv4Address(int(address) & 0xFFFFFFFF))
-    return address.is_global and not address.is_multicast and not address.is_reserved
+        if address.is_site_local:  # RFC 3879: nobody's any more, yet routed within some houses
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved and address != _AZURE
 
 
 async def post(
@@ -70,8 +76,8 @@ async def post(
 ) -> tuple[httpx.Response, bytes]:
     """The answer to a POST and the first 64 KB of its body. Raises Unavailable if there is none."""
     try:
-        async with client.stream("POST", url, content=body, headers=headers) as response:
-            return response, await _beginning(response)
+        async with client.stream("POST", url, content=body, headers={**headers, **UNPACKED}) as response:
+            return response, (await whole(response, ANSWER))[:ANSWER]
     except httpx.InvalidURL:
         raise Refused("not a URL that can be called") from None
     except httpx.HTTPError as error:
@@ -79,13 +85,24 @@ async def post(
         raise Unavailable(f"no answer: {type(error).__name__}") from None
 
 
-async def _beginning(response: httpx.Response) -> bytes:
+async def whole(response: httpx.Response, most: int) -> bytes:
+    """The body of an answer that is streamed, or one octet more than `most` of it; more is not even unpacked.
+
+    Raises httpx.HTTPError; for what is packed otherwise than once by gzip too.
+    """
+    packed = response.headers.get("content-encoding", "identity").strip().lower()
+    if packed not in ("identity", "", "gzip", "x-gzip"):
+        raise httpx.DecodingError("packed in a way nobody asked for")
+    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16) if "gzip" in packed else None
     read = bytearray()
-    async for piece in response.aiter_bytes():
-        read += piece
-        if len(read) >= ANSWER:
+    async for piece in response.aiter_raw():
+        try:
+            read += unpacking.decompress(piece, most + 1 - len(read)) if unpacking else piece
+        except zlib.error:
+            raise httpx.DecodingError("no gzip, though it says so") from None
+        if len(read) > most:
             break
-    return bytes(read[:ANSWER])
+    return bytes(read[: most + 1])
 
 
 def judged(response: httpx.Response, now: datetime) -> SendingError:

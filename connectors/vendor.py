@@ -16,7 +16,7 @@ import httpx
 import orjson
 
 from connectors.base import MediaSettings
-from connectors.calling import Outside, judged
+from connectors.calling import UNPACKED, Outside, judged, whole
 from normalizer.canon import Attachment
 from normalizer.errors import Refused, SendingError, Unavailable
 
@@ -57,7 +57,7 @@ class Vendor:
         even: tuple[int, ...] = (),
     ) -> Answer:
         """One call. What is not 2xx raises Unavailable or Refused (calling.judged), but for the statuses in `even`."""
-        wanted = dict(headers or {})
+        wanted = {**(headers or {}), **UNPACKED}
         body = None if json is None else orjson.dumps(json)
         if body is not None:
             wanted["content-type"] = "application/json; charset=utf-8"
@@ -67,7 +67,7 @@ class Vendor:
             )
             response = await self._client(True).send(asked, auth=auth or httpx.USE_CLIENT_DEFAULT, stream=True)
             try:
-                content = await _whole(response, LARGEST_ANSWER)
+                content = await whole(response, LARGEST_ANSWER)
             finally:
                 await response.aclose()
         except httpx.InvalidURL:
@@ -91,17 +91,17 @@ class Vendor:
         """A file by its URL, which a stranger may have written: only the internet at large, a few redirects, as large
         and of such types as the account allows.
 
-        Secrets go to the host of the first URL alone. Raises Unavailable, or Refused if it is not there any more.
+        Secrets go to the server of the first URL alone. Raises Unavailable, or Refused if it is not there any more.
         """
-        secret: dict[str, Any] = {"headers": dict(headers or {}), "auth": auth or httpx.USE_CLIENT_DEFAULT}
-        host = httpx.URL(url).host if _callable(url) else ""
+        secret: dict[str, Any] = {"headers": {**(headers or {}), **UNPACKED}, "auth": auth or httpx.USE_CLIENT_DEFAULT}
+        server = _server(url) if _callable(url) else None
         failed: SendingError | None = None
         try:
             for _ in range(REDIRECTS + 1):
                 if not _callable(url):
                     return replace(attachment, missing="forbidden")
-                if httpx.URL(url).host != host:
-                    secret = {}
+                if _server(url) != server:
+                    secret = {"headers": UNPACKED}
                 async with self._client(False).stream("GET", url, **secret) as response:
                     if response.is_redirect:
                         url = urljoin(url, response.headers.get("location", ""))
@@ -203,18 +203,8 @@ async def _kept(response: httpx.Response, attachment: Attachment, limits: MediaS
     said = response.headers.get("content-length", "")
     if said.isdecimal() and int(said) > limits.size_limit:
         return replace(attachment, size=int(said), missing="oversized")
-    content = await _whole(response, limits.size_limit)
+    content = await whole(response, limits.size_limit)
     return filed(attachment, content, response.headers.get("content-type", ""), limits)
-
-
-async def _whole(response: httpx.Response, most: int) -> bytes:
-    """The body, or one octet more than `most` of it."""
-    read = bytearray()
-    async for piece in response.aiter_bytes():
-        read += piece
-        if len(read) > most:
-            break
-    return bytes(read[: most + 1])
 
 
 def _callable(url: str) -> bool:
@@ -223,6 +213,12 @@ def _callable(url: str) -> bool:
     except (httpx.InvalidURL, TypeError):
         return False
     return parsed.scheme in ("http", "https") and bool(parsed.host)
+
+
+def _server(url: str) -> tuple[str, str, int | None]:
+    """A port beside another may be somebody else's, and what is not encrypted anybody's."""
+    parsed = httpx.URL(url)
+    return parsed.scheme, parsed.host, parsed.port
 
 
 def _json(content: bytes) -> Any:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
+from connectors.calling import UNPACKED, whole
 from normalizer.errors import Refused, Unavailable
 
 NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in its last 32 bits
@@ -61,19 +62,13 @@ async def get(client: httpx.AsyncClient, url: str, headers: Mapping[str, str], p
     to = await way(url, private)
     extensions: dict[str, Any] = {"sni_hostname": to.name}
     try:
-        asked = client.stream("GET", to.url, headers={**headers, "Host": to.host}, extensions=extensions)
+        asked = client.stream("GET", to.url, headers={**headers, **UNPACKED, "Host": to.host}, extensions=extensions)
         async with asked as answer:
             if answer.status_code != 200:
                 raise Refused(f"answered {answer.status_code}")
-            return await _body(answer)
+            body = await whole(answer, MOST_BYTES)
     except httpx.HTTPError as e:
         raise Unavailable(type(e).__name__) from e
-
-
-async def _body(answer: httpx.Response) -> bytes:
-    body = bytearray()
-    async for part in answer.aiter_bytes():
-        body += part
-        if len(body) > MOST_BYTES:
-            raise Refused(f"answered more than {MOST_BYTES} bytes")
-    return bytes(body)
+    if len(body) > MOST_BYTES:
+        raise Refused(f"answered more than {MOST_BYTES} bytes")
+    return body
