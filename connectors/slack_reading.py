@@ -64,11 +64,11 @@ class Reading:
         user, ts, thread = said(one, "user"), said(one, "ts"), said(one, "thread_ts")
         if said(one, "bot_id") or user == "USLACKBOT" or one.get("hidden") is True or "message" in one:
             return
+        if not user and (said(one, "subtype") or said(one, "type") == "app_mention"):
+            return  # a file, an action or a mention is some user's, or nobody's words
         files = [file for file in _objects(one, "files") if said(file, "mode") not in ("tombstone", "hidden_by_limit")]
         told = [self._readable(said(one, "text")), *_handed_on(one), *map(_elsewhere, files)]
         text = "\n".join(filter(None, told))
-        if said(one, "subtype") == "me_message" and not text:
-            return
         # In a direct message too somebody may write in a thread: that is where they look for the answer.
         aside = thread if channel.startswith("D") and thread != ts else ""
         yield self._message(

@@ -112,6 +112,10 @@ def test_in_a_direct_message_the_conversation_is_the_person_also_in_a_thread_and
         {"subtype": "message_changed", "message": SAID, "previous_message": SAID},  # Slack looked at a link
         {"subtype": "message_deleted", "deleted_ts": "1.2", "previous_message": {"user": "U1", "bot_id": "B1"}},
         {"type": "member_joined_channel"},
+        {"type": "app_mention", "user": ""},  # it names nobody who said it
+        {"subtype": "file_share", "user": "", "files": [{"id": "F1", "name": "a.txt"}]},
+        {"subtype": "thread_broadcast", "user": None},
+        {"subtype": "me_message", "user": "", "text": ""},
     ],
 )
 def test_nobody_says_anything_in_news(news: dict[str, Any]) -> None:
