@@ -35,7 +35,7 @@ def content_of(number: str, sort: str, one: Any) -> Content:
     body = inside(one, sort)
     match sort:
         case "text":
-            return Content(needed(body, "body"))
+            return Content(said(body, "body") or "[空消息 empty message]")
         case "contacts":
             return Content("\n".join(map(_card, listed(one, "contacts"))) or "[联系人 contact]")
         case "location":

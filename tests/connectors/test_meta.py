@@ -223,6 +223,17 @@ def test_what_another_program_holds_is_heard_and_not_answered(now: datetime) -> 
     assert (heard.id, heard.answerable, same.answerable) == (same.id, False, True)
 
 
+@pytest.mark.parametrize("body", [{"text": None}, {"text": {"body": ""}}, {}])
+def test_a_message_without_its_words_is_still_that_persons_message(body: Any, now: datetime) -> None:
+    whole = json.loads(batch(FOLDER / "whatsapp.http"))
+    (said, *_) = whole["entry"][0]["changes"][0]["value"]["messages"]
+    empty = {**{key: value for key, value in said.items() if key != said["type"]}, "type": "text", **body}
+    whole["entry"] = [{"changes": [{"field": "messages", "value": {"messages": [empty]}}]}]
+    (message,) = read(whole, now)
+    assert (message.external_id, message.sender.address) == (said["id"], f"+{said['from']}")
+    assert message.text == "[空消息 empty message]"
+
+
 def test_what_was_said_before_a_number_came_to_us_is_nothing_new(now: datetime) -> None:
     whole = json.loads(batch(FOLDER / "whatsapp.http"))
     for change in whole["entry"][0]["changes"]:
