@@ -19,14 +19,15 @@ settings by which payloads can be read though no account is configured.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from normalizer.canon import Attachment, Envelope, HandoverStep, Message, Reply, Sent
 from normalizer.errors import Where
 
+Secret = Annotated[SecretStr, Field(min_length=1)]  # an empty one would prove anybody
 Clock = Callable[[], datetime]  # the gateway's: what a listener stamps arrivals with
 
 # Headers worth keeping with an arrival. A list of what may stay, not of what may not: any other might carry a secret.

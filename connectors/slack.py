@@ -17,7 +17,7 @@ import orjson
 from pydantic import Field, SecretStr
 
 from connectors import mrkdwn
-from connectors.base import AccountSettings, ChatSettings, Finding, Request, Response
+from connectors.base import AccountSettings, ChatSettings, Finding, Request, Response, Secret
 from connectors.nested import inside, said
 from connectors.reading import json_of
 from connectors.signatures import SECONDS, WINDOW
@@ -46,7 +46,7 @@ MENDABLE = frozenset((
 
 class SlackSettings(ChatSettings):
     token: SecretStr = Field(min_length=1)  # the bot's: xoxb-...
-    signing_secrets: tuple[SecretStr, ...] = Field(min_length=1)  # several while one is being changed
+    signing_secrets: tuple[Secret, ...] = Field(min_length=1)  # several while one is being changed
     agents: tuple[str, ...] = ()  # user ids of colleagues: what they write is an agent's, not a customer's
     api: str = "https://slack.com/api"
 

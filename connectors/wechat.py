@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from connectors.base import AccountSettings, ChatSettings, Finding, Request, Response, where
+from connectors.base import AccountSettings, ChatSettings, Finding, Request, Response, Secret, where
 from connectors.vendor import Vendor
 from connectors.wechat_api import Api, Coded, token_of
 from connectors.wechat_crypto import Seal, element, fields
@@ -28,7 +28,7 @@ WINDOW = timedelta(hours=48)  # in which they may be written to, after they wrot
 class WechatSettings(ChatSettings):
     app_id: str = Field(min_length=1)  # AppID: wx...
     app_secret: SecretStr | None = None  # without it only passive replies are sent, and no files fetched but pictures
-    tokens: tuple[SecretStr, ...] = Field(min_length=1)  # several while it is changed
+    tokens: tuple[Secret, ...] = Field(min_length=1)  # several while it is changed
     encoding_aes_keys: tuple[SecretStr, ...] = ()  # several while it is changed; the first one seals answers
     mode: Literal["aes", "plain", "compatible"] = "aes"  # 安全模式, 明文模式, 兼容模式
     passive_seconds: float = Field(default=3.5, ge=0, le=4.5)  # how long an answer is waited for; 0: not at all

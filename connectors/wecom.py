@@ -26,6 +26,7 @@ from connectors.base import (
     Refuse,
     Request,
     Response,
+    Secret,
     where,
 )
 from connectors.reading import json_of
@@ -44,7 +45,7 @@ WINDOW = timedelta(hours=48)  # in which customers may be written to, after they
 class WecomSettings(ChatSettings):
     corp_id: str = Field(min_length=1)  # 企业ID: ww...
     secret: SecretStr  # of the app, or of 微信客服
-    tokens: tuple[SecretStr, ...] = Field(min_length=1)  # several while it is changed
+    tokens: tuple[Secret, ...] = Field(min_length=1)  # several while it is changed
     encoding_aes_keys: tuple[SecretStr, ...] = Field(min_length=1)  # several while it is changed
     agent_id: int | None = None  # AgentId of the app that colleagues write to
     customer_service: bool = False  # 微信客服

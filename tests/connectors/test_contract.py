@@ -19,14 +19,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import orjson
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 from vendor import side, speaking
 
 from connectors.base import Request, enclose
 from connectors.registry import connector
 from connectors.smtp import Arrival
 from normalizer.canon import Envelope, Message, Reply, Sent, load, public
-from normalizer.errors import Refused, Rejected, Unavailable, Unreadable, Where
+from normalizer.errors import ConfigError, Refused, Rejected, Unavailable, Unreadable, Where
 
 HERE = Path(__file__).parent
 MOMENT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)  # the captured signatures are of this minute
@@ -112,6 +112,18 @@ def test_unsigned_and_tampered_requests_are_rejected(path: Path) -> None:
     for forged in forgeries(path, request):
         with pytest.raises(Rejected):
             house.verify(forged)
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in SIGNED}), ids=lambda folder: folder.name)
+def test_an_empty_secret_among_those_that_are_changed_is_refused(folder: Path) -> None:
+    """With it anybody could sign."""
+    settings: Any = opened(folder).settings
+    for name, field in type(settings).model_fields.items():
+        if "tuple[" in str(field.annotation) and "SecretStr" in str(field.annotation):
+            said = getattr(settings, name)
+            known = [one.get_secret_value() for one in (said if isinstance(said, tuple) else (said,))]
+            with pytest.raises((ValidationError, ConfigError)):
+                opened(folder, {name: [*known, ""]})
 
 
 def forgeries(path: Path, request: Request) -> Iterator[Request]:
