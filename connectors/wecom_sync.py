@@ -39,7 +39,9 @@ class Sync:
         self._wake = asyncio.Event()
 
     def told(self, kfid: str, token: str) -> None:
-        """A callback: there is something new."""
+        """A callback: there is something new. It also comes for those that are not to be read."""
+        if not kfid or (self._open_kfids and kfid not in self._open_kfids):
+            return
         self._callbacks[kfid] = token
         self._wake.set()
 
