@@ -33,6 +33,7 @@ SUBJECT = 40  # characters of the words a subject is made of
 REOPENS = timedelta(days=7)  # how long after it was closed a ticket takes what answers it
 # Said about what was said before, never a request of its own.
 ABOUT = frozenset((Kind.EDIT, Kind.DELETE, Kind.REACTION, Kind.POSTBACK, Kind.DELIVERY_NOTICE, Kind.READ_RECEIPT))
+DELETED = "deleted"  # the revision of a message that was taken back
 BOUNCED = "bounced"  # the tag of a ticket whose customer our mail does not reach
 LINKED = 3  # at most so many tickets that a message names and may not join
 
@@ -59,6 +60,7 @@ class Wanted:
     orders: bool = False  # whether rules ask what order earlier tickets were about
     latest: bool = False  # what the customer of `ticket` said last is wanted too
     said: str = ""  # id of a message of `ticket` that is wanted too
+    deleted: str = ""  # id that news would have that the message was taken back
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Found:
     previous: Mapping[str, str] = field(default_factory=dict)  # ticket id to the hash of its latest decision
     latest: Message | None = None  # what the customer said last, if that was wanted
     said: Message | None = None  # the message that was wanted
+    taken_back: bool = False  # the message was taken back before it came
 
     def standing(self, ticket: Ticket) -> Ticket:
         """Where a ticket goes on: the one it was merged into, if it was."""
@@ -118,7 +121,8 @@ BY = ("key", "in_reply_to", "references", "conversation", "number", "bounce", "e
 
 def lookups(message: Message) -> Wanted:
     """What to look for before this message can be placed."""
-    answers = (message.in_reply_to, *reversed(message.references))
+    itself = message.external_id if message.kind in (Kind.EDIT, Kind.DELETE) else ""
+    answers = (itself, message.in_reply_to, *reversed(message.references))
     returned = message.returned if message.kind is Kind.BOUNCE else None
     return Wanted(
         message=message.id,
@@ -131,6 +135,7 @@ def lookups(message: Message) -> Wanted:
         keys=message.reply_keys,
         returned=returned.of if returned else (),
         bounced=tuple(map(identity, returned.recipients)) if returned else (),
+        deleted="" if message.kind is Kind.DELETE else replace(message, revision=DELETED).id,
     )
 
 
@@ -197,7 +202,7 @@ def _trigger(message: Message) -> Trigger:
     """What a message of a ticket that is there already triggers."""
     if message.kind is Kind.DELIVERY_NOTICE:
         return "outgoing.failed"
-    if (message.direction, message.author) == ("out", "agent"):
+    if _is_agent(message):
         return "agent.replied"
     return "feedback.received" if score(message) else "message.received"
 
@@ -214,7 +219,8 @@ def _named(message: Message, found: Found) -> Iterator[tuple[Ticket, str, bool]]
     wanted = lookups(message)
     ids = [(found.by_message_id.get(answer, ""), answer) for answer in wanted.message_ids]
     told = [(found.by_key, "key")]
-    told += [(ticket, "in_reply_to" if answer == message.in_reply_to else "references") for ticket, answer in ids]
+    nearest = (message.in_reply_to, message.external_id)
+    told += [(ticket, "in_reply_to" if answer in nearest else "references") for ticket, answer in ids]
     told.append((found.by_thread, "conversation"))
     told += [(found.by_number.get(number, ""), "number") for number in wanted.numbers]
     named: dict[str, str] = {}
@@ -288,10 +294,10 @@ def _together(known: tuple[Identity, ...], said: tuple[Identity, ...], *, heard:
 def _opened(message: Message, contact: Contact, now: datetime, related: tuple[Related, ...]) -> Ticket:
     said: Understanding = message.understanding
     return Ticket(
-        id=_ticket_of(message),
+        id=ticket_of(message),
         source=Source(message.channel, message.connector, message.account, message.envelope),
         contact=contact.id,
-        subject=message.subject.strip() or _subject(message.text or message.full_text),
+        subject=message.subject.strip() or subject_of(message.text or message.full_text),
         description=message.text or message.full_text,
         created_at=max(now, message.received_at),
         captured_at=message.received_at,
@@ -310,7 +316,7 @@ def _opened(message: Message, contact: Contact, now: datetime, related: tuple[Re
     )
 
 
-def _ticket_of(message: Message) -> str:
+def ticket_of(message: Message) -> str:
     """The id of the ticket that the first words of this message opened, whatever became of them since.
 
     Mail has no edits: its revision tells apart what bears the same Message-ID.
@@ -319,7 +325,7 @@ def _ticket_of(message: Message) -> str:
     return digest("ticket", first.id)
 
 
-def _subject(text: str) -> str:
+def subject_of(text: str) -> str:
     """The first words: the first sentence, if it is no longer than a subject may be."""
     first = next((part.strip() for part in _BREAK.split(text) if part.strip()), "")
     return first if len(first) <= SUBJECT else first[: SUBJECT - 1].rstrip() + "…"
@@ -332,9 +338,9 @@ def _custom(message: Message) -> dict[str, str]:
 
 def _continued(ticket: Ticket, message: Message, now: datetime) -> Ticket:
     """The ticket after one more message: nothing the customer said before is lost or overwritten."""
-    if message.kind is Kind.DELETE and ticket.id == _ticket_of(message):
-        return replace(ticket, description="", subject="", extracted={})
-    if (message.direction, message.author) == ("out", "agent"):
+    if message.kind is Kind.DELETE and ticket.id == ticket_of(message):
+        return replace(ticket, description="", subject="")  # what was found in it, the store knows
+    if _is_agent(message):
         return answered(ticket, message.received_at)
     if not _is_customer(message):
         return ticket
@@ -376,6 +382,12 @@ def _chosen(ticket: Ticket, message: Message, choice: str) -> Ticket:
 
 def _is_customer(message: Message) -> bool:
     return message.kind in SPEAKING and message.direction == "in" and message.author == "customer"
+
+
+def _is_agent(message: Message) -> bool:
+    """Whether one of us says something: a sign, a correction or a deletion is no answer."""
+    speaks = message.kind in SPEAKING and message.kind not in (Kind.EDIT, Kind.POSTBACK)
+    return speaks and (message.direction, message.author) == ("out", "agent")
 
 
 def _better_understood(ticket: Ticket, said: Understanding) -> Ticket:

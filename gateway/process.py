@@ -76,6 +76,7 @@ class Reading:
     told: notice.Notice | None = None
     trouble: Exception | None = None  # once all messages are placed the envelope is put aside for this
     lost: int = 0
+    forget: bool = False  # some of it was taken back before it came: nobody may read it again
 
     def wanted(self, share: int) -> list[Wanted]:
         if self.told:
@@ -134,6 +135,8 @@ async def going_on(house: House, readings: Sequence[Reading]) -> list[Reading]:
 def read(mind: Mind, claim: Claim) -> Reading:
     """Parse and enrich one envelope. Trouble with one is kept beside it and stops no other."""
     envelope = claim.envelope
+    if envelope.connector == MEDIUM and not envelope.transport:  # erased before anybody looked at it
+        return Reading(claim, mind, [])
     try:
         if told := notice.read(envelope):
             return Reading(claim, mind, [], told)
@@ -269,7 +272,8 @@ def draft(reading: Reading, message: Message | None, found: Found, now: datetime
         return Draft(reading, news.message, found, news.placed, True, news)
     assert message is not None
     last = len(reading.messages) == 1 and not reading.trouble
-    if found.placed_before:
+    if found.placed_before or found.taken_back:
+        reading.forget |= found.taken_back
         return Draft(reading, message, found, None, last)
     reopens = timedelta(days=reading.mind.configured.settings.reopen_within)
     placed = place(message, found, now, reopens, reading.mind.silence(message))
@@ -343,12 +347,14 @@ def outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger,
 
 def _outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger, now: datetime) -> Outcome:
     reading, message = draft.reading, draft.message
+    forget = reading.forget and draft.last
     if draft.placed is None:
-        if message is None or draft.found.placed_before:
-            forget = reading.claim.envelope.connector == MEDIUM  # a file of what was taken back meanwhile
+        if message is None or draft.found.placed_before or draft.found.taken_back:
+            of_nobody = reading.claim.envelope.connector == MEDIUM  # a file of what was taken back meanwhile
             alone = replace(reading.claim, further=())  # what would have been gathered with it has its own turn
-            return Outcome(alone, forget=forget, done=draft.last)
-        return Outcome(reading.claim, messages=((message, ""),), noted=no_request(message), done=draft.last)
+            return Outcome(alone, forget=of_nobody or forget, done=draft.last)
+        noted = no_request(message)
+        return Outcome(reading.claim, messages=((message, ""),), noted=noted, done=draft.last, forget=forget)
     placed = draft.placed
     if placed.is_new:
         placed = replace(placed, ticket=replace(placed.ticket, number=numbers[placed.ticket.id]))
@@ -378,6 +384,7 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger
         completed=tuple(one.id for one in amended),
         done=draft.last,
         hold=not house.outbound,
+        forget=forget,
     )
 
 

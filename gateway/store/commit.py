@@ -77,7 +77,9 @@ def _together(
     leases.finish(connection, done, now)
     going_on = [o.claim for o, fits in zip(outcomes, fit, strict=True) if fits and not o.done]
     leases.extend(connection, going_on, now + limits.lease)
-    retract.destroy(connection, [o.claim.seq for o, fits in zip(outcomes, fit, strict=True) if fits and o.forget])
+    forgotten = [o.claim.seq for o, fits in zip(outcomes, fit, strict=True) if fits and o.forget]
+    emptied = retract.emptied(connection, Keys(vault), [claim.seq for claim in done])
+    retract.destroy(connection, [*forgotten, *emptied])
     return fit
 
 
@@ -96,7 +98,6 @@ class _Writing:
         self._messages()
         self._amend()
         self._decisions()
-        self._retract()
         self._loads()
         self._timers()
         self._tell()
@@ -107,6 +108,7 @@ class _Writing:
             for one in outcome.completed
         ]
         outbox.hasten(self.connection, completed, self.now)
+        self._retract()
         entries = [entry for outcome in self.outcomes for entry in outcome.acknowledged]
         ledger.enter(self.connection, self.standing.vault, entries, self.now)
         quarantine.note(self.connection, self.standing.vault, [o for o in self.outcomes if o.noted], self.now)
@@ -270,11 +272,10 @@ class _Writing:
 
     def _retract(self) -> None:
         """Forget what was taken back."""
-        for outcome, message, ticket, _ in self.said:
-            if message.kind is Kind.DELETE and ticket:
+        for _, message, _, _ in self.said:
+            if message.kind is Kind.DELETE:
                 named = external(self.standing.vault, (message.channel, message.scope), message.external_id)
-                under_way = 0 if outcome.done else outcome.claim.seq
-                retract.retract(self.connection, self.keys, self._seq(ticket), named, under_way, self.now)
+                retract.retract(self.connection, self.keys, named, self.now)
 
     def _loads(self) -> None:
         moved = [{"whose": whose, "open": by} for whose, by in sorted(self.standing.loads.items()) if by]

@@ -134,7 +134,9 @@ class _Search:
         self.part: dict[str, list[str]] = defaultdict(list)
 
     def look(self, wanted: Sequence[Wanted], now: datetime) -> None:
-        self.placed = {row.id for row in self._all(_placed, (one.message for one in wanted))}
+        self.placed = {
+            row.id for row in self._all(_placed, (i for one in wanted for i in (one.message, one.deleted) if i))
+        }
         self.owners = self._pairs(_owners, (self._identity(i) for one in wanted for i in one.identities))
         self.replied = self._replied({i for one in wanted for i in (*one.message_ids, *one.returned)})
         self.borne = self._borne(wanted)
@@ -170,6 +172,7 @@ class _Search:
             previous={ticket: self.decided[ticket] for ticket in sorted(named) if self.decided[ticket]},
             latest=self._latest(one.ticket) if one.latest else None,
             said=self._said(one.said) if one.said else None,
+            taken_back=one.deleted in self.placed,
         )
 
     def _said(self, message: str) -> Message | None:

@@ -412,3 +412,20 @@ def test_what_a_colleague_says_elsewhere_answers_the_customer() -> None:
 
 def test_what_could_not_be_delivered_is_told_to_the_rules() -> None:
     assert talk(conversation(), chat("", timedelta(hours=1), kind=Kind.DELIVERY_NOTICE)).trigger == "outgoing.failed"
+
+
+@pytest.mark.parametrize("kind", [Kind.REACTION, Kind.EDIT, Kind.DELETE])
+def test_a_sign_or_correction_of_a_colleague_is_no_answer(kind: Kind) -> None:
+    ours = message(channel="slack", kind=kind, direction="out", author="agent", thread_key="k")
+    placed = place(ours, found(opened(), by_thread="t1"), NOW)
+    assert (placed.trigger, placed.ticket.first_response_at) == ("message.received", None)
+
+
+@pytest.mark.parametrize("kind", [Kind.EDIT, Kind.DELETE])
+def test_an_edit_belongs_to_the_ticket_of_what_it_changes_whatever_the_conversation_is_about_now(kind: Kind) -> None:
+    old, new = opened(), replace(opened(), id="t2", number="20260304002")
+    said = message(channel="line", external_id="5", kind=kind, revision="x", thread_key="k")
+    assert lookups(said).message_ids == ("5",)
+    both = Found(tickets={"t1": old, "t2": new}, by_message_id={"5": "t1"}, by_thread="t2", takes_part=BOTH)
+    placed = place(said, both, NOW)
+    assert (placed.ticket.id, placed.by) == ("t1", "in_reply_to")

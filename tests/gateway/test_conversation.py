@@ -98,11 +98,17 @@ def test_the_first_words_taken_back_are_gone_from_the_ticket_too(tmp_path: Path)
         send(running, side, text(1, SECRET_WORDS))
         running.settle()
         assert running.tickets()[0]["subject"] == SECRET_WORDS
+        send(running, side, text(3, "在吗"))
         send(running, side, event(2, type="unsend", unsend={"messageId": "1001"}))
+        send(running, side, event(5, type="unsend", unsend={"messageId": "1004"}))  # overtakes what it is about
+        running.settle()
+        send(running, side, text(4, SECRET_WORDS), text(6, "还在吗"))
         running.settle()
         assert "110101199001011234" not in seen(running)
-        assert running.tickets()[0]["description"] == ""
-        assert desk.received[-1]["data"]["message"]["kind"] == "delete"
+        (ticket,) = running.tickets()
+        assert (ticket["description"], len(ticket["messages"])) == ("", 5)
+        assert [one["data"]["message"]["kind"] for one in desk.received[2:4]] == ["delete", "delete"]
+        assert running.json("rules", "replay", "--json")[0]["changed"] == 0
 
 
 def written(request: Any) -> bytes:
