@@ -235,6 +235,7 @@ def test_what_makes_no_sense_is_refused_and_kept(gateway: Gateway) -> None:
     with visitor.socket() as line:
         line.hear("welcome")
         line.socket.send("[]")
+        line.socket.send(b"\x00\xff")
         line.socket.send("{")
         line.tell(type="message", id=["x"], text="x")
         assert line.hear("refused")["code"] == "malformed"
@@ -262,7 +263,11 @@ def test_the_squeezed_script_is_of_this_source() -> None:
     assert hashlib.sha256(source).hexdigest()[:16] in made[:60].decode()
 
 
-def test_what_was_posted_can_be_read_again_and_no_secret_is_logged(gateway: Gateway) -> None:
+def test_what_was_posted_can_be_read_again_and_no_secret_is_logged(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in gateway.environment.items():
+        monkeypatch.setenv(name, value)
     posted = json.dumps({"id": "m-00000015", "text": "洗衣机坏了"}).encode()
     for channel in ("chat", "app"):
         (message,) = Reader(settings.read(gateway.config), channel).messages("-", posted)
