@@ -25,6 +25,7 @@ HOSTS = ("oapi.dingtalk.com", "api.dingtalk.com")  # where a conversation's addr
 SOON = timedelta(seconds=30)  # so long before its end that address is not used any more
 PATIENCE = timedelta(minutes=1)  # with somebody who was told too much
 BUSY = ("Throttling", "QpsLimit", "ServiceUnavailable", "SystemError", "system.error", "InternalError")
+MENDABLE = ("AccessTokenPermissionDenied", "InvalidAuthentication", "robot.notExisted")  # by the operator: it waits
 GONE = ("staffId.notExisted", "user.notExisted", "UserNotExist")
 WORDS = {
     "Forbidden.AccessDenied.AccessTokenPermissionDenied": "the app lacks 企业内机器人发送消息权限",
@@ -141,7 +142,10 @@ class Api:
         answer = await self.vendor.ask(
             "POST", "/v1.0/oauth2/accessToken", now, json=said, even=(400, 401, 403, 404, 429)
         )
-        _judge(answer, now)
+        try:
+            _judge(answer, now)
+        except Refused as error:
+            raise Unavailable(f"no access token: {error.reason}") from None
         token, lives = word(answer.data, "accessToken"), word(answer.data, "expireIn")
         if not token:
             raise Unavailable("no access token in the answer")
@@ -176,6 +180,8 @@ def _judge(answer: Answer, now: datetime) -> None:
     what = f"answered {answer.status}, code {code or 'none'}"
     if answer.status == 429 or any(one in code for one in BUSY):
         raise Unavailable(f"{what}: too much at once", wait=retry_after(answer.headers.get("retry-after", ""), now))
+    if any(one in code for one in MENDABLE):
+        raise Unavailable(f"{what}: {WORDS.get(code, 'see to the app at DingTalk')}")
     if answer.status < 300 and not code:
         raise Unavailable("answered by somebody else than DingTalk")
     raise Refused(f"{what}: {WORDS[code]}" if code in WORDS else what, bounced=any(one in code for one in GONE))

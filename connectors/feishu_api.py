@@ -23,6 +23,7 @@ TEXT, CARD = 30_000, 6_000
 BUTTONS = 10
 
 STALE = (99991661, 99991663, 99991664, 99991665, 99991668)  # the access token is no good any more
+MENDABLE = (*STALE, 99991672, 230006, 230027)  # by the operator: it waits for them
 BUSY = (99991400, 11232, 230020, 230049, 230101)
 GONE = (230029, 230053)  # has left the company; has stopped the bot
 UNANSWERABLE = (230011, 230019, 230110, 230071)  # the message was taken back: say it without quoting
@@ -38,6 +39,7 @@ WORDS = {
     230053: "this person does not want to hear from the bot",
     232009: "the group is dissolved",
 }
+NOT_ALLOWED = "the app may not do this: are its permissions granted, and a version published since?"
 _AT = re.compile(r"<(?=/?at\b)", re.IGNORECASE)  # would call somebody, or everybody
 _MESSAGE = re.compile(r"om_[\w-]{1,120}", re.ASCII)
 
@@ -92,7 +94,10 @@ class Api:
         path = "/open-apis/auth/v3/tenant_access_token/internal"
         said = {"app_id": self._app_id, "app_secret": self._secret}
         answer = await self.vendor.ask("POST", path, now, json=said, even=(400, 401, 403, 429))
-        _judge(answer, now)
+        try:
+            _judge(answer, now)
+        except Refused as error:
+            raise Unavailable(f"no access token: {error.reason}") from None
         token, lives = word(answer.data, "tenant_access_token"), word(answer.data, "expire")
         if not token:
             raise Unavailable("no access token in the answer")
@@ -159,6 +164,8 @@ def _judge(answer: Answer, now: datetime) -> None:
     if code in BUSY or answer.status == 429:
         wait = answer.headers.get("x-ogw-ratelimit-reset") or answer.headers.get("retry-after", "")
         raise Unavailable(f"answered {answer.status}, code {code}: too much at once", wait=retry_after(wait, now))
+    if code in MENDABLE:
+        raise Unavailable(f"code {code}: {WORDS.get(code, NOT_ALLOWED)}")
     if code < 0 and answer.status < 300:
         raise Unavailable("answered by somebody else than Feishu")
     why = WORDS.get(code, "see open.feishu.cn/search?q=" + said if code > 0 else "no answer of Feishu's")

@@ -8,7 +8,9 @@ from connectors.base import MediaSettings
 from connectors.calling import named
 from connectors.vendor import Answer, Token, Vendor
 from normalizer.canon import Attachment
-from normalizer.errors import Refused
+from normalizer.errors import Refused, Unavailable
+
+UNKNOWN = "LINE does not take our access token, or channel id and secret: see the LINE Developers Console"
 
 
 class Api:
@@ -42,7 +44,7 @@ class Api:
             if answer.status != 401:
                 return answer
             self._token.spoilt(token)
-        raise Refused("LINE does not take our access token: issue another one in the LINE Developers Console")
+        raise Unavailable(UNKNOWN)
 
     async def download(self, attachment: Attachment, path: str, limits: MediaSettings, now: datetime) -> Attachment:
         headers = _bearer(await self._token.get(now))
@@ -54,8 +56,10 @@ class Api:
             return self._fixed, timedelta(days=365)
         form = dict(zip(("client_id", "client_secret"), self._channel, strict=True))
         answer = await self.vendor.ask(
-            "POST", "/oauth2/v3/token", now, form={"grant_type": "client_credentials", **form}
+            "POST", "/oauth2/v3/token", now, form={"grant_type": "client_credentials", **form}, even=(400, 401)
         )
+        if answer.status >= 400:
+            raise Unavailable(UNKNOWN)
         lives = answer.data.get("expires_in") if isinstance(answer.data, dict) else None
         return said(answer, "access_token"), timedelta(seconds=lives if isinstance(lives, int) else 60)
 

@@ -15,8 +15,10 @@ API = "https://api.twilio.com"
 OUTSIDE_WINDOW = 63016
 GONE = frozenset((21211, 21610, 21614, 63003, 63024))
 BUSY = frozenset((14107, 20429, 20500, 20503, 21611, 30001, 63018, 63038))
+MENDABLE = frozenset((20003, 20005))  # by the operator: it waits for them
 WHY: Mapping[int, str] = {
     20003: "the account SID, token or key is wrong",
+    20005: "the account is suspended or closed",
     20404: "it is not there",
     21211: "no such number",
     21408: "messages to that country are not switched on",
@@ -95,6 +97,6 @@ async def asked(question: Awaitable[Any]) -> Any:
     if code == OUTSIDE_WINDOW:
         raise TooLate
     why = f"Twilio's error {code}: " + WHY.get(code, f"see https://www.twilio.com/docs/api/errors/{code}")
-    if code in BUSY:
+    if code in BUSY or code in MENDABLE:
         raise Unavailable(why)
     raise Refused(why, bounced=code in GONE, status=str(code) if code in GONE else "")

@@ -23,6 +23,7 @@ from normalizer.errors import Refused, SendingError, Unavailable
 TIMEOUT = 15.0  # seconds
 LARGEST_ANSWER = 4 * 1024 * 1024  # octets
 REDIRECTS = 3
+REFUSED = "answered 401: our token or password is not taken"
 EARLY = timedelta(minutes=5)  # how long before its end a token is asked for anew
 
 
@@ -91,24 +92,26 @@ class Vendor:
         """A file by its URL, which a stranger may have written: only the internet at large, a few redirects, as large
         and of such types as the account allows.
 
-        Secrets go to the server of the first URL alone. Raises Unavailable, or Refused if it is not there any more.
+        Secrets go to the server of the first URL alone. Raises Unavailable (also where they are not taken), or Refused
+        if it is not there any more.
         """
         secret: dict[str, Any] = {"headers": {**(headers or {}), **UNPACKED}, "auth": auth or httpx.USE_CLIENT_DEFAULT}
-        server = _server(url) if _callable(url) else None
+        server, proving = _server(url) if _callable(url) else None, bool(headers or auth)
         failed: SendingError | None = None
         try:
             for _ in range(REDIRECTS + 1):
                 if not _callable(url):
                     return replace(attachment, missing="forbidden")
                 if _server(url) != server:
-                    secret = {"headers": UNPACKED}
+                    secret, proving = {"headers": UNPACKED}, False
                 async with self._client(False).stream("GET", url, **secret) as response:
                     if response.is_redirect:
                         url = urljoin(url, response.headers.get("location", ""))
                         continue
                     if response.is_success:
                         return await _kept(response, attachment, limits)
-                    failed = judged(response, now)
+                    refused = response.status_code == 401 and proving
+                    failed = Unavailable(REFUSED) if refused else judged(response, now)
                     break
         except Refused:  # an address of the inside
             return replace(attachment, missing="forbidden")

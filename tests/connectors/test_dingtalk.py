@@ -262,7 +262,7 @@ async def test_answers_are_sorted(side: Side, house: Dingtalk, words: Reply, now
         (200, {"processQueryKey": "k", "invalidStaffIdList": [STAFF]}, Refused, True),
         (200, {"processQueryKey": "k", "flowControlledStaffIdList": [STAFF]}, Unavailable, False),
         (403, {"code": "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi", "message": ""}, Unavailable, False),
-        (403, {"code": "Forbidden.AccessDenied.AccessTokenPermissionDenied", "message": ""}, Refused, False),
+        (403, {"code": "Forbidden.AccessDenied.AccessTokenPermissionDenied", "message": ""}, Unavailable, False),
         (200, {}, Unavailable, False),
         (503, {"code": "ServiceUnavailable"}, Unavailable, False),
     ):
@@ -270,6 +270,17 @@ async def test_answers_are_sorted(side: Side, house: Dingtalk, words: Reply, now
         with pytest.raises(wanted) as error:
             await house.send(words, now)
         assert getattr(error.value, "bounced", False) is bounced and SECRET not in str(error.value)
+
+
+async def test_a_wrong_secret_makes_answers_and_files_wait_for_the_right_one(
+    side: Side, words: Reply, now: datetime
+) -> None:
+    house = dingtalk(**side.settings(), client_secret="wrong")
+    with pytest.raises(Unavailable, match="invalidClientIdOrSecret"):
+        await house.send(replace(words, reply_token=""), now)
+    with pytest.raises(Unavailable):
+        await house.fetch(Attachment("x", "image/png", 0, "", remote=f"{CLIENT} code"), now)
+    await house.close()
 
 
 async def test_who_is_not_of_the_company_cannot_be_answered_later(side: Side, words: Reply, now: datetime) -> None:

@@ -381,11 +381,23 @@ async def test_codes_are_sorted(side: Side, house: Feishu, words: Reply, now: da
     for code, wanted, bounced in (
         (230002, Refused, False), (230013, Refused, False), (230029, Refused, True), (230053, Refused, True),
         (99991400, Unavailable, False), (230020, Unavailable, False), (230001, Refused, False),
+        (99991672, Unavailable, False), (230027, Unavailable, False),
     ):  # fmt: skip
         side.codes = [code]
         with pytest.raises(wanted, match=str(code)) as error:
             await house.send(words, now)
         assert getattr(error.value, "bounced", False) is bounced
+
+
+async def test_a_wrong_secret_makes_answers_and_files_wait_for_the_right_one(
+    side: Side, words: Reply, now: datetime
+) -> None:
+    house = feishu(**{**side.settings(), "app_secret": "wrong"})
+    with pytest.raises(Unavailable, match="no access token"):
+        await house.send(words, now)
+    with pytest.raises(Unavailable):
+        await house.fetch(Attachment("x", "image/png", 0, "", remote="om_1/key/image"), now)
+    await house.close()
 
 
 async def test_feishus_own_wait_is_kept(side: Side, house: Feishu, words: Reply, now: datetime) -> None:

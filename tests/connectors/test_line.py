@@ -189,7 +189,7 @@ async def test_short_lived_tokens_are_asked_for_anew_and_a_bad_one_is_told_witho
     assert (side.issued, len(side.sent)) == (3, 4)
 
     async with answering(channel_access_token="spoilt-token") as (side, house):
-        with pytest.raises(Refused, match="access token") as caught:
+        with pytest.raises(Unavailable, match="access token") as caught:
             await house.send(reply(), MOMENT)
         (finding,) = await house.examine(MOMENT)
     assert not finding.well

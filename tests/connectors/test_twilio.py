@@ -270,7 +270,7 @@ async def test_whatsapp_after_24_hours_goes_by_the_template_or_not_at_all() -> N
 
 async def test_a_wrong_token_is_told_without_it() -> None:
     async with answering(auth_tokens=["wrong-token"]) as (_, house):
-        with pytest.raises(Refused, match="20003: the account SID, token or key is wrong") as caught:
+        with pytest.raises(Unavailable, match="20003: the account SID, token or key is wrong") as caught:
             await house.send(reply(), MOMENT)
         (finding,) = await house.examine(MOMENT)
     assert not finding.well

@@ -277,10 +277,12 @@ async def test_a_callbacks_token_that_has_expired_is_dropped(vendor: Side) -> No
 
 async def test_a_callback_for_an_account_that_is_not_ours_to_read_is_left_alone(vendor: Side) -> None:
     house, wecom = House(), account(open_kfids=["wkOther"], **vendor.settings())
-    wecom.answer(vendor.signed(callback("t1")))
+    vendor.items = [item(id="m0", content="0")]
+    for kfid in (KFID, "wkOther"):
+        wecom.answer(vendor.signed(callback("", kfid)))
     async with listening(house, wecom):
-        await asyncio.sleep(0.1)
-    assert [poll["open_kfid"] for poll in vendor.polls] == ["wkOther"]
+        await house.until(1)
+    assert {poll["open_kfid"] for poll in vendor.polls} == {"wkOther"}
 
 
 async def test_names_that_cannot_be_had_keep_nobody_waiting(vendor: Side) -> None:
