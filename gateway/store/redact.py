@@ -1,10 +1,25 @@
 """What is left of a noun once its person is erased: codes, instants and hashes, and `erased` where words were."""
 
 from dataclasses import replace
+from typing import TypeVar
 
-from engine.decision import Decision, Fact, Fired, Written
+from engine.decision import Decision, Fact, Fired, Work, Written
 from gateway.store.enclosed import ERASED
-from normalizer.canon import Address, Attachment, Call, Contact, Fetch, HandoverStep, Message, Outgoing, Reply, Ticket
+from normalizer.canon import (
+    Address,
+    Attachment,
+    Call,
+    Contact,
+    Fetch,
+    HandoverStep,
+    Message,
+    Outgoing,
+    Reply,
+    Task,
+    Ticket,
+)
+
+T = TypeVar("T", Task, Work)
 
 WORDY = ("subject", "description", "solution", "custom.")
 
@@ -22,6 +37,9 @@ def ticket(whole: Ticket) -> Ticket:
         extracted={},
         custom={},
         marks={},
+        feedback=replace(whole.feedback, comment=_said(whole.feedback.comment)) if whole.feedback else None,
+        tasks=tuple(_done(task) for task in whole.tasks),
+        review=replace(whole.review, note=_said(whole.review.note)) if whole.review else None,
     )
 
 
@@ -36,6 +54,8 @@ def message(whole: Message) -> Message:
         in_reply_to="",
         references=(),
         thread_key="",
+        reply_token="",
+        returned=None,
         subject=ERASED,
         text=ERASED,
         full_text=ERASED,
@@ -55,6 +75,7 @@ def taken_back(whole: Message) -> Message:
     """What is left of a message that its sender deleted: whose it was, and when."""
     return replace(
         whole,
+        reply_token="",
         subject="",
         text="",
         full_text="",
@@ -78,6 +99,11 @@ def decision(whole: Decision) -> Decision:
             ticket=ticket(case.ticket),
             contact=contact(case.contact),
             message=message(case.message) if case.message else None,
+            changed={name: _change(name, *facts) for name, facts in case.changed.items()},
+            outside={name: _fact(value) for name, value in case.outside.items()},
+            tasks=tuple(_done(task) for task in case.tasks),
+            task=_done(case.task) if case.task else None,
+            feedback=replace(case.feedback, comment=_said(case.feedback.comment)) if case.feedback else None,
         ),
         fired=tuple(_fired(fired) for fired in whole.fired),
         written=tuple(_written(written) for written in whole.written),
@@ -90,7 +116,14 @@ def outgoing(whole: Outgoing) -> Outgoing:
     match whole.content:
         case Reply() as reply:
             left: Reply | HandoverStep | Call | Fetch = replace(
-                reply, to=_address(reply.to), subject=ERASED, text=ERASED, in_reply_to="", references=(), thread_key=""
+                reply,
+                to=_address(reply.to),
+                subject=ERASED,
+                text=ERASED,
+                in_reply_to="",
+                references=(),
+                thread_key="",
+                reply_token="",
             )
         case HandoverStep() as step:
             left = replace(
@@ -113,6 +146,19 @@ def outgoing(whole: Outgoing) -> Outgoing:
 
 def _address(whole: Address) -> Address:
     return Address(whole.kind, ERASED, ERASED if whole.name else "")
+
+
+def _said(words: str) -> str:
+    return ERASED if words else ""
+
+
+def _done(task: T) -> T:
+    """What came of it, in somebody's words."""
+    return replace(task, result=dict.fromkeys(task.result, ERASED))
+
+
+def _change(name: str, was: Fact, now: Fact) -> tuple[Fact, Fact]:
+    return (_fact(was), _fact(now)) if name.startswith(WORDY) else (was, now)
 
 
 def _fired(whole: Fired) -> Fired:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from stored import NOW, arrive, decided, followed, found, message, opened, outcome, step, stored, wanted
 
-from engine.decision import Fired, Seen
+from engine import decision as decisions
+from engine.decision import Case, Decision, Fired, Seen, Work
 from gateway.crypto import SealedError
+from gateway.store import redact
 from gateway.store.store import Store
 from gateway.store.work import Later, Limits, Never, Outcome
 from normalizer.canon import (
@@ -18,10 +20,19 @@ from normalizer.canon import (
     Contact,
     Envelope,
     Extracted,
+    Feedback,
     HandoverStep,
     Identity,
     Kind,
+    Message,
+    Outgoing,
+    Reply,
+    Returned,
+    Review,
     Sent,
+    Source,
+    Task,
+    Ticket,
     digest,
 )
 
@@ -184,6 +195,30 @@ async def test_what_they_said_in_somebody_elses_ticket_goes_too(store: Store) ->
     shown = {one.outgoing.kind: one.state for one in await store.outgoing(ticket=ticket.id)}
     assert shown == {"reply": "waiting", "handover": "dead"}
     assert (await store.ticket(ticket.id)).subject == "parcel"  # type: ignore[union-attr]
+
+
+def test_what_is_left_of_an_erased_person_says_nothing_that_was_said() -> None:
+    words, wrong = secret("words"), {"result": secret("result")}
+    said = Message("line", "line", "main", "1", Address("line", "U1"), NOW, reply_token=words, text=words)
+    returned = Returned((Address("email", words),), diagnostic=words)
+    whose = Contact("c1", name=words)
+    ticket = Ticket(
+        "t1", Source("line", "line", "main", "e1"), "c1", words, NOW, NOW, feedback=Feedback(1, NOW, words),
+        tasks=(Task("k1", "call back", NOW, "rule:x", result=wrong),), review=Review(True, note=words),
+    )  # fmt: skip
+    case = Case(
+        "feedback.received", NOW, ticket, whose, said, changed={"custom.serial": (words, words)},
+        outside={"order.address": words}, tasks=(Work(result=wrong),), task=Work(result=wrong),
+        feedback=decisions.Feedback(1, words),
+    )  # fmt: skip
+    made = Decision(case, "ab" * 32, "native", (), (), (), (), ticket)
+    owed = Reply("r1", "line", "line", "main", "t1", "1", Address("line", words), words, words, "zh", reply_token=words)
+    left = (
+        redact.decision(made),
+        redact.outgoing(Outgoing("r1", "reply", "line/main", "t1", NOW, owed)),
+        redact.message(replace(said, returned=returned)),
+    )
+    assert WORDS not in repr(left)
 
 
 async def album(store: Store) -> tuple[Outcome, list[str]]:
