@@ -44,8 +44,7 @@ def gateway(folder: Path, vendor: Side, desk: Desk) -> Gateway:
 
 def test_thirty_lines_are_one_ticket_and_what_is_taken_back_is_gone(tmp_path: Path) -> None:
     side, dice = Side(), random.Random(30)
-    with beside(side), Desk() as desk:
-        running = gateway(tmp_path, side, desk).start()
+    with beside(side), Desk() as desk, gateway(tmp_path, side, desk) as running:
         first = [text(n, words) for n, words in enumerate(LINES[:15])]
         assert send(running, side, *first) in (200, 204)
         running.kill()
@@ -89,7 +88,6 @@ def test_thirty_lines_are_one_ticket_and_what_is_taken_back_is_gone(tmp_path: Pa
         (left,) = [message for message in ticket["messages"] if "taken_back" in message["defects"]]
         assert (left["text"], left["external_id"], left["from"]["address"]) == ("", "1090", PERSON)
         assert sum(message["text"] in LINES for message in ticket["messages"]) == 30
-        running.stop()
 
 
 def test_the_first_words_taken_back_are_gone_from_the_ticket_too(tmp_path: Path) -> None:

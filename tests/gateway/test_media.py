@@ -117,7 +117,7 @@ def test_what_cannot_be_had_is_said_and_holds_nothing_up(tmp_path: Path, vendor:
 def test_killed_between_fetching_and_saying_so_a_file_is_kept_once(tmp_path: Path, vendor: Side, desk: Desk) -> None:
     vendor.files["p1"] = PHOTO
     running = gateway(tmp_path, vendor, desk)
-    running.start(environment={"TICKETGATE_FAULT": "fetch.after_journal"})
+    running.start(environment={"TICKETGATE_FAULT": "fetch.after_journal"})  # it ends by itself
     send(running, 1, photo=photo("p1"), caption="见图")
     assert running.process and running.process.wait(30) != 0
     with running.start():
