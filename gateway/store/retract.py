@@ -107,6 +107,7 @@ def retract(connection: Connection, keys: Keys, external: str, now: datetime) ->
     said = [(row, one) for row, one in said if one.kind != "delete" and redact.TAKEN_BACK not in one.defects]
     if not said:
         return
+    search.overwriting(connection)  # the key of what stood there is not destroyed
     concerned = sorted({row.ticket for row, _ in said if row.ticket})
     search.forget(connection, keys.vault, concerned)
     _write(connection, messages, (

@@ -139,10 +139,16 @@ def remember(connection: Connection, vault: Vault, seqs: Iterable[int]) -> None:
     _insert(connection, reading.digests())
 
 
+def overwriting(connection: Connection) -> Any:
+    """The bare connection, on which what is taken out is overwritten from now on."""
+    bare: Any = connection.connection.dbapi_connection
+    bare.execute("PRAGMA secure_delete = ON")
+    return bare
+
+
 def tidy(connection: Connection, first: bool) -> bool:
     """One step of rewriting the index without what was taken out; False when nothing is left to do."""
-    bare: Any = connection.connection.dbapi_connection
-    bare.execute("PRAGMA secure_delete = ON")  # pages that become free are overwritten
+    bare = overwriting(connection)
     before = bare.total_changes
     connection.exec_driver_sql(_merge, (-_PAGES if first else _PAGES,))
     return bool(bare.total_changes - before >= 2)  # as the documentation of FTS5 tells it

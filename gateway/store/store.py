@@ -83,7 +83,7 @@ from gateway.store.work import (
     Stage,
     Stuck,
 )  # fmt: skip
-from normalizer.canon import Contact, Envelope, Identity, Message, Ticket
+from normalizer.canon import Contact, Envelope, Identity, Kind, Message, Ticket
 
 FILE = "ticketgate.db"
 
@@ -205,9 +205,12 @@ class Store:
         """All in one transaction. False for each that lost: nothing of it was kept, and its lease stays as it was."""
         if not outcomes:
             return []
-        return await self.database.write(
+        kept = await self.database.write(
             "commit", partial(commit, vault=self.vault, limits=self.limits, outcomes=outcomes, now=now)
         )
+        if any(message.kind is Kind.DELETE for outcome in outcomes for message, _ in outcome.messages):
+            await self.database.alone(partial(erase.scrub, blobs=self.blobs, names=()))
+        return kept
 
     # ---- what is owed, and when --------------------------------------------------------------------------------------
 

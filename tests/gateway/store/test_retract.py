@@ -1,6 +1,8 @@
 """What somebody takes back is gone wherever it stands, and what they did not take back stays."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,3 +129,13 @@ async def test_our_words_quote_it_no_longer(store: Store, quoting: str) -> None:
     assert await store.commit([more], NOW) == [True]
     await taken_back(store, "c", made.messages[0][0], made)
     assert "identity" not in repr([one.outgoing.content for one in await store.outgoing(ticket=made.tickets[0].id)])
+
+
+async def test_no_older_page_holds_it(store: Store, tmp_path: Path) -> None:
+    made = await stored(store, "a", "20261123001", text="my password is hunter2")
+    folder = tmp_path / "data"
+    with closing(sqlite3.connect(folder / "ticketgate.db")) as reading:
+        ((sealed,),) = reading.execute("SELECT sealed FROM messages").fetchall()
+    await taken_back(store, "b", made.messages[0][0], made)
+    kept = b"".join(file.read_bytes() for file in folder.iterdir() if file.is_file())
+    assert sealed[-64:] not in kept
