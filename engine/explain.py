@@ -71,7 +71,7 @@ _ZH: Words = {
     "by": "首次响应承诺：{text}（最晚 {due}）", "nothing": "无", "none fired": "没有规则触发", "not": "不成立：", "found": "（实为 {value}）",
     "history": "{within} 内{same}{category}工单 {value} 张", "says": "提到 {value}", "said": "“{value}”", "matched": "匹配",
     "true": "是", "false": "否", "exists": "有值", "exists not": "没有值", "bound": "（要求{value}）",
-    "by key": "归入本单：收件地址中有本单的密钥", "by in_reply_to": "归入本单：回复了本单的邮件", "by references": "归入本单：属于同一邮件往来",
+    "by key": "归入本单：收件地址中有本单的密钥", "by in_reply_to": "归入本单：回复或改动了其中一条消息", "by references": "归入本单：属于同一邮件往来",
     "by conversation": "归入本单：属于同一会话", "by number": "归入本单：主题中有工单号，且发件人参与过本单", "by bounce": "归入本单：我们发出的邮件被退回",
     "by ended": "新建工单：所答复的工单已关闭，作为其后续", "by stranger": "新建工单：来件提到的工单，发件人并未参与，只作关联",
 }  # fmt: skip
@@ -99,7 +99,7 @@ _EN: Words = {
     "nothing": "nothing", "none fired": "no rule fired", "not": "not: ", "found": " (found {value})",
     "history": "{value} tickets{same}{category} within {within}", "says": "says {value}", "said": "\"{value}\"", "matched": "matches",
     "true": "yes", "false": "no", "exists": "is there", "exists not": "is not there", "bound": " (wanted: {value})",
-    "by key": "joined this ticket: the address it was written to bears its key", "by in_reply_to": "joined this ticket: it answers a mail of it",
+    "by key": "joined this ticket: the address it was written to bears its key", "by in_reply_to": "joined this ticket: it answers or changes a message of it",
     "by references": "joined this ticket: it belongs to its thread", "by conversation": "joined this ticket: it belongs to its conversation",
     "by number": "joined this ticket: its subject names it, and its sender takes part", "by bounce": "joined this ticket: mail of ours came back",
     "by ended": "a new ticket: the one it answers is closed, and this follows it",
