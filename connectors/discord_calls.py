@@ -14,12 +14,14 @@ JUDGED = (400, 401, 403, 404, 429)  # answers whose code tells more
 GONE = (50007, 50278, 10013)  # cannot send to this user, no server in common any more, no such user
 ENDED = 50027  # an interaction's token; any other 401 is about ours
 LONGEST_WAIT = 86400.0  # seconds
+# https://docs.discord.com/developers/reference#user-agent: who names none of this form may be blocked.
+AGENT = "DiscordBot (https://pypi.org/project/ticketgate, 1)"
 
 
 class Calls:
     def __init__(self, api: str, token: str, *, allow_private: bool) -> None:
         self._vendor = Vendor(api, allow_private=allow_private)
-        self._bearer = {"authorization": f"Bot {token}"}
+        self._bearer = {"authorization": f"Bot {token}", "user-agent": AGENT}
         self._direct: dict[str, str] = {}  # user -> channel
 
     async def ask(self, method: str, path: str, now: datetime, *, json: Any = None) -> Answer:

@@ -61,6 +61,8 @@ class Side(Vendor):
         return {"url": self.gateway, "shards": 1, "session_start_limit": {"total": 1000, "remaining": 999}}
 
     def _told(self, asked: Asked, said: Any) -> Response:
+        if not asked.headers["user-agent"].startswith("DiscordBot ("):
+            return JSONResponse({"code": 40333, "message": "internal network error"}, 403)
         if asked.headers.get("authorization") != f"Bot {self.token}":
             return JSONResponse({"message": "401: Unauthorized", "code": 0}, 401)
         return JSONResponse(said)
