@@ -33,7 +33,7 @@ FILES = {
 }
 
 _MENTION = re.compile(r"@_user_[0-9]+|@_all\b", re.ASCII)
-_KEY = re.compile(r"[\w.=-]{1,256}", re.ASCII)  # of a file; it becomes part of a URL
+_KEY = re.compile(r"\w[\w.=-]{0,255}", re.ASCII)  # of a file; it becomes part of a URL
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ a minute; later words are pushed, of which a plan has so many a month. What a ba
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -28,6 +29,7 @@ BUTTONS, LABEL = 13, 20
 FRESH = timedelta(seconds=50)  # "must be used within one minute after receiving the webhook"
 PREPARING = timedelta(seconds=5)  # until a film may be there
 REMEMBERED = 1000  # reply tokens
+_MESSAGE_ID = re.compile(r"\w{1,64}", re.ASCII)
 
 
 class LineSettings(ChatSettings):
@@ -115,7 +117,7 @@ class Line:
         return readable
 
     async def fetch(self, attachment: Attachment, now: datetime) -> Attachment:
-        if "://" in attachment.remote:  # in the sender's own keeping
+        if not _MESSAGE_ID.fullmatch(attachment.remote):  # in the sender's own keeping; our token goes nowhere else
             return await self._api.vendor.download(attachment, attachment.remote, self.settings.media, now)
         content = f"/v2/bot/message/{attachment.remote}/content"
         if attachment.media_type.startswith(("audio/", "video/")):

@@ -22,6 +22,8 @@ NAMELESS = {  # what a file is called and is, unless its sender says otherwise; 
     "live_photo": ("live_photo.mp4", "video/mp4"),
 }
 
+DEEPEST = 150  # of a rich text's JSON; Telegram's own go down to 16 levels of a few parts each
+
 
 def part(said: Any, name: str, *, needed: bool = False) -> Mapping[str, Any]:
     """An object in an object; an empty one for whatever else is there, unless it is needed."""
@@ -148,14 +150,14 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
-def _written(rich: Any) -> Iterator[str]:
-    """The words in a text of many parts, however deep."""
-    if isinstance(rich, list):
+def _written(rich: Any, depth: int = DEEPEST) -> Iterator[str]:
+    """The words in a text of many parts."""
+    if depth and isinstance(rich, list):
         for one in rich:
-            yield one if isinstance(one, str) else "".join(_written(one))
-    if isinstance(rich, dict):
+            yield one if isinstance(one, str) else "".join(_written(one, depth - 1))
+    if depth and isinstance(rich, dict):
         for name, inner in rich.items():
             if isinstance(inner, dict | list):
-                yield from _written(inner)
+                yield from _written(inner, depth - 1)
             elif name == "text" and isinstance(inner, str):
                 yield inner + "\n" * ("type" in rich)

@@ -218,8 +218,10 @@ async def test_a_film_is_waited_for_and_fetched_with_the_token_which_strangers_d
             await house.fetch(replace(film, remote="410"), MOMENT)
         with pytest.raises(Refused, match="401"):  # the sender's own server
             await house.fetch(replace(film, remote=f"{side.url}/v2/bot/message/1/content"), MOMENT)
+        elsewhere = await house.fetch(replace(film, media_type="image/jpeg", remote="x/../1"), MOMENT)
 
     assert (got.content, got.media_type, got.missing) == (FILM, "video/mp4", "")
+    assert elsewhere.missing == "forbidden"  # nothing that a stranger wrote becomes a path of the API
 
 
 # ticketgate doctor

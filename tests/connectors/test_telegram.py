@@ -143,6 +143,15 @@ def test_what_a_colleague_writes_in_a_group_is_an_agents_word() -> None:
     assert [(one.direction, one.author) for one in (group, private)] == [("out", "agent"), ("in", "customer")]
 
 
+def test_a_rich_text_is_read_as_deep_as_telegrams_go_and_no_deeper() -> None:
+    house = bot()
+    envelope = enclose(house, theirs.Side().signed({"update_id": 1, **written("", rich_message={"text": "@"})}))
+    for depth, words in ((60, "[富文本 rich message] 好"), (900, "[富文本 rich message]")):
+        nest = "[" * depth + '"好"' + "]" * depth
+        (message,) = house.parse(replace(envelope, body=envelope.body.replace(b'"@"', nest.encode())))
+        assert message.text == words
+
+
 def test_who_walks_about_sharing_the_place_says_it_once() -> None:
     there = {**written(), "location": {"latitude": 31.2, "longitude": 121.4, "live_period": 900}}
     said = {key: value for key, value in {**written()["message"], **there}.items() if key != "text"}
