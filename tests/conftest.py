@@ -1,9 +1,11 @@
 """Options and fixtures of all tests."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import warm
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -11,6 +13,7 @@ from cryptography.x509.oid import NameOID
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cold", action="store_true", help="start every gateway as operators do, with all its imports")
     parser.addoption("--kills", default=8, help="how often the storm kills the gateway")
     parser.addoption("--mails", default=600, help="how many broken mails the reader is given")
     parser.addoption(
@@ -19,6 +22,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--flood", default=60, help="mails of one sender that the flood test sends")
     parser.addoption("--imap-kills", default=3, help="how often the mailbox's server is killed")
     parser.addoption("--imap-mails", default=90, help="how many mails arrive meanwhile")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_starts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Gateways and commands that tests start need not import anything."""
+    with warm.ready(cold=request.config.getoption("--cold")):
+        yield
 
 
 @pytest.fixture(scope="session")

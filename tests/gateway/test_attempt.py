@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+import warm
 from serving import Gateway
 
 EXAMPLE = (
@@ -17,9 +17,7 @@ EXAMPLE = (
 
 
 def ticketgate(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments], input=stdin, capture_output=True, check=False, env={**os.environ}
-    )
+    return warm.run(arguments, environment={**os.environ, **warm.UNBUFFERED}, stdin=stdin)
 
 
 def lines(*arguments: str, stdin: bytes = b"") -> list[dict[str, object]]:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm
 from serving import Gateway
 
 ROOT = Path(__file__).parent.parent.parent
@@ -17,10 +18,9 @@ ROOT = Path(__file__).parent.parent.parent
 
 def started(gateway: Gateway, **environment: str) -> subprocess.CompletedProcess[str]:
     """`ticketgate serve` that is expected to end by itself."""
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", "serve", "--config", str(gateway.config)], text=True, capture_output=True,
-        env={**os.environ, **gateway.environment, **environment}, timeout=30, check=False,
-    )  # fmt: skip
+    whole = {**os.environ, **gateway.environment, **environment}
+    done = warm.run(["serve", "--config", str(gateway.config)], environment=whole, timeout=30)
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def edited(gateway: Gateway, old: str, new: str) -> tuple[Gateway, int]:

@@ -9,7 +9,6 @@ import signal
 import smtplib
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -23,6 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import warm
 from aiosmtpd.controller import Controller
 from standardwebhooks.webhooks import Webhook
 
@@ -93,7 +93,7 @@ class Gateway:
     http: int = field(default_factory=free_port)
     shop_secret: str = field(default_factory=secret)
     desk_secret: str = field(default_factory=secret)
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | warm.Process | None = None
 
     def __post_init__(self) -> None:
         self.config.parent.mkdir(parents=True, exist_ok=True)
@@ -128,14 +128,17 @@ class Gateway:
         self, *, command: tuple[str, ...] = (), wait: bool = True, roles: str = "", environment: Mapping[str, str] = {}
     ) -> "Gateway":
         """Start it; `command` stands in place of its entry point (a broken variant, or one that is traced)."""
-        entry = command or (sys.executable, "-m", "gateway")
-        role = ("--role", roles) if roles else ()
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*entry, "serve", "--config", str(self.config), *role],
-                env={**os.environ, **self.environment, **environment}, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )  # fmt: skip
+        arguments = ["serve", "--config", str(self.config), *(("--role", roles) if roles else ())]
+        whole = {**os.environ, **self.environment, **environment}
+        with self.log.open("ab") as log, open(os.devnull, "rb") as nothing:
+            if command:
+                self.process = subprocess.Popen(
+                    [*command, *arguments], env=whole, stdin=nothing, stdout=log, stderr=log, start_new_session=True
+                )
+            else:
+                self.process = warm.start(
+                    arguments, environment=whole, stdin=nothing, stdout=log, stderr=log, session=True
+                )
         if wait:
             self.wait_ready()
         return self
@@ -204,10 +207,8 @@ class Gateway:
         return done.stderr.decode()
 
     def _run(self, *arguments: str, stdin: bytes = b"", fault: str = "") -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [sys.executable, "-m", "gateway", *arguments, "--config", str(self.config)], input=stdin,
-            env={**os.environ, **self.environment, "TICKETGATE_FAULT": fault}, capture_output=True, check=False,
-        )  # fmt: skip
+        whole = {**os.environ, **self.environment, "TICKETGATE_FAULT": fault}
+        return warm.run([*arguments, "--config", str(self.config)], environment=whole, stdin=stdin)
 
     def json(self, *arguments: str, stdin: bytes = b"") -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.cli(*arguments, stdin=stdin).splitlines() if line.strip()]
