@@ -14,6 +14,7 @@ from gateway import files, metrics
 from gateway.faults import reach
 from gateway.house import House
 from gateway.log import log
+from gateway.owing import NOBODY
 from gateway.store.work import Later, Never, Owed, Settlement
 from normalizer.canon import MISSING, Call, Fetch, HandoverStep, Outgoing, Reply, Sent
 from normalizer.errors import Refused, Unavailable
@@ -88,6 +89,8 @@ async def _send(house: House, owed: Owed, now: datetime) -> Sent:
     match owed.outgoing.content:
         case Reply() as reply:
             connector = house.mind.connectors.get((reply.connector, reply.account))
+            if (reply.connector, reply.account) == NOBODY:
+                raise Refused("no account of ours can send it: none reaches them, or they wrote nothing to be answered")
             if connector is None:
                 raise Refused(f"no account {reply.connector}/{reply.account} is configured any more")
             if owed.outgoing.kind == "reply":  # what a colleague answers to a notice is no customer's word

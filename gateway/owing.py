@@ -18,7 +18,8 @@ from normalizer.canon import MEDIA, Address, Call, Fetch, HandoverStep, Message,
 
 FILES_FIRST = timedelta(minutes=1)  # so long a helpdesk waits for the files of what it is told
 PERSON = "person"  # the connector of what colleagues do
-NOBODY = ("email", "none")  # the account that notices go by where no mail account can send: a dead letter tells it
+NOBODY = ("email", "none")  # the account of what nobody can send: a dead letter tells it
+UNTOLD = frozenset(("api", "import"))  # whoever brought these asks for what was said, or wants nothing said
 
 
 def outgoing(
@@ -60,17 +61,24 @@ def _files(house: House, made: Decision, ticket: Ticket) -> Iterator[Outgoing]:
 
 
 def _said(house: House, made: Decision, ticket: Ticket, latest: Message | None) -> Iterator[Outgoing]:
-    """What a colleague says to the customer, by the way the customer spoke last."""
+    """What a colleague says to the customer, by the way the customer spoke last; a dead letter if there is none."""
     said = made.case.message
-    if made.case.trigger != "agent.replied" or said is None or said.connector != PERSON or latest is None:
+    if made.case.trigger != "agent.replied" or said is None or said.connector != PERSON:
         return
-    if (via := house.mind.way_back(latest, automatic=False)) is None:
+    identity, now = digest("said", said.id), made.case.now
+    via = house.mind.way_back(latest, automatic=False) if latest else None
+    if latest and via:
+        language = latest.understanding.language or ticket.language
+        words = Words(language, f"Re: {ticket.subject} [{ticket.number}]", said.text.strip() + "\n")
+        reply = replace(acknowledge.reply(words, ticket, latest, *via, identity, now), automatic=False)
+    elif ticket.source.channel not in UNTOLD:
+        reply = Reply(
+            identity, ticket.source.channel, *NOBODY, ticket.id, ticket.number, Address("", ""), ticket.subject,
+            said.text, ticket.language, automatic=False, made_at=now,
+        )  # fmt: skip
+    else:
         return
-    language = latest.understanding.language or ticket.language
-    words = Words(language, f"Re: {ticket.subject} [{ticket.number}]", said.text.strip() + "\n")
-    reply = acknowledge.reply(words, ticket, latest, *via, digest("said", said.id), made.case.now)
-    reply = replace(reply, automatic=False)
-    yield Outgoing(reply.id, "reply", "/".join(via[0]), ticket.id, made.case.now, reply)
+    yield Outgoing(reply.id, "reply", f"{reply.connector}/{reply.account}", ticket.id, now, reply)
 
 
 def _words(

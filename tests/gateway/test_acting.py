@@ -94,6 +94,15 @@ def test_of_two_who_claim_at_once_one_has_it(api: httpx.Client, gateway: Gateway
     assert answers == {200, 409}
 
 
+def test_words_for_a_customer_whom_no_account_reaches_are_a_dead_letter(api: httpx.Client, gateway: Gateway) -> None:
+    number = written(api)
+    api.post(f"/tickets/{number}/comments", json={"text": "师傅明天上门", "public": True}).raise_for_status()
+    gateway.settle()
+    (dead,) = [one for one in gateway.json("outbox", "list", "--json") if one["ticket"] == number]
+    assert (dead["state"], dead["what"]) == ("dead", "reply")
+    assert dead["last error"].startswith("no account of ours can send it")
+
+
 def test_a_comment_is_internal_and_doing_it_twice_does_it_once(api: httpx.Client) -> None:
     number = written(api)
     for _ in range(2):
