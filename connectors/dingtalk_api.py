@@ -20,7 +20,9 @@ from connectors.vendor import Answer, Token, Vendor, pieces
 from normalizer.canon import Attachment, Reply, Sent
 from normalizer.errors import Refused, Unavailable
 
-TEXT = 5_000  # characters: at most 15 of the 20 KB a message may have
+# Octets of words as they stand in JSON: msgParam may have 15,000, some of them for links (help.dingtalk.io/open/
+# development/the-robot-sends-a-group-message).
+TEXT = 12_000
 HOSTS = ("oapi.dingtalk.com", "api.dingtalk.com")  # where a conversation's address may be
 SOON = timedelta(seconds=30)  # so long before its end that address is not used any more
 PATIENCE = timedelta(minutes=1)  # with somebody who was told too much
@@ -65,7 +67,7 @@ class Api:
         # What is clicked in a group is said without @, so that we would never hear of it.
         links = () if place.who else reply.choices
         rest = "".join(f"\n· {one.label}" for one in reply.choices if one not in links)
-        said = pieces(reply.text.strip() + rest, TEXT)
+        said = pieces(reply.text.strip() + rest, TEXT, lambda text: len(orjson.dumps(text)))
         for number, piece in enumerate(said):
             last = number == len(said) - 1
             message = _links(reply, piece) if links and last else {"msgtype": "text", "text": {"content": piece}}

@@ -105,16 +105,17 @@ class Api:
 
     async def fetch(self, attachment: Attachment, limits: MediaSettings, now: datetime) -> Attachment:
         message, key, way = attachment.remote.split("/")
-        url = f"{self.vendor.base}/open-apis/im/v1/messages/{message}/resources/{key}?type={way}"
+        path = f"/open-apis/im/v1/messages/{message}/resources/{key}?type={way}"
         for again in (False, True):
-            token = await self._token.get(now)
-            headers = {"authorization": f"Bearer {token}"}
+            headers = {"authorization": f"Bearer {await self._token.get(now)}"}
             try:
-                return await self.vendor.download(attachment, url, limits, now, headers=headers)
-            except Refused:  # 400, be it that the token is old or that the file is gone
+                return await self.vendor.download(attachment, self.vendor.base + path, limits, now, headers=headers)
+            except Refused:  # 400, be it that the file is gone, the token old, or a permission missing
                 if again:
                     raise
-                self._token.spoilt(token)
+            answer = await self._call("GET", path, now)  # which says why, with a new token if need be
+            if answer.status >= 300:
+                _judge(answer, now)
         raise AssertionError
 
     async def bot(self, now: datetime) -> Mapping[str, Any]:

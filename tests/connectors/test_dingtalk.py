@@ -244,7 +244,10 @@ async def test_long_words_go_in_pieces_each_of_which_dingtalk_takes(
     side: Side, house: Dingtalk, words: Reply, now: datetime
 ) -> None:
     await house.send(replace(words, text="很长的说明。\n" * 2000), now)
-    assert len(side.sent) == 3 and "".join(one["text"] for one in side.sent).count("很长的说明。") == 2000
+    assert len(side.sent) == 4 and "".join(one["text"] for one in side.sent).count("很长的说明。") == 2000
+    side.sent.clear()
+    await house.send(replace(words, text="🙂" * 5000), now)
+    assert sum(len(one["text"]) for one in side.sent) == 5000
 
 
 async def test_a_token_that_is_no_good_is_asked_for_anew_once(

@@ -415,6 +415,10 @@ async def test_files_are_fetched_from_the_message_they_stand_in(side: Side, hous
 
     with pytest.raises(Refused):
         await house.fetch(Attachment("x", "image/png", 0, "", remote="om_1/gone/image"), now)
+    side.readable = False
+    with pytest.raises(Unavailable, match="99991672"):  # it waits for whoever grants the permission
+        await house.fetch(file, now)
+    side.readable = True
     small = feishu(**side.settings(), media={"size_limit": 5})
     assert (await small.fetch(file, now)).missing == "oversized"
     picky = feishu(**side.settings(), media={"types": ["application/pdf"]})

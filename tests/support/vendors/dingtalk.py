@@ -106,7 +106,7 @@ class Side(Vendor):
         if refused := self._refusal(asked):
             return refused
         said = json.loads(body["msgParam"])
-        if len(orjson.dumps(body)) > 20_000:
+        if len(body["msgParam"].encode()) > 15_000:
             return JSONResponse({"code": "invalidParameter", "message": "too long"}, 400)
         text = said["content"] if body["msgKey"] == "sampleText" else said["text"]
         self.sent.append({"to": body[to], "text": text, "robot": body["robotCode"]})

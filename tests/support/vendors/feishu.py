@@ -74,6 +74,7 @@ class Side(Vendor):
         super().__init__()
         self.tokens: list[str] = []
         self.asked: list[tuple[str, str, Any]] = []  # method, path, body
+        self.readable = True  # whether the app may read messages, and so files in them
         self.codes: list[int] = []  # what the next sayings are answered with, 0 as `trouble` says
         self.files: dict[str, tuple[bytes, str]] = {}
         self.once: dict[str, str] = {}  # uuid to the message it became
@@ -143,6 +144,10 @@ class Side(Vendor):
     async def _file(self, asked: Asked) -> Response:
         if refused := self._stranger(asked):
             return refused
+        if not self.readable:
+            return JSONResponse(
+                {"code": 99991672, "msg": "Access denied. One of the following scopes is required"}, 400
+            )
         wanted = f"{asked.path_params['message']}/{asked.path_params['key']}/{asked.query_params['type']}"
         if wanted not in self.files:
             return JSONResponse({"code": 234003, "msg": "File not in msg."}, 400)
