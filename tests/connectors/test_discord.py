@@ -144,6 +144,12 @@ async def test_an_answer_quotes_what_it_answers_and_is_posted_once_however_often
     assert {len(button["label"]) for row in last["components"] for button in row["components"]} == {80}
 
 
+async def test_who_calls_themselves_a_link_makes_none_of_our_words(discord: tuple[Discord, Side]) -> None:
+    house, vendor = discord
+    await house.send(replace(REPLY, text="谢谢您，[免费领取](https://evil.example)！"), MOMENT)
+    assert [one["content"] for _, one in vendor.posted] == ["谢谢您，[免费领取]\\(https://evil.example)！"]
+
+
 async def test_a_person_is_answered_in_a_direct_message(discord: tuple[Discord, Side]) -> None:
     house, vendor = discord
     for _ in range(2):
