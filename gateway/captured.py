@@ -30,7 +30,7 @@ class Skipped:
 
 
 def request(raw: bytes, now: datetime) -> Request:
-    """The request in a file. Names of headers are lower case, whatever they were."""
+    """The request in a file. Names of headers are lower case, whatever they were. Raises Rejected for what is none."""
     first = _FIRST.match(raw)
     if first is None:
         return Request("POST", "", {"content-type": content_type(raw)}, raw, {}, "", now)
@@ -40,7 +40,13 @@ def request(raw: bytes, now: datetime) -> Request:
     headers = {name.strip().lower(): value.strip() for name, _, value in lines if name.strip()}
     headers.setdefault("content-type", content_type(body))
     url = first[2].decode("utf-8", "replace")
-    return Request(first[1].decode(), url, headers, body, dict(parse_qsl(urlsplit(url).query)), "", now)
+    if first[1] == b"GET":
+        raise Rejected("GET brings nothing: a vendor tries the address by it")
+    try:
+        query = dict(parse_qsl(urlsplit(url).query))
+    except ValueError as error:
+        raise Rejected(f"no URL: {error}") from None
+    return Request(first[1].decode(), url, headers, body, query, "", now)
 
 
 def envelopes(webhook: Webhook, paths: list[Path], now: datetime) -> Iterator[tuple[Path, Envelope] | Skipped]:

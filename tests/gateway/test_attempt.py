@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import warm
 from serving import Gateway
+
+from gateway import captured
+from normalizer.errors import Rejected
 
 EXAMPLE = (
     "From: =?gb2312?B?wO7A1w==?= <lilei@example.cn>\r\nTo: support@example.com\r\nSubject: parcel\r\n"
@@ -109,3 +113,9 @@ def test_hundreds_of_files_in_one_call_are_quick(tmp_path: Path) -> None:
     printed = lines("normalize", "email", *map(str, sorted(tmp_path.glob("*.eml"))))
     assert [one["file"] for one in printed] == [str(tmp_path / f"{n:03}.eml") for n in range(300)]
     assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("line", ["POST http://[::1 HTTP/1.1", "GET /in/meta/main?hub.mode=subscribe HTTP/1.1"])
+def test_a_captured_request_that_brings_nothing_is_refused(line: str) -> None:
+    with pytest.raises(Rejected):
+        captured.request(f"{line}\r\nHost: x\r\n\r\n".encode(), datetime.now(UTC))
