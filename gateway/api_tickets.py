@@ -212,7 +212,7 @@ def router(acting: Acting, require: Require) -> APIRouter:
         ticket = await acting.ticket(number)
         if who.kind == "person" and not await acting.house.users.revealed(who, ticket.id):
             raise Rejected("show the ticket unmasked first, with a reason", status=403, code="forbidden")
-        said = next((one for one in await store.messages(ticket.id) if one.id == message), None)
+        said = await store.message(ticket.id, message)
         known = next((one for one in said.attachments if one.sha256 == sha256), None) if said else None
         if said is None or known is None:
             raise Rejected("no such file", status=404, code="not_found")

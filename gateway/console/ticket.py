@@ -323,12 +323,12 @@ def file(house: House) -> Endpoint:
         back = f"/console/tickets/{found.number}"
         if not await house.users.revealed(who, found.id, found.contact):
             return word(asked, 403, t["reveal_first"], back=back)
-        held = [one for one in await house.store.messages(found.id) if one.id == asked.path_params["message"]]
+        held = await house.store.message(found.id, asked.path_params["message"])
         wanted = asked.path_params["sha256"]
-        known = next((one for message in held for one in message.attachments if one.sha256 == wanted), None)
-        if known is None:
+        known = next((one for one in held.attachments if one.sha256 == wanted), None) if held else None
+        if held is None or known is None:
             return missing(asked)
-        content = await attached.content(house, held[0], known)
+        content = await attached.content(house, held, known)
         if content is None:
             return word(asked, 410, t["gone"], back=back)
         await house.users.note(who.source, "downloaded", found.id, sha256=wanted)

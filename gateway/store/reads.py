@@ -73,7 +73,16 @@ def contact(connection: Connection, vault: Vault, identity: str) -> Contact | No
 
 def messages_of(connection: Connection, vault: Vault, ticket_id: str, after: str, limit: int) -> list[Message]:
     statement = _oldest(messages, messages.c.id, after, limit).where(messages.c.ticket == _seq_of(tickets, ticket_id))
-    rows = connection.execute(statement).all()
+    return _messages(connection, vault, connection.execute(statement).all())
+
+
+def message_of(connection: Connection, vault: Vault, ticket_id: str, identity: str) -> Message | None:
+    here = messages.c.ticket == _seq_of(tickets, ticket_id)
+    rows = connection.execute(select(messages).where(messages.c.id == identity, here)).all()
+    return next(iter(_messages(connection, vault, rows)), None)
+
+
+def _messages(connection: Connection, vault: Vault, rows: Sequence[Record]) -> list[Message]:
     keys = Keys(vault).fetch_of(connection, rows)
     return damaged.each(
         lambda some: [keys.message(row) for row in some], rows, lambda row: damaged.message(connection, row)

@@ -353,6 +353,12 @@ class Store:
             partial(reads.messages_of, vault=self.vault, ticket_id=ticket, after=after, limit=limit)
         )
 
+    async def message(self, ticket: str, identity: str) -> Message | None:
+        """One of a ticket's messages, however many it has."""
+        return await self.database.read(
+            partial(reads.message_of, vault=self.vault, ticket_id=ticket, identity=identity)
+        )
+
     async def trail(self, contact: str, before: str = "", limit: int = 50) -> list[tuple[Message, str]]:
         """What a contact said and was told on every channel, newest first, with numbers of tickets; before that id."""
         return await self.database.read(

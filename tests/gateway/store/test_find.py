@@ -177,7 +177,9 @@ async def test_a_ticket_shows_what_was_said_and_decided(store: Store) -> None:
     made = await stored(store, "a", "20261123001")
     ticket = made.tickets[0]
     assert await store.ticket("20261123001") == await store.ticket(ticket.id) == ticket
-    assert await store.messages(ticket.id) == [made.messages[0][0]]
+    said = made.messages[0][0]
+    assert await store.messages(ticket.id) == [said]
+    assert [await store.message(of, said.id) for of in (ticket.id, "another")] == [said, None]
     (decision,) = await store.decisions(ticket.id)
     assert decision == made.decisions[0] == sealed(decision)  # words and all, and the hash is still right
     assert await store.contact(ticket.contact) == contact()
