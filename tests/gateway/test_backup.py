@@ -96,7 +96,7 @@ def test_what_was_accepted_before_a_backup_is_there_after_it_and_nothing_goes_ou
         told = gateway.json(
             "restore", str(file), "--into", str(gateway.folder / "data"), "--key-file", str(lost / "master.key")
         )
-        assert 40 <= told[0]["tickets"] < len(lived)
+        assert 0 < told[0]["tickets"] < len(lived)  # what was not yet worked on is in its journal
         quiet = len(desk.received), len(sink.mails)
         with gateway.start():
             for n in range(5):
