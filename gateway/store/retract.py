@@ -76,6 +76,11 @@ class _Words:
             custom={name: value for name, value in ticket.custom.items() if value not in self.found},
         )
 
+    def cited(self, quoted: str) -> bool:
+        """Whether what a message answers, as its channel quotes it, is of these words."""
+        flat = " ".join(quoted.split())
+        return bool(flat) and any(flat in " ".join(text.split()) for text in self.texts)
+
     def unsaid(self, ours: str) -> str:
         """Our words without what they quote of theirs: a line of it, or so much that it is no chance."""
         for said in (flat for one in self.texts if (flat := " ".join(one.split()))):
@@ -103,8 +108,11 @@ def retract(connection: Connection, keys: Keys, external: str, now: datetime) ->
     Files of theirs that are still to be fetched are not any more, and what waited for them goes on.
     """
     rows = _rows(connection, keys, _said, {"external": external})
-    said = [(row, keys.message(row)) for row in rows]
-    said = [(row, one) for row, one in said if one.kind != "delete" and redact.TAKEN_BACK not in one.defects]
+    said = [
+        (row, one)
+        for row, one in search.opened(keys.message, rows)
+        if one.kind != "delete" and redact.TAKEN_BACK not in one.defects
+    ]
     if not said:
         return
     search.overwriting(connection)  # the key of what stood there is not destroyed
@@ -115,7 +123,12 @@ def retract(connection: Connection, keys: Keys, external: str, now: datetime) ->
         for row, one in said
     ))  # fmt: skip
     taken = {row.seq for row, _ in said}
-    words = _words([one for _, one in said], _left(connection, keys, concerned))
+    left = _left(connection, keys, concerned)
+    words = _words([one for _, one in said], [one for _, one in left])
+    _write(connection, messages, (
+        {"of": row.seq, "sealed": keys.of_message(row).seal(kept(replace(one, quoted="")), message_place(row.id))}
+        for row, one in left if words.cited(one.quoted)
+    ))  # fmt: skip
     _ended(connection, keys, concerned, words)
     for ticket in concerned:
         _decisions(connection, keys, ticket, taken, words)
@@ -137,18 +150,17 @@ def _found(one: Message) -> Iterator[str]:
     yield from (value for value in one.claims.values() if value)
 
 
-def _left(connection: Connection, keys: Keys, concerned: Sequence[int]) -> Iterator[Message]:
+def _left(connection: Connection, keys: Keys, concerned: Sequence[int]) -> list[tuple[Record, Message]]:
     """What these tickets still hold."""
-    for these in chunks(concerned):
-        yield from map(keys.message, _rows(connection, keys, _in_tickets, {"these": these}))
+    rows = [row for these in chunks(concerned) for row in _rows(connection, keys, _in_tickets, {"these": these})]
+    return list(search.opened(keys.message, rows))
 
 
 def _ended(connection: Connection, keys: Keys, concerned: Sequence[int], words: _Words) -> None:
     """The tickets themselves. Whoever works on one as it was has lost."""
     fresh = []
     for these in chunks(concerned):
-        for row in _rows(connection, keys, _tickets, {"these": these}):
-            ticket = keys.ticket(row)
+        for row, ticket in search.opened(keys.ticket, _rows(connection, keys, _tickets, {"these": these})):
             if (left := words.without(ticket)) != ticket:
                 left = replace(left, version=ticket.version + 1)
                 sealed = keys.seal(left.contact, left, ticket_place(row.id))
@@ -159,8 +171,7 @@ def _ended(connection: Connection, keys: Keys, concerned: Sequence[int], words: 
 def _decisions(connection: Connection, keys: Keys, ticket: int, taken: set[int], words: _Words) -> None:
     """Those about it, and those that were made on a ticket which said it, as if the person were erased."""
     fresh = []
-    for row in _rows(connection, keys, _decided, {"of": ticket}):
-        whole = keys.decision(row)
+    for row, whole in search.opened(keys.decision, _rows(connection, keys, _decided, {"of": ticket})):
         if row.message in taken or words.quoted(whole.case.ticket) or words.quoted(whole.ticket):
             sealed = keys.seal(keys.id_of[row.contact], redact.decision(whole), decision_place(row.hash))
             fresh.append({"of": row.seq, "sealed": sealed})
@@ -169,8 +180,7 @@ def _decisions(connection: Connection, keys: Keys, ticket: int, taken: set[int],
 
 def _outgoing(connection: Connection, keys: Keys, ticket: int, words: _Words) -> None:
     fresh, given_up = [], []
-    for row in _rows(connection, keys, _owed, {"of": ticket}):
-        whole = keys.outgoing(row)
+    for row, whole in search.opened(keys.outgoing, _rows(connection, keys, _owed, {"of": ticket})):
         if isinstance(whole.content, Fetch) and whole.content.message in words.messages:
             given_up.append(row)
         if (left := _told(whole, words)) is not whole:
@@ -211,7 +221,8 @@ def emptied(connection: Connection, keys: Keys, done: Iterable[int]) -> list[int
     """Of these envelopes, which are done, those of which something was taken back before they were."""
     several = [seq for these in chunks(done) for seq in connection.scalars(_several, {"these": these})]
     rows = [row for these in chunks(several) for row in _rows(connection, keys, _in_them, {"these": these})]
-    return sorted({row.envelope for row in rows if redact.TAKEN_BACK in keys.message(row).defects})
+    said = search.opened(keys.message, rows)
+    return sorted({row.envelope for row, one in said if redact.TAKEN_BACK in one.defects})
 
 
 def destroy(connection: Connection, these: Iterable[int]) -> None:

@@ -218,8 +218,8 @@ class _Words:
         rows = self._rows(_tickets, seqs)
         known = self._rows(_contacts, (row.contact for row in rows))
         self.keys.learn(known)
-        whose = {row.seq: terms.of_contact(contact) for row, contact in _opened(self.keys.contact, known)}
-        found = {row.seq: ticket for row, ticket in _opened(self.keys.ticket, rows)}
+        whose = {row.seq: terms.of_contact(contact) for row, contact in opened(self.keys.contact, known)}
+        found = {row.seq: ticket for row, ticket in opened(self.keys.ticket, rows)}
         for row in rows:
             ticket = found.get(row.seq)
             self._add(row.seq, [*(terms.of_ticket(ticket) if ticket else ()), *whose.get(row.contact, ())])
@@ -228,14 +228,14 @@ class _Words:
     def messages(self, statement: Select[Any], these: Iterable[Any]) -> None:
         rows = self._rows(statement, these)
         self.keys.fetch_of(self.connection, rows)
-        for row, message in _opened(self.keys.message, rows):
+        for row, message in opened(self.keys.message, rows):
             self._add(row.ticket, terms.of_message(message))
 
     def decisions(self, seqs: Iterable[int]) -> None:
         """What tickets and contacts were at each decision."""
         rows = self._rows(_decided, seqs)
         self.keys.fetch_of(self.connection, rows)
-        for row, made in _opened(self.keys.decision, rows):
+        for row, made in opened(self.keys.decision, rows):
             self._add(row.ticket, terms.of_contact(made.case.contact))
             for ticket in (made.case.ticket, made.ticket):
                 self._add(row.ticket, terms.of_ticket(ticket))
@@ -250,7 +250,8 @@ class _Words:
         return [row for some in chunks(these) for row in self.connection.execute(statement, {"these": some})]
 
 
-def _opened(opening: Callable[[Record], T], rows: Iterable[Record]) -> Iterator[tuple[Record, T]]:
+def opened(opening: Callable[[Record], T], rows: Iterable[Record]) -> Iterator[tuple[Record, T]]:
+    """Each row with what it holds; without those that cannot be opened."""
     for row in rows:
         with suppress(*UNOPENED):
             yield row, opening(row)

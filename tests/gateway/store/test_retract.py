@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from stored import NOW, arrive, decided, followed, found, message, opened, outcome, step, stored, wanted
 
 from gateway.store.store import Store
+from gateway.store.tables import messages
 from gateway.store.work import Claim, Outcome
 from normalizer.canon import Call, Extracted, Kind, Message, Outgoing, Understanding, digest
 
@@ -129,6 +131,21 @@ async def test_our_words_quote_it_no_longer(store: Store, quoting: str) -> None:
     assert await store.commit([more], NOW) == [True]
     await taken_back(store, "c", made.messages[0][0], made)
     assert "identity" not in repr([one.outgoing.content for one in await store.outgoing(ticket=made.tickets[0].id)])
+
+
+async def test_an_answer_quotes_it_no_longer_and_what_is_damaged_holds_nothing_up(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", text="my password is hunter2")
+    for key, quoted in (("b", "my password is"), ("c", "something else")):
+        claim = await claimed(store, key)
+        ticket = await store.ticket("20261123001")
+        assert ticket
+        (*_, latest) = await store.decisions(ticket.id)
+        assert await store.commit([followed(claim, ticket, latest.hash, quoted=quoted)], NOW) == [True]
+    damage = update(messages).where(messages.c.envelope == made.claim.seq + 2).values(sealed=b"x")
+    await store.database.write("damage", lambda connection: connection.execute(damage))
+    await taken_back(store, "d", made.messages[0][0], made)
+    said = await store.messages(made.tickets[0].id)
+    assert [(one.text, one.quoted) for one in said[:2]] == [("", ""), ("my parcel is lost", "")]
 
 
 async def test_no_older_page_holds_it(store: Store, tmp_path: Path) -> None:
