@@ -5,7 +5,7 @@ import logging
 import socket
 import ssl
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -83,6 +83,22 @@ async def post(
     except httpx.HTTPError as error:
         # Neither the URL nor the error's text, which may quote it.
         raise Unavailable(f"no answer: {type(error).__name__}") from None
+
+
+async def get(client: httpx.AsyncClient, url: str, headers: Mapping[str, str], most: int) -> bytes:
+    """The body of a 200, of `most` octets at most. Raises Refused for any other answer, Unavailable if there is none."""
+    try:
+        async with client.stream("GET", url, headers={**headers, **UNPACKED}) as response:
+            if response.status_code != 200:
+                raise Refused(f"answered {response.status_code}")
+            body = await whole(response, most)
+    except httpx.InvalidURL:
+        raise Refused("not a URL that can be called") from None
+    except httpx.HTTPError as error:
+        raise Unavailable(f"no answer: {type(error).__name__}") from None
+    if len(body) > most:
+        raise Refused(f"answered more than {most} octets")
+    return body
 
 
 async def whole(response: httpx.Response, most: int) -> bytes:

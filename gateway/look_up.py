@@ -15,16 +15,18 @@ from typing import Any
 
 import httpx
 
+from connectors.calling import Outside, get
 from engine import facts
 from engine.decision import Case, Fact
 from engine.outside import LONGEST, Asked, Lookup, ask
-from gateway import metrics, outward
+from gateway import metrics
 from gateway import settings as settings_files
 from gateway.log import log
 from gateway.mind import Mind
 from normalizer.errors import ConfigError, SendingError
 
 BUDGET = 2.0  # seconds, for all look-ups of a round together
+LARGEST = 256 * 1024  # octets of an answer
 KEPT = 10_000  # answers
 AFTER_FAILURE = 10.0  # seconds in which who failed is not asked again
 
@@ -38,7 +40,7 @@ class LookUps:
 
     budget: float = BUDGET
     _kept: OrderedDict[Key, tuple[float, Fact]] = field(default_factory=OrderedDict)
-    _client: httpx.AsyncClient | None = None
+    _clients: dict[bool, httpx.AsyncClient] = field(default_factory=dict)  # by whether our own network may be asked
 
     async def answers(self, mind: Mind, cases: Iterable[Case], outbound: bool = True) -> list[Known]:
         """What is known of each case from elsewhere; empty where no rule asks. Never raises: rules have defaults."""
@@ -91,7 +93,7 @@ class LookUps:
         lookup = mind.company.lookups[one.name]
         try:
             async with asyncio.timeout(lookup.patience):
-                body = await outward.get(self._open(), one.url, _headers(mind, one.name, lookup), lookup.private)
+                body = await get(self._open(lookup.private), one.url, _headers(mind, one.name, lookup), LARGEST)
             answer = lookup.answer(json.loads(body))
         except TimeoutError:
             _count(one.name, "late")
@@ -104,10 +106,11 @@ class LookUps:
             return answer, lookup.kept
         return lookup.default, AFTER_FAILURE
 
-    def _open(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._client = httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=LONGEST)
-        return self._client
+    def _open(self, private: bool) -> httpx.AsyncClient:
+        if private not in self._clients:
+            outside = Outside(allow_private=private)
+            self._clients[private] = httpx.AsyncClient(transport=outside, trust_env=False, timeout=LONGEST)
+        return self._clients[private]
 
     def _keep(self, key: Key, answer: Fact, until: float) -> None:
         self._kept[key] = until, answer
@@ -116,9 +119,9 @@ class LookUps:
             self._kept.popitem(last=False)
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
 
 
 def _key(one: Asked, lookup: Lookup) -> Key:

@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, ClassVar
 
+import httpx
 import pytest
 from ruled import drain, house_of, ruled
 
+from connectors.calling import Outside, get, public
 from engine.decision import Case
 from engine.trial import case
 from gateway import mind as minds
-from gateway import outward
 from gateway import settings as settings_files
 from gateway.look_up import LookUps
 from gateway.mind import Mind
@@ -196,7 +198,7 @@ def test_our_own_network_is_not_asked_unless_that_is_said(tmp_path: Path, elsewh
      "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "224.0.0.1", "255.255.255.255"],
 )  # fmt: skip
 def test_an_address_within_is_none_of_the_open_internet(address: str) -> None:
-    assert not outward.is_public(address)
+    assert not public(ip_address(address))
 
 
 def test_a_fact_there_is_not_stops_the_start(tmp_path: Path) -> None:
@@ -205,14 +207,19 @@ def test_a_fact_there_is_not_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_an_address_outside_is_one() -> None:
-    assert outward.is_public("223.5.5.5")
-    assert outward.is_public("2400:3200::1")
+    assert public(ip_address("223.5.5.5"))
+    assert public(ip_address("2400:3200::1"))
 
 
 @pytest.mark.parametrize("host", ["127.1", "0x7f000001", "2130706433", "localhost"])
 def test_other_spellings_of_our_own_machine_are_refused(host: str) -> None:
     with pytest.raises((Refused, Unavailable)):
-        asyncio.run(outward.way(f"http://{host}/"))
+        asyncio.run(got(f"http://{host}/"))
+
+
+async def got(url: str) -> bytes:
+    async with httpx.AsyncClient(transport=Outside()) as client:
+        return await get(client, url, {}, 100)
 
 
 def test_what_was_looked_up_is_recorded_so_that_it_is_never_asked_again(tmp_path: Path, elsewhere: str) -> None:
