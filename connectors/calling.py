@@ -86,7 +86,7 @@ async def post(
 
 
 async def get(client: httpx.AsyncClient, url: str, headers: Mapping[str, str], most: int) -> bytes:
-    """The body of a 200, of `most` octets at most. Raises Refused for any other answer, Unavailable if there is none."""
+    """The body of a 200, of `most` octets at most. Raises Refused for another answer, Unavailable if there is none."""
     try:
         async with client.stream("GET", url, headers={**headers, **UNPACKED}) as response:
             if response.status_code != 200:
