@@ -16,20 +16,19 @@ from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from telegram import InlineKeyboardButton, InlineKeyboardMarkup, WebhookInfo
+from telegram import WebhookInfo
 
 from connectors.base import Accept, AccountSettings, ChatSettings, Clock, Finding, Recall, Refuse, Request, Response
 from connectors.reading import json_of
-from connectors.telegram_calls import Calls
+from connectors.telegram_calls import Calls, keyboard
 from connectors.telegram_content import Place
 from connectors.telegram_polling import Polling
 from connectors.telegram_updates import WANTED, Bot, Groups, key_of, lane_of, messages
 from connectors.vendor import Vendor, pieces, utf16
-from normalizer.canon import Attachment, Choice, Envelope, Message, Reply, Sent
+from normalizer.canon import Attachment, Envelope, Message, Reply, Sent
 from normalizer.errors import Refused, Rejected, SendingError
 
 LONGEST = 4096  # UTF-16 units of a text
-CODE, BUTTONS, ROW = 64, 100, 30  # octets of a button's code; buttons under a message; characters in a row of them
 HEADER = "x-telegram-bot-api-secret-token"
 MANY = 100  # updates that wait; more is a sign of trouble
 RECENT = timedelta(hours=1)
@@ -195,18 +194,3 @@ class Telegram:
     async def close(self) -> None:
         await self._calls.close()
         await self._files.close()
-
-
-def keyboard(choices: Sequence[Choice]) -> tuple[InlineKeyboardMarkup | None, str]:
-    """Buttons under a message, as many beside each other as are readable; and in words those that cannot be any."""
-    fit = [one for one in choices if 1 <= len(one.code.encode()) <= CODE and one.label.strip()][:BUTTONS]
-    rows: list[list[InlineKeyboardButton]] = []
-    room = 0
-    for one in fit:
-        if len(one.label) > room:
-            rows.append([])
-            room = ROW
-        rows[-1].append(InlineKeyboardButton(one.label, callback_data=one.code))
-        room -= len(one.label) + 2
-    spelt = "\n".join(f"· {one.label}" for one in choices if one not in fit)
-    return (InlineKeyboardMarkup(rows) if rows else None), spelt

@@ -9,16 +9,27 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from telegram import Bot, File, InlineKeyboardMarkup, LinkPreviewOptions, ReplyParameters, User, WebhookInfo
+from telegram import (
+    Bot,
+    File,
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    LinkPreviewOptions,
+    ReplyParameters,
+    User,
+    WebhookInfo,
+)
 from telegram import error as wrong
 from telegram.request import HTTPXRequest
 
 from connectors.calling import LONGEST_WAIT
 from connectors.telegram_content import Place
 from connectors.telegram_updates import WANTED
+from normalizer.canon import Choice
 from normalizer.errors import Refused, Unavailable
 
 TIMEOUT = 15.0  # seconds
+CODE, BUTTONS, ROW = 64, 100, 30  # octets of a button's code; buttons under a message; characters in a row of them
 
 # It tells URLs at DEBUG, and at ERROR what it could not read; whatever matters is raised to us besides.
 logging.getLogger("telegram").setLevel(logging.CRITICAL)
@@ -135,3 +146,18 @@ def sorted_out() -> Iterator[None]:
         # With a cause it is the network's, whose words may quote a URL; without one Telegram's.
         what = type(error.__cause__).__name__ if error.__cause__ else error.message
         raise Unavailable(f"no answer: {what}") from None
+
+
+def keyboard(choices: Sequence[Choice]) -> tuple[InlineKeyboardMarkup | None, str]:
+    """Buttons under a message, as many beside each other as are readable; and in words those that cannot be any."""
+    fit = [one for one in choices if 1 <= len(one.code.encode()) <= CODE and one.label.strip()][:BUTTONS]
+    rows: list[list[InlineKeyboardButton]] = []
+    room = 0
+    for one in fit:
+        if len(one.label) > room:
+            rows.append([])
+            room = ROW
+        rows[-1].append(InlineKeyboardButton(one.label, callback_data=one.code))
+        room -= len(one.label) + 2
+    spelt = "\n".join(f"· {one.label}" for one in choices if one not in fit)
+    return (InlineKeyboardMarkup(rows) if rows else None), spelt

@@ -76,9 +76,7 @@ class Wechat:
             raise Rejected(error.reason, status=400, code="malformed") from None
         sealed = self._sealed(outer)
         if self.settings.mode == "aes" and not sealed:
-            raise Rejected(
-                "not sealed, though encoding_aes_keys are set: switch on 安全模式, or write mode: compatible"
-            )
+            raise Rejected("not sealed: switch on 安全模式, or write mode: compatible")
         if not sealed:
             return self._seal.verify(request.query, request.received_at)
         self._seal.verify(request.query, request.received_at, sealed, name="msg_signature")
@@ -173,9 +171,9 @@ class Wechat:
         secret = self.settings.app_secret
         if secret is None:
             raise Refused("no app_secret is set")
-        asking = {"grant_type": "client_credential", "appid": self.settings.app_id, "force_refresh": force}
-        whole = {**asking, "secret": secret.get_secret_value()}
-        return token_of(await self._api.raw("POST", "/cgi-bin/stable_token", now, whole))
+        who = {"appid": self.settings.app_id, "secret": secret.get_secret_value()}
+        asking = {"grant_type": "client_credential", **who, "force_refresh": force}
+        return token_of(await self._api.raw("POST", "/cgi-bin/stable_token", now, asking))
 
     async def examine(self, now: datetime) -> Sequence[Finding]:
         what = f"wechat/{self.settings.account}"
@@ -192,9 +190,7 @@ class Wechat:
         return [
             Finding(f"{what} access token", "ok"),
             await self._api.tried(f"{what} API", "GET", "/cgi-bin/getcallbackip", now),
-            await self._api.tried(
-                f"{what} customer-service messages", "POST", "/cgi-bin/openapi/quota/get", now, quota
-            ),
+            await self._api.tried(f"{what} answering", "POST", "/cgi-bin/openapi/quota/get", now, quota),
         ]
 
     async def close(self) -> None:

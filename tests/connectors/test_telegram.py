@@ -21,7 +21,8 @@ from vendors import telegram as theirs
 
 from connectors import telegram_polling
 from connectors.base import Cursor, enclose
-from connectors.telegram import Telegram, keyboard
+from connectors.telegram import Telegram
+from connectors.telegram_calls import keyboard
 from connectors.vendor import utf16
 from normalizer.canon import Address, Attachment, Choice, Envelope, Kind, Message, Reply
 from normalizer.errors import Refused, Rejected, Unavailable
