@@ -121,7 +121,7 @@ BY = ("key", "in_reply_to", "references", "conversation", "number", "bounce", "e
 
 def lookups(message: Message) -> Wanted:
     """What to look for before this message can be placed."""
-    itself = message.external_id if message.kind in (Kind.EDIT, Kind.DELETE) else ""
+    itself = message.external_id if _changes(message) else ""
     answers = (itself, message.in_reply_to, *reversed(message.references))
     returned = message.returned if message.kind is Kind.BOUNCE else None
     return Wanted(
@@ -321,8 +321,12 @@ def ticket_of(message: Message) -> str:
 
     Mail has no edits: its revision tells apart what bears the same Message-ID.
     """
-    first = replace(message, revision="") if message.kind in (Kind.EDIT, Kind.DELETE) else message
-    return digest("ticket", first.id)
+    return digest("ticket", (replace(message, revision="") if _changes(message) else message).id)
+
+
+def _changes(message: Message) -> bool:
+    """Whether it is about an earlier revision of itself, as its channel knows it."""
+    return message.channel != "email" and message.kind in (Kind.EDIT, Kind.DELETE)
 
 
 def subject_of(text: str) -> str:

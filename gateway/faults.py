@@ -13,6 +13,7 @@ POINTS: tuple[str, ...] = (
     "refuse.before_commit", "refuse.after_commit",
     "claim.before_commit", "claim.after_commit",
     "release.before_commit", "release.after_commit",
+    "hold.before_commit", "hold.after_commit",
     "number.before_commit", "number.after_commit",
     "process.after_read", "process.after_find",
     "commit.before_commit", "commit.after_commit",
