@@ -61,14 +61,14 @@ async def drawn(
     contact = await store.contact(found.contact)
     told_by = replace(await words(house, asked, found.id, found.contact), about=contact)
     t = TICKET[told_by.language]
-    decisions = await store.decisions(found.id)
+    decisions = await store.decisions(found.id, latest=True)
     now = properties(found)
     return render(
         asked, "ticket.html", house, told_by.language, f"{found.number} {told_by.text(found.subject)}", status,
         w=t, s=SIGNIN[told_by.language], revealed=told_by.reveal, row=told_by.row(found, contact),
         facts=list(_facts(told_by, found)), found=_found(told_by, found), custom=_custom(told_by, found),
         clocks=list(told_by.clocks(found)), person=_person(told_by, contact), review=found.review, holds=t["holds"],
-        messages=[said(told_by, one) for one in await store.messages(found.id)],
+        messages=[said(told_by, one) for one in await store.messages(found.id, latest=True)],
         decisions=[_decision(told_by, one) for one in reversed(decisions)],
         acts=[act for one in reversed(decisions) for act in _acts(told_by, one)],
         related=[_related(t, one.kind, other) for one in found.related if (other := await store.ticket(one.id))],

@@ -71,9 +71,12 @@ def contact(connection: Connection, vault: Vault, identity: str) -> Contact | No
     return next(iter(contacts_of(Keys(vault).fetch(connection, [identity]), rows)), None)
 
 
-def messages_of(connection: Connection, vault: Vault, ticket_id: str, after: str, limit: int) -> list[Message]:
-    statement = _oldest(messages, messages.c.id, after, limit).where(messages.c.ticket == _seq_of(tickets, ticket_id))
-    return _messages(connection, vault, connection.execute(statement).all())
+def messages_of(
+    connection: Connection, vault: Vault, ticket_id: str, after: str, limit: int, *, latest: bool = False
+) -> list[Message]:
+    statement = (_newest if latest else _oldest)(messages, messages.c.id, after, limit)
+    rows = connection.execute(statement.where(messages.c.ticket == _seq_of(tickets, ticket_id))).all()
+    return _messages(connection, vault, rows[::-1] if latest else rows)
 
 
 def message_of(connection: Connection, vault: Vault, ticket_id: str, identity: str) -> Message | None:
@@ -101,12 +104,13 @@ def trail(connection: Connection, vault: Vault, contact_id: str, before: str, li
     return [(message, row.number or "") for message, row in zip(said, rows, strict=True)]
 
 
-def decisions_of(connection: Connection, vault: Vault, ticket_id: str, after: str, limit: int) -> list[Decision]:
-    statement = _oldest(decisions, decisions.c.hash, after, limit).where(
-        decisions.c.ticket == _seq_of(tickets, ticket_id)
-    )
+def decisions_of(
+    connection: Connection, vault: Vault, ticket_id: str, after: str, limit: int, *, latest: bool = False
+) -> list[Decision]:
+    statement = (_newest if latest else _oldest)(decisions, decisions.c.hash, after, limit)
+    rows = connection.execute(statement.where(decisions.c.ticket == _seq_of(tickets, ticket_id))).all()
     return damaged.each(
-        lambda rows: whole.decisions(connection, vault, rows), connection.execute(statement).all(),
+        lambda some: whole.decisions(connection, vault, some), rows[::-1] if latest else rows,
         lambda row: damaged.decision(connection, row),
     )  # fmt: skip
 

@@ -347,10 +347,10 @@ class Store:
     async def contact(self, identity: str) -> Contact | None:
         return await self.database.read(partial(reads.contact, vault=self.vault, identity=identity))
 
-    async def messages(self, ticket: str, after: str = "", limit: int = 1000) -> list[Message]:
-        """What was said in a ticket, in order; after that message id."""
+    async def messages(self, ticket: str, after: str = "", limit: int = 1000, *, latest: bool = False) -> list[Message]:
+        """What was said in a ticket, in order; after that message id, or the `latest` so many."""
         return await self.database.read(
-            partial(reads.messages_of, vault=self.vault, ticket_id=ticket, after=after, limit=limit)
+            partial(reads.messages_of, vault=self.vault, ticket_id=ticket, after=after, limit=limit, latest=latest)
         )
 
     async def message(self, ticket: str, identity: str) -> Message | None:
@@ -384,10 +384,12 @@ class Store:
         """One envelope of the journal, without its bytes, which `envelope` gives."""
         return await self.database.read(partial(journalled, vault=self.vault, identity=identity))
 
-    async def decisions(self, ticket: str, after: str = "", limit: int = 1000) -> list[Decision]:
-        """What was decided about a ticket, in order; after that hash."""
+    async def decisions(
+        self, ticket: str, after: str = "", limit: int = 1000, *, latest: bool = False
+    ) -> list[Decision]:
+        """What was decided about a ticket, in order; after that hash, or the `latest` so many."""
         return await self.database.read(
-            partial(reads.decisions_of, vault=self.vault, ticket_id=ticket, after=after, limit=limit)
+            partial(reads.decisions_of, vault=self.vault, ticket_id=ticket, after=after, limit=limit, latest=latest)
         )
 
     async def decided(

@@ -173,6 +173,19 @@ async def test_lists_can_be_narrowed(store: Store) -> None:
         await store.tickets(colour="red")
 
 
+async def test_of_a_long_conversation_the_latest_can_be_had(store: Store) -> None:
+    made = await stored(store, "a", "20261123001")
+    ticket, latest = made.tickets[0], made.decisions[0].hash
+    for key in ("b", "c"):
+        await arrive(store, key)
+        (claim,) = await store.claim(NOW, 1)
+        then = followed(claim, ticket, latest, text=key)
+        assert await store.commit([then], NOW) == [True]
+        ticket, latest = then.tickets[0], then.decisions[0].hash
+    assert [one.text for one in await store.messages(ticket.id, limit=2, latest=True)] == ["b", "c"]
+    assert [one.case.message.text for one in await store.decisions(ticket.id, limit=2, latest=True)] == ["b", "c"]  # type: ignore[union-attr]
+
+
 async def test_a_ticket_shows_what_was_said_and_decided(store: Store) -> None:
     made = await stored(store, "a", "20261123001")
     ticket = made.tickets[0]
