@@ -51,13 +51,13 @@ def _files(house: House, made: Decision, ticket: Ticket) -> Iterator[Outgoing]:
     message = made.case.message
     if message is None or made.case.trigger == COMPLETED:
         return
+    wanted = [(index, one) for index, one in enumerate(message.attachments) if left_behind(one)]
     account = (message.connector, message.account)
-    if not isinstance(house.mind.connectors.get(account), Fetcher):
+    if not wanted or not isinstance(house.mind.connectors.get(account), Fetcher):
         return
-    for index, one in enumerate(message.attachments):
-        if left_behind(one):
-            fetch = Fetch(fetch_of(message, index), *account, ticket.id, ticket.number, message.id, index, one)
-            yield Outgoing(fetch.id, "fetch", MEDIA + "/".join(account), ticket.id, made.case.now, fetch)
+    for index, one in wanted:
+        fetch = Fetch(fetch_of(message, index), *account, ticket.id, ticket.number, message.id, index, one)
+        yield Outgoing(fetch.id, "fetch", MEDIA + "/".join(account), ticket.id, made.case.now, fetch)
 
 
 def _said(house: House, made: Decision, ticket: Ticket, latest: Message | None) -> Iterator[Outgoing]:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, computed_field
@@ -211,6 +212,12 @@ class Returned:
     diagnostic: str = ""  # why, in the words of the server that refused it
 
 
+@lru_cache(maxsize=1024)
+def _message_id(channel: str, scope: str, external_id: str, revision: str) -> str:
+    """Asked for a dozen times on a message's way."""
+    return digest("message", channel, scope, external_id, revision)
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One touch: one person saying one thing.
@@ -266,7 +273,7 @@ class Message:
     @computed_field  # type: ignore[prop-decorator]
     @property
     def id(self) -> str:
-        return digest("message", self.channel, self.scope, self.external_id, self.revision)
+        return _message_id(self.channel, self.scope, self.external_id, self.revision)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ _PHONE_IN_TEXT = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def email_address(raw: str) -> str:
     """An e-mail address for comparing: lower case, the domain in its ASCII form (IDNA). Never raises.
 
