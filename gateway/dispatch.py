@@ -90,7 +90,9 @@ async def _send(house: House, owed: Owed, now: datetime) -> Sent:
         case Reply() as reply:
             connector = house.mind.connectors.get((reply.connector, reply.account))
             if (reply.connector, reply.account) == NOBODY:
-                raise Refused("no account of ours can send it: none reaches them, or they wrote nothing to be answered")
+                raise Refused(
+                    "no account of ours can send it: none reaches them, they said STOP, or wrote nothing to be answered"
+                )
             if connector is None:
                 raise Refused(f"no account {reply.connector}/{reply.account} is configured any more")
             if owed.outgoing.kind == "reply":  # what a colleague answers to a notice is no customer's word

@@ -19,6 +19,7 @@ from normalizer.canon import MEDIA, Address, Call, Fetch, HandoverStep, Message,
 FILES_FIRST = timedelta(minutes=1)  # so long a helpdesk waits for the files of what it is told
 PERSON = "person"  # the connector of what colleagues do
 NOBODY = ("email", "none")  # the account of what nobody can send: a dead letter tells it
+OPT_OUT = "opt_out"  # the claim of who said STOP: not all vendors keep us from writing to them all the same
 UNTOLD = frozenset(("api", "import"))  # whoever brought these asks for what was said, or wants nothing said
 
 
@@ -66,7 +67,8 @@ def _said(house: House, made: Decision, ticket: Ticket, latest: Message | None) 
     if made.case.trigger != "agent.replied" or said is None or said.connector != PERSON:
         return
     identity, now = digest("said", said.id), made.case.now
-    via = house.mind.way_back(latest, automatic=False) if latest else None
+    stopped = latest and latest.claims.get(OPT_OUT) == "stop"
+    via = house.mind.way_back(latest, automatic=False) if latest and not stopped else None
     if latest and via:
         language = latest.understanding.language or ticket.language
         words = Words(language, f"Re: {ticket.subject} [{ticket.number}]", said.text.strip() + "\n")

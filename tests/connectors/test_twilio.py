@@ -327,6 +327,16 @@ def traffic(side: Side, gateway: Gateway) -> tuple[list[int], list[dict[str, Any
         while not side.asked and time.monotonic() < deadline:
             time.sleep(0.05)
         tickets = gateway.tickets()
+        stop = Side().signed({**SAID, "MessageSid": "SM2", "Body": "STOP"})
+        httpx.post(url, content=stop.body, headers=dict(stop.headers)).raise_for_status()
+        (key,) = gateway.json("keys", "add", "desk", "--scope", "tickets:write", "--scope", "tickets:read")
+        comments = f"http://127.0.0.1:{gateway.http}/api/v1/tickets/{tickets[0]['number']}/comments"
+        bearer = {"authorization": f"Bearer {key['secret (shown once)']}"}
+        httpx.post(comments, json={"text": "One more thing", "public": True}, headers=bearer).raise_for_status()
+        dead: list[dict[str, Any]] = []
+        while not dead and time.monotonic() < deadline:
+            dead = gateway.json("outbox", "list", "--state", "dead", "--json")
+        assert [(one["what"], "STOP" in one["last error"]) for one in dead] == [("reply", True)]
     assert answers[0].content.endswith(b"<Response/>")
     return [answer.status_code for answer in answers], tickets
 
