@@ -135,7 +135,7 @@ def lookups(message: Message) -> Wanted:
         keys=message.reply_keys,
         returned=returned.of if returned else (),
         bounced=tuple(map(identity, returned.recipients)) if returned else (),
-        deleted="" if message.kind is Kind.DELETE else replace(message, revision=DELETED).id,
+        deleted="" if message.channel == "email" or message.kind is Kind.DELETE else _deletion(message),
     )
 
 
@@ -322,6 +322,11 @@ def ticket_of(message: Message) -> str:
     Mail has no edits: its revision tells apart what bears the same Message-ID.
     """
     return digest("ticket", (replace(message, revision="") if _changes(message) else message).id)
+
+
+def _deletion(message: Message) -> str:
+    """The id of the news, if there is any, that it was taken back."""
+    return replace(message, revision=DELETED).id
 
 
 def _changes(message: Message) -> bool:
