@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,11 @@ import pytest
 from serving import Desk, Gateway, post
 from vendor import beside
 from vendors.telegram import SECRET, TOKEN, Side
+
+from gateway import process
+from gateway.store.enclosed import ERASED
+from gateway.store.work import Claim
+from normalizer.canon import Envelope
 
 PHOTO = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 1200  # larger than what stays in the row
 CHAT = {"id": 5511223344, "first_name": "张三", "type": "private"}
@@ -125,6 +131,13 @@ def test_killed_between_fetching_and_saying_so_a_file_is_kept_once(tmp_path: Pat
         assert [one["sha256"] for one in files(running)] == [hashlib.sha256(PHOTO).hexdigest()]
         assert triggers(running) == ["ticket.created", "message.completed"]
     assert [one["type"] for one in desk.received].count("ticket.created") == 1
+
+
+def test_a_file_that_was_erased_before_anybody_looked_at_it_is_nothing() -> None:
+    gone = Envelope("media", "telegram", ERASED, ERASED, datetime.now(UTC), ERASED.encode())  # as the store opens it
+    decides_nothing: Any = None
+    reading = process.read(decides_nothing, Claim(gone, "lane", 1, 1))
+    assert (reading.messages, reading.told, reading.trouble) == ([], None, None)
 
 
 def downloaded(gateway: Gateway, path: str, scopes: tuple[str, ...]) -> bytes | int:
