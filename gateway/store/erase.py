@@ -177,6 +177,16 @@ def scrub(bare: sqlite3.Connection, blobs: Blobs, names: Iterable[str]) -> None:
     bare.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+def scrub_at_once(bare: sqlite3.Connection) -> None:
+    """The same of the log, unless somebody reads at this moment: whoever writes must not wait for a long look."""
+    (patience,) = bare.execute("PRAGMA busy_timeout").fetchone()
+    bare.execute("PRAGMA busy_timeout = 0")
+    try:
+        bare.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        bare.execute(f"PRAGMA busy_timeout = {patience}")
+
+
 def _about(whole: Outgoing, contact: str) -> bool:
     step = whole.content
     return isinstance(step, HandoverStep) and step.contact is not None and step.contact.id == contact

@@ -209,7 +209,7 @@ class Store:
             "commit", partial(commit, vault=self.vault, limits=self.limits, outcomes=outcomes, now=now)
         )
         if any(message.kind is Kind.DELETE for outcome in outcomes for message, _ in outcome.messages):
-            await self.database.alone(partial(erase.scrub, blobs=self.blobs, names=()))
+            await self.database.alone(erase.scrub_at_once)
         return kept
 
     # ---- what is owed, and when --------------------------------------------------------------------------------------

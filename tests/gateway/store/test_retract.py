@@ -1,6 +1,7 @@
 """What somebody takes back is gone wherever it stands, and what they did not take back stays."""
 
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import update
 from stored import NOW, arrive, decided, followed, found, message, opened, outcome, step, stored, wanted
 
+from gateway.store.database import BUSY_MS
 from gateway.store.store import Store
 from gateway.store.tables import messages
 from gateway.store.work import Claim, Outcome
@@ -156,3 +158,13 @@ async def test_no_older_page_holds_it(store: Store, tmp_path: Path) -> None:
     await taken_back(store, "b", made.messages[0][0], made)
     kept = b"".join(file.read_bytes() for file in folder.iterdir() if file.is_file())
     assert sealed[-64:] not in kept
+
+
+async def test_nobody_waits_for_a_long_look_that_keeps_older_pages(store: Store, tmp_path: Path) -> None:
+    made = await stored(store, "a", "20261123001")
+    with closing(sqlite3.connect(tmp_path / "data" / "ticketgate.db", isolation_level=None)) as reading:
+        reading.execute("BEGIN")
+        reading.execute("SELECT count(*) FROM messages").fetchall()
+        begun = time.monotonic()
+        await taken_back(store, "b", made.messages[0][0], made)
+        assert time.monotonic() - begun < BUSY_MS / 1000 / 2
