@@ -15,7 +15,7 @@ GONE = (50007, 50278, 10013)  # cannot send to this user, no server in common an
 ENDED = 50027  # an interaction's token; any other 401 is about ours
 LONGEST_WAIT = 86400.0  # seconds
 # https://docs.discord.com/developers/reference#user-agent: who names none of this form may be blocked.
-AGENT = "DiscordBot (https://pypi.org/project/ticketgate, 1)"
+AGENT = "DiscordBot (https://ticketgate.example, 1)"
 
 
 class Calls:
