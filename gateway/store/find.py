@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, literal_column, select
 
 from engine import acknowledgement
 from engine.decision import Past
@@ -57,7 +57,7 @@ _replied = (
 _answers = (
     select(tickets.c.id, func.count().label("many"))
     .join(outgoing, outgoing.c.ticket == tickets.c.seq)
-    .where(one_of(tickets.c.id), outgoing.c.kind == "reply")
+    .where(one_of(tickets.c.id), outgoing.c.kind == literal_column("'reply'"))  # written out: as the index says it
     .group_by(tickets.c.id)
 )
 _said_last = (

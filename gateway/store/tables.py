@@ -352,6 +352,8 @@ outgoing = Table(
     _partial("outgoing_due", "target", "due_at", "seq", where="state = 'waiting'"),
     _partial("outgoing_leased", "target", "leased_until", where="fence <> 0"),
     Index("outgoing_by_ticket", "ticket", "target", "seq"),
+    Index("outgoing_by_state", "ticket", "state", "target", "seq"),  # of thousands that are sent, the few that are not
+    _partial("outgoing_replies", "ticket", where="kind = 'reply'"),
     _partial("outgoing_unsent", "state", "seq", where="state <> 'sent'"),
     sqlite_autoincrement=True,
 )  # fmt: skip
