@@ -36,7 +36,7 @@ from gateway.store.ledger import Entry, Recipient
 from gateway.store.standing import carried_by
 from gateway.store.work import Claim, Outcome
 from normalizer.canon import Kind, Message, Task, Ticket
-from normalizer.errors import Unreadable
+from normalizer.errors import Unavailable, Unreadable
 
 BATCH = 64
 ROUNDS_LOST = 8  # how often a lane may lose against another one before it is left to the next claim
@@ -117,11 +117,16 @@ async def entire(house: House, reading: Reading) -> Reading | None:
     if len(reading.messages) != 1 or not reading.messages[0].album:
         return reading
     connector = reading.mind.connectors[reading.messages[0].connector, reading.messages[0].account]
-    found = await gather(house.store, connector, reading.claim, house.clock.now())
-    if found is None:
-        return None
-    claim, message = found
-    return replace(reading, claim=claim, messages=understood(reading.mind, [message]))
+    try:
+        found = await gather(house.store, connector, reading.claim, house.clock.now())
+        if found is None:
+            return None
+        claim, message = found
+        return replace(reading, claim=claim, messages=understood(reading.mind, [message]))
+    except Unavailable:
+        raise
+    except Exception as e:  # this one's alone: those claimed with it go on
+        return replace(reading, messages=[], trouble=e)
 
 
 async def going_on(house: House, readings: Sequence[Reading]) -> list[Reading]:

@@ -1,5 +1,6 @@
-"""What a web chat takes, and which tokens prove who an app's user is; joserfc is the oracle."""
+"""What a web chat takes, and which tokens prove who an app's user is; signed as an app would."""
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -70,6 +71,17 @@ def test_no_other_algorithm_and_no_other_form_counts() -> None:
             chat().user(one, NOW)
     with pytest.raises(Rejected):
         chat(channel="chat", secrets=[]).user(token(), NOW)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"[" * 3000, b'{"a":' * 580, b'{"alg":' + b"9" * 2900 + b"}", b'{"alg":NaN}', b'{"alg":{}}', b"5", b"null", b"[0]", b'"x"',
+     b'{"alg":"HS256","crit":5}', b'{"alg":"HS256","b64":false,"crit":["b64"]}', b'{"alg":"HS256","zip":"DEF"}', b"\xff"],
+)  # fmt: skip
+def test_whatever_a_stranger_writes_into_a_tokens_head_is_refused(head: bytes) -> None:
+    parts = [base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (head, b'{"sub":"u"}', b"x" * 32)]
+    with pytest.raises(Rejected):
+        chat().user(".".join(parts), NOW)
 
 
 def test_no_mutated_token_is_accepted(request: pytest.FixtureRequest) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruled import drain, house_of, ruled, said
 from stored import NOW, SECOND, opened
 
 from connectors.telegram import Telegram
 from connectors.telegram_updates import lane_of
+from gateway import process
 from gateway.gather import PATIENCE, QUIET, gather
 from gateway.store.store import Store
 from gateway.store.work import Claim
@@ -83,3 +85,29 @@ async def test_parts_come_in_any_order_and_others_between_them_keep_their_turn(s
     claim, message = whole
     assert (photos(message), message.external_id, message.envelope) == (["photo1", "photo2"], "1", part(2).id)
     assert message.gathered == (part(1).id,) and len(claim.further) == 1
+
+
+async def test_an_album_that_cannot_be_gathered_keeps_nobody_else_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of ours in it costs this album its attempt, and none of what was claimed together with it."""
+
+    async def faulty(*_: Any) -> None:
+        raise RuntimeError("a fault nobody foresaw")
+
+    gateway = ruled(tmp_path)
+    account = {"connector": "telegram", "account": "support", "polling": True, "token": {"env": "TEST_BOT"}}
+    text = gateway.config.read_text().replace("helpdesks:\n", f"  - {json.dumps(account)}\nhelpdesks:\n")
+    gateway.config.write_text(text)
+    monkeypatch.setenv("TEST_BOT", "1:unconfigured")
+    for name, value in gateway.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(process, "gather", faulty)
+    async with house_of(gateway) as house:
+        now = house.clock.now()
+        await house.store.journal([replace(part(1), received_at=now)], now)
+        await said(house, "订单5还没到")
+        await drain(house)
+        assert [ticket.description for ticket, _ in await house.store.tickets()] == ["订单5还没到"]
+        states = {one.connector: one.state for one in await house.store.journal_page()}
+        assert states["email_smtp"] == "done" and states["telegram"] != "done"
