@@ -62,21 +62,11 @@ def batch_of_meta(*messages: Event) -> Event:
 class Channel:
     """What its customers say, in an order of its own, and how it posts it."""
 
-    def __init__(
-        self, code: str, account: str, said: Callable[[int, int], Event], batch: int, lines: int, folder: Path
-    ) -> None:
+    def __init__(self, code: str, account: str, said: Callable[[int, int], Event], batch: int, lines: int) -> None:
         self.code, self.account, self.batch = code, account, batch
         self.vendor: Vendor = side(code)
         self.waiting = [said(customer, number) for number in range(lines) for customer in range(CUSTOMERS)]
         self.interrupted = 0
-        self.folder = folder
-
-    def settings(self, secrets: dict[str, Any]) -> dict[str, Any]:
-        (self.folder / f"{self.code}.token").write_text(
-            {"line": LINE_TOKEN, "telegram": TELEGRAM_TOKEN}.get(self.code, "EAAnumber-token")
-        )
-        own = self.vendor.settings()
-        return {"connector": self.code, "account": self.account, **secrets, **own}
 
     def request(self, events: list[Event]) -> Any:
         vendor: Any = self.vendor
@@ -119,63 +109,77 @@ def test_chats_lose_and_double_nothing_however_often_the_gateway_is_killed(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     kills = max(3, int(request.config.getoption("--kills")) // 2)
-    dice, lines = random.Random(kills), 4 + kills  # that each of them says
-    (tmp_path / "line.secret").write_text(LINE_SECRET)
-    (tmp_path / "telegram.secret").write_text(TELEGRAM_SECRET)
-    known = json.loads((HERE / "meta" / "settings.json").read_text())
-    (tmp_path / "meta.secret").write_text(known["app_secrets"][0])
-    channels = [
-        Channel("line", "main", line, 5, lines, tmp_path),
-        Channel("meta", "main", whatsapp, 4, lines, tmp_path),
-        Channel("telegram", "support", telegram, 1, lines, tmp_path),
-    ]
-    secrets: dict[str, dict[str, Any]] = {
-        "line": {"channel_secrets": [{"file": "line.secret"}], "channel_access_token": {"file": "line.token"}},
-        "meta": {"app_secrets": [{"file": "meta.secret"}], "verify_token": {"file": "meta.secret"},
-                 "phone_numbers": {NUMBER: {"file": "meta.token"}}},
-        "telegram": {"token": {"file": "telegram.token"}, "secrets": [{"file": "telegram.secret"}]},
-    }  # fmt: skip
+    lines = 4 + kills  # that each customer says
+    channels = opened(tmp_path, lines)
     with ExitStack() as stack:
         desk = stack.enter_context(Desk())
         for channel in channels:
             stack.enter_context(beside(channel.vendor))
-        accounts = tuple(channel.settings(secrets[channel.code]) for channel in channels)
-        gateway = Gateway(tmp_path, desk=desk.port, attempts=10, accounts=accounts)
+        gateway = Gateway(tmp_path, desk=desk.port, attempts=10, accounts=tuple(map(settings, channels)))
         with gateway:
-            posting = [
-                threading.Thread(target=keep_posting, args=(gateway, one, random.Random(one.code)), daemon=True)
-                for one in channels
-            ]
-            for thread in posting:
-                thread.start()
-            for _ in range(kills):
-                time.sleep(dice.uniform(0.1, 1.2))
-                gateway.kill()
-                gateway.start()
-            for thread in posting:
-                thread.join(120)
-                assert not thread.is_alive(), "not everything was taken"
-            gateway.settle(120)
+            storm(gateway, channels, kills)
             tickets = gateway.tickets()
             owed = gateway.json("outbox", "list", "--state", "sent", "--limit", "10000")
             assert gateway.json("outbox", "list") == []
-        assert sum(one.interrupted for one in channels) >= kills  # it was killed amid the posting
-        messages = Counter(
-            (message["channel"], message["scope"], message["external_id"])
-            for ticket in tickets for message in ticket["messages"]
-        )  # fmt: skip
-        assert len(messages) == CUSTOMERS * lines * len(channels)
-        assert max(messages.values()) == 1
-        assert len(tickets) == CUSTOMERS * len(channels)
-        assert {len(ticket["messages"]) for ticket in tickets} == {lines}
-        replies = [one for one in owed if one["what"] == "reply"]
-        assert len(replies) == len(tickets)
-        told = Counter(
-            next(n for n in (t["number"] for t in tickets) if n in sent["text"])
-            for c in channels
-            for sent in c.vendor.sent
-        )
-        assert len(told) == len(tickets)
-        assert sum(told.values()) - len(told) <= kills * len(channels)
-        created = Counter(one["data"]["ticket"]["id"] for one in desk.received if one["type"] == "ticket.created")
-        assert len(created) == len(tickets)
+
+    assert sum(one.interrupted for one in channels) >= kills  # it was killed amid the posting
+    said = Counter((m["channel"], m["scope"], m["external_id"]) for ticket in tickets for m in ticket["messages"])
+    assert len(said) == CUSTOMERS * lines * len(channels)
+    assert max(said.values()) == 1
+    assert len(tickets) == CUSTOMERS * len(channels)
+    assert {len(ticket["messages"]) for ticket in tickets} == {lines}
+    assert len([one for one in owed if one["what"] == "reply"]) == len(tickets)
+    told = acknowledged(channels, [ticket["number"] for ticket in tickets])
+    assert len(told) == len(tickets)
+    assert sum(told.values()) - len(told) <= kills * len(channels)
+    created = {one["data"]["ticket"]["id"] for one in desk.received if one["type"] == "ticket.created"}
+    assert len(created) == len(tickets)
+
+
+def opened(folder: Path, lines: int) -> list[Channel]:
+    """The channels, and their secrets in files of this folder."""
+    known = json.loads((HERE / "meta" / "settings.json").read_text())
+    secrets = {"line": LINE_SECRET, "meta": known["app_secrets"][0], "telegram": TELEGRAM_SECRET}
+    tokens = {"line": LINE_TOKEN, "meta": known["phone_numbers"][NUMBER], "telegram": TELEGRAM_TOKEN}
+    for code, secret in secrets.items():
+        (folder / f"{code}.secret").write_text(secret)
+        (folder / f"{code}.token").write_text(tokens[code])
+    return [
+        Channel("line", "main", line, 5, lines), Channel("meta", "main", whatsapp, 4, lines),
+        Channel("telegram", "support", telegram, 1, lines),
+    ]  # fmt: skip
+
+
+def settings(channel: Channel) -> Event:
+    secret, token = {"file": f"{channel.code}.secret"}, {"file": f"{channel.code}.token"}
+    own: dict[str, Event] = {
+        "line": {"channel_secrets": [secret], "channel_access_token": token},
+        "meta": {"app_secrets": [secret], "verify_token": secret, "phone_numbers": {NUMBER: token}},
+        "telegram": {"token": token, "secrets": [secret]},
+    }
+    return {"connector": channel.code, "account": channel.account, **own[channel.code], **channel.vendor.settings()}
+
+
+def storm(gateway: Gateway, channels: list[Channel], kills: int) -> None:
+    """All post at once while the gateway is killed; returns when everything was taken and worked on."""
+    dice = random.Random(kills)
+    posting = [
+        threading.Thread(target=keep_posting, args=(gateway, one, random.Random(one.code)), daemon=True)
+        for one in channels
+    ]
+    for thread in posting:
+        thread.start()
+    for _ in range(kills):
+        time.sleep(dice.uniform(0.1, 1.2))
+        gateway.kill()
+        gateway.start()
+    for thread in posting:
+        thread.join(120)
+        assert not thread.is_alive(), "not everything was taken"
+    gateway.settle(120)
+
+
+def acknowledged(channels: list[Channel], numbers: list[str]) -> Counter[str]:
+    """How often each number was told by its vendor."""
+    texts = [sent["text"] for channel in channels for sent in channel.vendor.sent]
+    return Counter(number for text in texts for number in numbers if number in text)

@@ -13,11 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsing import SIZES, Light, Size, launch
+from browsing import SIZES, Light, Size
 from chatting import SECRET, SITE, agent_of, with_chat
 from joserfc import jwt
 from joserfc.jwk import OctKey
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from serving import Gateway
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -25,14 +25,6 @@ RULES = Path(__file__).parents[2] / "rules"
 PHOTO = Path(__file__).parents[2] / "docs" / "pictures" / "ticket-phone-zh.png"
 POLICY = "default-src 'none'; script-src {at}; connect-src 'self' {at} {socket}; img-src blob:"
 PAGE = '<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>Shop</title>{}</html>'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        made = launch(playwright)
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")

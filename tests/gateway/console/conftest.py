@@ -1,20 +1,10 @@
-"""One browser, and one gateway with a day's mail in it, for all tests of the console."""
+"""One gateway with a day's mail in it, for all tests of the console."""
 
 from collections.abc import Iterator
 
 import pytest
-from browsing import a_days_mail, launch
-from playwright.sync_api import Browser, sync_playwright
+from browsing import a_days_mail
 from serving import Desk, Gateway, MailSink
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """For a module and no longer: as long as it is open, no other test may run a loop of its own in this process."""
-    with sync_playwright() as playwright:
-        made = launch(playwright)
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="session")
