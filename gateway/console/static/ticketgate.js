@@ -42,7 +42,8 @@
     if (asking) { again = true; return; }
     asking = true;
     try {
-      const answer = await fetch(location.href, { headers: { "HX-Request": "true" }, credentials: "same-origin" });
+      const at = list.dataset.at || location.href; // after a merge the other ticket is shown at the address of the first
+      const answer = await fetch(at, { headers: { "HX-Request": "true" }, credentials: "same-origin" });
       if (answer.ok && !answer.redirected) {
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
         if (list.id === "ticket") compareOne(list, page); else compare(list, page);

@@ -244,8 +244,10 @@ def test_a_ticket_is_commented_linked_and_merged_and_tells_who_did_it(visit: Vis
     page.fill("#merge-into", goes_on)
     page.locator("#merge-into").press("Enter")
     told(page, PAGE[visit.language]["done"]["merged"])
-    expect(page.locator(".meta strong")).to_have_text(goes_on)
     expect(page.locator("aside")).to_contain_text(ended)
+    send(visit.gateway, "n@example.cn", "牛力", f"另一张 {visit.size}", "请问发票", f"n-{visit.size}")
+    page.wait_for_timeout(1000)  # it happened, and the page has looked
+    expect(page.locator(".meta strong")).to_have_text(goes_on)
 
 
 def test_several_tickets_are_changed_at_once(visit: Visit) -> None:
