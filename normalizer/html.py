@@ -25,6 +25,9 @@ _HIDING = frozenset({"div", "span", "p", "td", "tr", "table", "font"})
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all", re.I)
 _META_CHARSET = re.compile(rb"<meta[^>]{0,500}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_.:-]{2,40})", re.I)
 _NEWLINES = re.compile(r"\n{3,}")
+_COMMAND = re.compile(r"<<|<(param|comment)>.*?(?:</\1>|\Z)|<nl>|<lt>|</?[a-z0-9-]{1,60}>", re.S | re.I)
+_SAID_BY = {"<<": "<", "<lt>": "<", "<nl>": "\n"}
+_LINE_ENDS = re.compile(r"\n+")
 
 
 def html_to_text(html: str) -> str:
@@ -44,6 +47,12 @@ def declared_charset(raw: bytes) -> str:
     """The charset a page names in its head, or an empty string."""
     found = _META_CHARSET.search(raw[:4096])
     return found[1].decode("ascii") if found else ""
+
+
+def enriched(text: str) -> str:
+    """What text/enriched (RFC 1896) says: without its commands; one line end is a blank, more are one less."""
+    flat = _LINE_ENDS.sub(lambda ends: "\n" * (len(ends[0]) - 1) or " ", text[:MAX_CHARACTERS].strip("\n"))
+    return _COMMAND.sub(lambda command: _SAID_BY.get(command[0].lower(), ""), flat).strip()
 
 
 class _Writer:

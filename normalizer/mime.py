@@ -11,7 +11,7 @@ Cost is linear in the length; size, nesting, parts and fields are capped (parts.
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -20,7 +20,7 @@ from normalizer.addresses import address_list
 from normalizer.automatic import Signs, answerable, kind_of
 from normalizer.canon import Address, Attachment, Channel, Kind, Message, Returned, digest
 from normalizer.charset import clean, decode, new_mail
-from normalizer.html import declared_charset, html_to_text
+from normalizer.html import declared_charset, enriched, html_to_text
 from normalizer.moments import utc
 from normalizer.parts import MAX_PARTS, Part, Parts, file_name, uudecode
 from normalizer.proof import proven
@@ -30,7 +30,8 @@ from normalizer.words import text as header_text
 
 MAX_REFERENCES = 100
 MAX_TEXT = 1024 * 1024  # of all text parts together, in bytes; the raw mail keeps the rest
-MAX_FORWARDED = 10  # mails within mails that are looked into for words
+MAX_FORWARDED = 10  # mails within mails that are looked into, in depth and in number
+MAX_READ_ALONG = 10 * 1024 * 1024  # of an attached mail that is read with the words around it
 MAX_UUENCODED = 10 * 1024 * 1024  # of a text that is searched for files
 
 _MESSAGE_ID = re.compile(r"<\s*([^<>\s]+(?:\s[^<>\s]+)*?)\s*>")
@@ -40,6 +41,7 @@ _DATE = re.compile(
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS = {name: at for at, name in enumerate(_MONTH_NAMES, 1)}
 _FORWARD = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|i|转发|轉寄|轉發|转寄|vs|vl|doorst)\s*[:：]", re.I)
+_FORWARDED_FILE = re.compile(r"\s*(?:forwarded|weitergeleitet|转发|轉寄|轉發|転送)", re.I)  # as programs name it
 _NO_TEXT = re.compile(r"\s*(?:\S+\s+){0,12}\S*\s*(?:html|HTML)\b[^\n]{0,200}\s*")
 _PGP = "-----BEGIN PGP MESSAGE-----"
 _UNSAFE = re.compile(r"[^-\w. ]+")
@@ -47,6 +49,9 @@ _UUENCODED = re.compile(
     rb"^begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n(?:[!-`][^\r\n]{0,100}\r?\n)*+(?:`|[ ])?\r?\n?end[ \t]*(?:\r?\n|\Z)", re.M
 )
 _TEXT_TYPES = frozenset({"text/plain", "text/html", "text/markdown", "text/x-plain"})
+_ENRICHED = frozenset({"text/enriched", "text/richtext"})  # RFC 1896, RFC 1341
+# The mail once more for one program's eyes; everybody else reads the HTML beside it.
+_RENDERINGS = frozenset({"text/x-amp-html", "text/watch-html"})
 _REPORTING = frozenset({Kind.BOUNCE, Kind.READ_RECEIPT, Kind.FEEDBACK_LOOP, Kind.DELIVERY_NOTICE})
 _REPORTS = frozenset({
     "message/delivery-status", "message/global-delivery-status", "message/disposition-notification",
@@ -174,8 +179,8 @@ class _Reader:
         self.attachments: list[Attachment] = []
         self.media_types: set[str] = set()
         self.calendar = ""  # METHOD of an invitation
-        self.wrapped = ""  # the text in winmail.dat
-        self.forwarded = b""  # the first attached mail
+        self.wrapped = ""  # the text in winmail.dat, or what else is no text part and has words
+        self.mails: list[tuple[str, bytes]] = []  # attached mails, with the names the sender gave them
         self.machines: list[tuple[str, bytes]] = []  # what parts say that speak to machines, and mails given back
 
     def mail(self, trusted: Collection[str], return_path: str | None, ours: Callable[[str], bool]) -> Mail:
@@ -186,9 +191,10 @@ class _Reader:
             full = self.wrapped
         if _PGP in full:
             self._note("encrypted")
-        if not full.strip() and self.forwarded:  # an attached mail and no word of their own
-            full, html = self._words_forwarded(trusted, ours)
         subject = self._text("subject")
+        handed = None
+        if not full.strip() and self.mails and (handed := self._inner(self.mails[0][1])):
+            full, html = handed.full_text, handed.html  # an attached mail and no word of their own
         split = split_reply(full, bool(_FORWARD.match(subject))) if full else Split("")
         sender = self._sender()
         path = self._return_path() if return_path is None else return_path.strip("<> ")
@@ -201,6 +207,8 @@ class _Reader:
         outcomes = self._told(kind, full)
         if kind is Kind.BOUNCE and went_well(outcomes):
             kind = Kind.DELIVERY_NOTICE
+        body_digest = self._body_digest(sender, subject, full, html)
+        said = self._read_along(_Said(full, split, html), handed, kind, subject)
         return Mail(
             message_id=self._message_id(),
             in_reply_to=in_reply_to[0] if in_reply_to else "",
@@ -211,27 +219,52 @@ class _Reader:
             cc=self._addresses("cc"),
             reply_to=self._addresses("reply-to"),
             sent_at=self._sent_at(),
-            full_text=full,
-            text=split.visible,
-            quoted=split.quoted,
-            signature=split.signature,
-            html=html,
+            full_text=said.full,
+            text=said.split.visible,
+            quoted=said.split.quoted,
+            signature=said.split.signature,
+            html=said.html,
             attachments=tuple(self.attachments),
             kind=kind,
             answerable=answerable(kind, signs),
             proven=proven(self.root.fields.get("authentication-results", []), sender.address, trusted),
             return_path=path,
             returned=returned(outcomes, full, self.machines) if kind in _REPORTING else None,
-            body_digest=self._body_digest(sender, subject, full, html),
+            body_digest=body_digest,
             defects=tuple(self.defects),
         )
 
-    def _words_forwarded(self, trusted: Collection[str], ours: Callable[[str], bool]) -> tuple[str, str]:
+    def _inner(self, content: bytes) -> Mail | None:
+        """An attached mail, read; its words count towards what is read of this one."""
         if self.depth >= MAX_FORWARDED:
             self._note("too_deep")
-            return "", ""
-        inner = _Reader(self.forwarded, self.depth + 1).mail(trusted, None, ours)
-        return inner.full_text, inner.html
+            return None
+        reader = _Reader(content, self.depth + 1)
+        reader.room = self.room
+        mail = reader.mail((), None, nobody)
+        self.room = reader.room
+        return mail
+
+    def _read_along(self, said: "_Said", handed: Mail | None, kind: Kind, subject: str) -> "_Said":
+        """What was said, with the words of attached mails that belong to it; `handed` is the first, if it is in it.
+
+        A mail that is handed on is read as if it had been handed on in the text, its files with it; one that a report
+        gives back is quoted, as in reports that are plain text. Any other attached mail is a file like others.
+        """
+        reports = kind in _REPORTING
+        declared = bool(_FORWARD.match(subject)) or "x-forwarded-message-id" in self.root.fields
+        for at, (name, content) in enumerate(self.mails):
+            forwards = not reports and (declared or bool(_FORWARDED_FILE.match(name)))
+            if not (reports or forwards or handed) or len(content) > MAX_READ_ALONG:
+                continue
+            known = handed if at == 0 else None
+            if not (inner := known or self._inner(content)):
+                break
+            if not known:
+                said = said.quoting(inner) if reports else said.handing_on(inner)
+            if forwards:
+                self.attachments.extend(inner.attachments[: max(0, MAX_PARTS - len(self.attachments))])
+        return said
 
     def _told(self, kind: Kind, full: str) -> list[Told]:
         failed = self.root.fields.get("x-failed-recipients", [])
@@ -303,7 +336,7 @@ class _Reader:
                 if part.start < part.end and depth == 0:
                     yield self._text_chunk(part, "text/plain")
             elif part.media_type == "multipart/alternative":
-                yield _either([chunk for child in part.children for chunk in self._chunks(child, depth + 1)])
+                yield self._alternatives(part, depth)
             else:
                 for child in part.children:
                     yield from self._chunks(child, depth + 1)
@@ -312,11 +345,25 @@ class _Reader:
         else:
             self._attach(part)
 
+    def _alternatives(self, part: Part, depth: int) -> "_Chunk":
+        """The same thing said several ways. A way that is not shown is a file only if it says something else."""
+        shown = [child for child in part.children if not _is_hidden(child)]
+        said = _either([chunk for child in shown for chunk in self._chunks(child, depth + 1)])
+        for child in filter(_is_hidden, part.children):
+            self.media_types.add(child.media_type)
+            if not self._says_again(child, "".join(said.words().split())):
+                self._attach(child)
+        return said
+
+    def _says_again(self, part: Part, words: str) -> bool:
+        return bool(words) and (part.media_type in _RENDERINGS or "".join(self._enriched(part).split()) == words)
+
+    def _enriched(self, part: Part) -> str:
+        content = self.parts.content(part)[: self.room]
+        return enriched(clean(decode(content, part.params.get("charset", ""), self.charset)[0]))
+
     def _is_body(self, part: Part) -> bool:
-        if part.media_type not in _TEXT_TYPES:
-            return False
-        disposition, params = part.disposition
-        return disposition != "attachment" and "filename" not in params and "name" not in part.params
+        return part.media_type in _TEXT_TYPES and _unnamed(part)
 
     def _text_chunk(self, part: Part, media_type: str) -> "_Chunk":
         content = self.parts.content(part)
@@ -356,8 +403,11 @@ class _Reader:
             return
         disposition, _ = part.disposition
         if part.media_type == "message/rfc822":
-            self.forwarded = self.forwarded or content
+            if len(self.mails) < MAX_FORWARDED:
+                self.mails.append((name, content))
             name = name or _mail_name(content)
+        if part.media_type in _ENRICHED and not name:
+            self.wrapped = self.wrapped or self._enriched(part)
         inline = disposition == "inline" or (disposition != "attachment" and "content-id" in part.fields)
         if content.startswith(tnef.SIGNATURE) and (wrapped := tnef.unwrap(content)) and self._unwrap(wrapped):
             return
@@ -391,6 +441,27 @@ class _Reader:
             self.defects.append(defect)
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The words of a mail: all, taken apart, and as HTML."""
+
+    full: str
+    split: Split
+    html: str
+
+    def handing_on(self, mail: Mail) -> "_Said":
+        split = replace(
+            self.split,
+            visible=_joined("\n\n", self.split.visible, mail.text),
+            quoted=_joined("\n", self.split.quoted, mail.quoted),
+        )
+        return _Said(_joined("\n", self.full, mail.full_text), split, _joined("\n", self.html, mail.html))
+
+    def quoting(self, mail: Mail) -> "_Said":
+        split = replace(self.split, quoted=_joined("\n", self.split.quoted, mail.full_text.strip()))
+        return replace(self, full=_joined("\n", self.full, mail.full_text), split=split)
+
+
 @dataclass(slots=True)
 class _Chunk:
     """One text of the body: plain, HTML, or the same in both."""
@@ -409,8 +480,23 @@ def _either(chunks: list[_Chunk]) -> _Chunk:
     return _Chunk(_all(chunks, lambda chunk: chunk.plain), _all(chunks, lambda chunk: chunk.html))
 
 
+def _joined(between: str, *texts: str) -> str:
+    return between.join(filter(None, texts))
+
+
+def _is_hidden(part: Part) -> bool:
+    """A way of saying it that we do not show."""
+    return part.media_type in _ENRICHED | _RENDERINGS and _unnamed(part)
+
+
+def _unnamed(part: Part) -> bool:
+    """No file: neither called an attachment nor given a name."""
+    disposition, params = part.disposition
+    return disposition != "attachment" and "filename" not in params and "name" not in part.params
+
+
 def _all(chunks: list[_Chunk], of: Callable[[_Chunk], str]) -> str:
-    return "\n".join(filter(None, map(of, chunks)))
+    return _joined("\n", *map(of, chunks))
 
 
 def _mail_name(content: bytes) -> str:

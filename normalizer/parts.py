@@ -28,6 +28,7 @@ _KNOWN_FIELD = re.compile(
     rb"[ \t]*:",
     re.M | re.I,
 )
+_ENVELOPE_LINE = re.compile(rb">?From [^\s:]")  # mbox's, before the header
 _DASHES = re.compile(rb"^--([^\s][^\r\n]{0,199}?)[ \t]*\r?\n(?=[!-9;-~]+:)", re.M)
 _REST = re.compile(rb"[ \t]*(?:\r*\n|\r|\Z)")  # of a delimiter's line
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+*-]+/[a-z0-9!#$&^_.+*-]+")
@@ -182,7 +183,7 @@ class Parts:
             at = following.end()
             further = _NO_FIELD.search(block, at)
             if further is None:
-                if not block.startswith((b"From ", b">From ")):
+                if not _ENVELOPE_LINE.match(block):
                     self._note("broken_header")
                 return block, body
             at = further.start()

@@ -74,6 +74,94 @@ def test_a_forwarded_mail_without_a_word_speaks_for_itself() -> None:
     assert [attached.name for attached in mail.attachments] == ["old.eml"]
 
 
+def mixed(head: bytes, *parts: bytes, kind: bytes = b"mixed") -> bytes:
+    """A mail of these parts; `head` holds fields beyond those of every mail."""
+    start = PLAIN.split(b"Subject")[0] + head + b"Message-ID: <2@customer.example>\r\n"
+    body = b"".join(b"--b\r\n%s\r\n" % part for part in parts)
+    return start + b"Content-Type: multipart/%s; boundary=b\r\n\r\n%s--b--\r\n" % (kind, body)
+
+
+WORDS = b"Content-Type: text/plain\r\n\r\nPlease see below."
+SHOP = (
+    b"Subject: Your order\r\nFrom: shop@shop.example\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n"
+    b"--i\r\n\r\nThe kettle comes on Friday.\r\n> when?\r\n"
+    b"--i\r\nContent-Type: application/pdf; name=bill.pdf\r\n\r\n%PDF\r\n--i--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("head", "attached"),
+    [
+        (b"Subject: FW: Your order\r\n", b"Content-Type: message/rfc822\r\nContent-Disposition: attachment"),
+        (b"Subject: kettle\r\nX-Forwarded-Message-Id: <9@shop.example>\r\n", b"Content-Type: message/rfc822"),
+        (b"Subject: kettle\r\n", b'Content-Type: message/rfc822; name="Forwarded Message.eml"'),
+        ("Subject: 转发：订单\r\n".encode(), b"Content-Type: message/rfc822"),
+    ],
+)
+def test_a_mail_handed_on_as_a_file_is_read_like_one_handed_on_in_the_text(head: bytes, attached: bytes) -> None:
+    mail = parse_mail(mixed(head, WORDS, attached + b"\r\n\r\n" + SHOP))
+    assert mail.text == "Please see below.\n\nThe kettle comes on Friday."
+    assert "> when?" in mail.quoted
+    assert [file.name for file in mail.attachments][1:] == ["bill.pdf"]
+    assert (mail.sender.address, mail.kind) == ("jane@customer.example", Kind.MESSAGE)
+
+
+def test_an_attached_mail_that_nobody_hands_on_is_a_file() -> None:
+    mail = parse_mail(mixed(b"Subject: our terms\r\n", WORDS, b"Content-Type: message/rfc822\r\n\r\n" + SHOP))
+    assert (mail.full_text, mail.text) == ("Please see below.", "Please see below.")
+    assert [file.name for file in mail.attachments] == ["Your order.eml"]
+
+
+def test_what_a_bounce_gives_back_is_quoted() -> None:
+    failed = b"Content-Type: message/delivery-status\r\n\r\nFinal-Recipient: rfc822; x@y.example\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+    told = b"Content-Type: text/plain\r\n\r\nIt could not be delivered."
+    mail = parse_mail(
+        mixed(b"Subject: failed\r\n", told, failed, b"Content-Type: message/rfc822\r\n\r\n" + SHOP, kind=b"report")
+    )
+    assert (mail.kind, mail.text) == (Kind.BOUNCE, "It could not be delivered.")
+    assert "The kettle comes on Friday." in mail.quoted
+    assert "The kettle comes on Friday." in mail.full_text
+    assert "bill.pdf" not in [file.name for file in mail.attachments]
+
+
+def test_what_is_read_of_mails_in_mails_is_capped() -> None:
+    long = b"Content-Type: message/rfc822\r\n\r\nSubject: long\r\n\r\n" + b"word " * 150_000
+    mail = parse_mail(mixed(b"Subject: Fwd: long\r\n", WORDS, *[long] * 20))
+    assert len(mail.full_text) < 1.1 * 1024 * 1024
+    assert len(mail.attachments) == 20
+    deep = SHOP
+    for at in range(30):
+        deep = mixed(b"Subject: Fwd: deep\r\n", WORDS, b"Content-Type: message/rfc822\r\n\r\n%s" % deep)
+        deep = (
+            deep.replace(b"=b\r", b"=b%d\r" % at, 1)
+            .replace(b"--b\r", b"--b%d\r" % at)
+            .replace(b"--b--", b"--b%d--" % at)
+        )
+    assert parse_mail(deep).full_text.count("Please see below.") == 11
+
+
+ENRICHED = b"Content-Type: text/enriched\r\n\r\n<bold>Please</bold> see\r\n<color><param>red</param>below.</color>"
+
+
+@pytest.mark.parametrize(
+    ("other", "kept"),
+    [
+        (ENRICHED, 0),
+        (ENRICHED.replace(b"below", b"above"), 1),
+        (b"Content-Type: text/x-amp-html\r\n\r\n<html amp4email><p>Please see below, now.</p></html>", 0),
+        (ENRICHED.replace(b"enriched", b"enriched; name=fair-copy.txt"), 1),
+    ],
+)
+def test_the_text_once_more_in_another_form_is_no_file_unless_it_says_something_else(other: bytes, kept: int) -> None:
+    mail = parse_mail(mixed(b"Subject: twice\r\n", WORDS, other, kind=b"alternative"))
+    assert (mail.text, len(mail.attachments)) == ("Please see below.", kept)
+
+
+def test_enriched_text_is_read_where_there_is_no_other() -> None:
+    assert parse_mail(mixed(b"Subject: once\r\n", ENRICHED, kind=b"alternative")).text == "Please see below."
+    assert parse_mail(b"Subject: once\r\n" + ENRICHED).text == "Please see below."
+
+
 def test_html_is_read_when_the_text_part_says_only_that_there_is_html() -> None:
     head = PLAIN.split(b"Content-Type")[0]
     body = (
