@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 from gateway.log import log
+from gateway.queue.bell import Bell
 from gateway.store.store import Store
 from gateway.store.work import Event
 from normalizer.errors import Unavailable
 
 HEARTBEAT = 15.0  # seconds of silence
-PATIENCE = 1.0  # seconds between looks at what other processes did
 PAGE = 200
 RECENT = 1000
 MOST = 200  # followers
@@ -24,16 +24,16 @@ MOST = 200  # followers
 class Hub:
     """`ring` whenever something may have happened; `close` ends every follower."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, bell: Bell) -> None:
+        self.store, self.bell = store, bell
         self.closed = False
         self.followers = 0
         self._recent: deque[Event] = deque(maxlen=RECENT)
-        self._rung, self._changed = asyncio.Event(), asyncio.Event()
+        self._changed = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
 
     def ring(self) -> None:
-        self._rung.set()
+        self.bell.ring()
 
     def close(self) -> None:
         self.closed = True
@@ -88,8 +88,7 @@ class Hub:
                 self._recent.extend(page)
                 self._wake()
             else:
-                await _within(PATIENCE, self._rung)
-                self._rung.clear()
+                await self.bell.wait()
 
     def _wake(self) -> None:
         self._changed.set()

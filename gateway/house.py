@@ -1,6 +1,5 @@
 """What a stage needs to do its work: the rooms, wired together once by `wire.py`."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,31 +10,12 @@ from gateway.events import Hub
 from gateway.live import LiveRules
 from gateway.look_up import LookUps
 from gateway.mind import Mind
+from gateway.queue.bell import Bell, Bells
 from gateway.rulesets import RuleSets
 from gateway.settings import Configured
 from gateway.signin import SignIn
 from gateway.store.store import Store
 from gateway.users import Users
-
-
-class Bell:
-    """Wakes one kind of worker. Ringing is a hint: workers look by themselves every `patience` seconds too."""
-
-    def __init__(self, patience: float = 1.0) -> None:
-        self.patience = patience
-        self._rung = asyncio.Event()
-
-    def ring(self) -> None:
-        self._rung.set()
-
-    async def wait(self) -> None:
-        """Until it rings, or patience ends."""
-        try:
-            async with asyncio.timeout(self.patience):
-                await self._rung.wait()
-        except TimeoutError:
-            pass
-        self._rung.clear()
 
 
 @dataclass(slots=True)
@@ -47,8 +27,7 @@ class House:
     clock: Clock
     helpdesks: Mapping[str, Helpdesk]
     calls: Mapping[str, Callee] = field(default_factory=dict)
-    work: Bell = field(default_factory=Bell)  # something was journalled
-    owed: Bell = field(default_factory=Bell)  # something is to be sent
+    bells: Bells = field(default_factory=Bells)
     hub: Hub = field(init=False)  # something happened
     look_ups: LookUps = field(default_factory=LookUps)  # answers from elsewhere
     users: Users = field(init=False)
@@ -56,12 +35,20 @@ class House:
     rules: LiveRules = field(init=False)  # which rule set decides, and changing it
 
     def __post_init__(self) -> None:
-        self.hub = Hub(self.store)
+        self.hub = Hub(self.store, self.bells.happened)
         self.users, self.signin = Users(self.store, self.clock), SignIn(self.store, self.clock)
         self.rules = LiveRules(self.mind, RuleSets(self.store, self.clock), self.clock, self._think)
 
     def _think(self, mind: Mind) -> None:
         self.mind = mind
+
+    @property
+    def work(self) -> Bell:
+        return self.bells.work
+
+    @property
+    def owed(self) -> Bell:
+        return self.bells.owed
 
     @property
     def configured(self) -> Configured:

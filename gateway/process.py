@@ -93,11 +93,12 @@ async def work(house: House) -> None:
     under_way: list[Reading] = []
     while True:
         fresh = await take_in(house, BATCH - len(under_way))
+        if not fresh and not under_way:
+            await house.work.wait()
+            continue
         under_way = await one_round(house, [*under_way, *fresh])
         house.owed.ring()
         house.hub.ring()
-        if not fresh and not under_way:
-            await house.work.wait()
 
 
 async def take_in(house: House, room: int) -> list[Reading]:
@@ -105,6 +106,8 @@ async def take_in(house: House, room: int) -> list[Reading]:
     claims = await house.store.claim(house.clock.now(), room) if room > 0 else []
     if not claims:
         return []
+    if len(claims) == room:
+        house.work.ring()  # there may be more than one of us can take
     mind = house.mind
     readings = await asyncio.to_thread(lambda: [read(mind, claim) for claim in claims])
     reach("process.after_read")
@@ -462,6 +465,7 @@ async def put_aside(house: House, reading: Reading) -> None:
             log.error("processing failed", envelope=envelope.id, attempts=reading.claim.attempts, exc_info=error)
             reason = f"{type(error).__name__}: {error}"
             await house.store.release(reading.claim, reason, now, timedelta(seconds=2**reading.claim.attempts))
+    house.hub.ring()
 
 
 def count(one: Outcome, now: datetime) -> None:

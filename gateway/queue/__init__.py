@@ -1,0 +1,1 @@
+"""How one role tells another that there is work."""
