@@ -2,6 +2,7 @@
 
 Every verb of the store is a synchronous function over a `Connection`; here it is run whole, in one transaction and one
 hop to a thread. Writing begins with BEGIN IMMEDIATE, so a transaction never finds out at its end that it may not write.
+Between processes whoever writes waits for its turn (turn.py); SQLite's own patience is the net beneath.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from gateway.faults import reach
+from gateway.store.turn import Turn
 from normalizer.errors import Unavailable
 
 T = TypeVar("T")
@@ -39,6 +41,7 @@ class Database:
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
         self._connection: Connection | None = None
+        self._turn = Turn(path)
 
     async def write(self, name: str, work: Callable[[Connection], T]) -> T:
         """Run in the writing thread, committed when this returns. `name` is that of its fault points."""
@@ -58,7 +61,7 @@ class Database:
 
     def transact(self, name: str, work: Callable[[Connection], T]) -> T:
         with self._kept() as connection:
-            with connection.begin():
+            with self._turn, connection.begin():
                 result = work(connection)
                 reach(f"{name}.before_commit")
             reach(f"{name}.after_commit")
@@ -70,6 +73,7 @@ class Database:
         self._readers.shutdown()
         self._reading.dispose()
         self._engine.dispose()
+        self._turn.close()
 
     def _bare(self, work: Callable[[Any], T]) -> T:
         with self._kept() as connection:
