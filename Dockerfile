@@ -19,7 +19,7 @@ COPY pyproject.toml uv.lock README.md LICENSE ./
 RUN --mount=type=secret,id=ca set -e; [ ! -e /run/secrets/ca ] || export PIP_CERT=/run/secrets/ca SSL_CERT_FILE=/run/secrets/ca; \
     [ -z "$PIP_INDEX_URL" ] && unset PIP_INDEX_URL || export UV_DEFAULT_INDEX="$PIP_INDEX_URL"; \
     python3 -m venv /opt/uv; /opt/uv/bin/pip install --quiet --disable-pip-version-check uv==$UV_VERSION; \
-    /opt/uv/bin/uv export --quiet --frozen --no-dev --extra durable --no-emit-project --no-header -o /tmp/locked.txt; \
+    /opt/uv/bin/uv export --quiet --frozen --no-dev --extra durable --extra scale --no-emit-project --no-header -o /tmp/locked.txt; \
     /opt/uv/bin/uv venv --quiet --python python3 /opt/ticketgate; \
     /opt/uv/bin/uv pip install --quiet --compile-bytecode --python /opt/ticketgate/bin/python --require-hashes -r /tmp/locked.txt; \
     /opt/uv/bin/uv pip install --quiet --python /opt/uv/bin/python hatchling

@@ -43,10 +43,11 @@ def build(house: House, roles: frozenset[str], ready: asyncio.Event) -> ASGIApp:
         api_app.include_router(api_tickets.router(Acting(door), api.require(door)))
         api_app.include_router(api_house.router(house, api.require(door)))
         api_app.include_router(api_rules.router(house, api.require(door)))
-        api_app.include_router(api_events.router(house.hub, api.require(door)))
     if "console" in roles:
         routes.append(Route("/", front))
         routes.extend(page.routes(house, Acting(door)))
+    if roles & {"accept", "console"}:  # the console's pages follow it too
+        api_app.include_router(api_events.router(house.hub, api.require(door)))
     routes += [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", measured), page.static()]
     app = Starlette(routes=[*routes, Mount("/", api_app)], exception_handlers=problems.HANDLERS)
     app.state.house, app.state.ready, api_app.state.house = house, ready, house

@@ -19,7 +19,7 @@ from gateway import mind, settings, wire
 from gateway.clock import SystemClock
 from gateway.mind import Mind
 from gateway.settings import Configured
-from normalizer.errors import ConfigError, TicketgateError
+from normalizer.errors import ConfigError, TicketgateError, Unavailable
 
 ROOM_WANTED = 1024**3
 SLOW_SYNC = 0.05
@@ -43,6 +43,7 @@ async def examine(config: Path | None) -> list[Finding]:
         _rules(known),
         *_disk(configured),
         *await _store(configured),
+        *await _redis(configured),
         *_ways_back(known),
     ]
     if not configured.settings.outbound:
@@ -131,6 +132,22 @@ async def _store(configured: Configured) -> list[Finding]:
     if held:
         findings.append(Finding("outbox", "held: nothing goes out, no timer rings", False, "ticketgate outbox release"))
     return findings
+
+
+async def _redis(configured: Configured) -> list[Finding]:
+    """All that bells do there, tried. Without Redis a gateway works too, but not at once."""
+    line = wire.bells(configured).line
+    if line is None:
+        return []
+    started = time.perf_counter()
+    try:
+        where = await line.try_out()
+    except Unavailable as e:
+        hint = "is it running, and may we use streams under ticketgate:*? until then who waits looks once a second"
+        return [Finding("redis", e.reason, False, hint)]
+    finally:
+        await line.close()
+    return [Finding("redis", f"{where} rings, in {(time.perf_counter() - started) * 1000:.0f} ms")]
 
 
 def _ways_back(known: Mind) -> Iterator[Finding]:

@@ -65,3 +65,7 @@ rules_reloaded = Counter("ticketgate_rules_reloaded", "Rule sets that were to go
 rules_refused = Gauge(
     "ticketgate_rules_refused", "1 while a changed rule set is refused and the old one goes on", registry=registry
 )
+redis_connected = Gauge(
+    "ticketgate_redis_connected", "1 while bells ring by Redis, 0 while it is away; only where it is set", ["server"],
+    registry=registry,
+)  # fmt: skip

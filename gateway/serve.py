@@ -112,6 +112,8 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
     if "accept" in roles:
         tasks.extend(asyncio.create_task(_listen(listener, door)) for listener in wire.listeners(house))
     tasks.append(asyncio.create_task(_again("rules", house.rules.follow)))
+    if line := house.bells.line:
+        tasks.append(asyncio.create_task(_again("bells", line.keep)))
     if "process" in roles:
         tasks.append(asyncio.create_task(_again("process", lambda: work(house))))
         tasks.append(asyncio.create_task(_again("timers", lambda: ring(house))))
@@ -142,6 +144,8 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
         if isinstance(holder, Closable):
             await holder.close()
     await house.look_ups.close()
+    if line:
+        await line.close()
     log.info("stopped")
 
 

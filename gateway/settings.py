@@ -10,6 +10,7 @@ what does not is taken from the set that comes with Ticketgate.
 """
 
 import os
+import re
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ from normalizer.errors import ConfigError, Where
 
 Section = Literal["connectors", "helpdesks", "calls", "events"]  # accounts and targets, each with a model of its own
 
+_REDIS = re.compile(
+    r"rediss?://([^@/?#]*@)?([^@/?#:]+|\[[0-9a-f:]+\])(:\d{1,5})?(/\d*)?(\?[^@#]*)?|unix://([^@/?#]*@)?/[^@#]+"
+)
 MACHINES = Path("/etc/ticketgate/ticketgate.yaml")
 
 
@@ -140,6 +144,7 @@ class Settings(BaseSettings):
     http: Http = Http()
     signin: Signin = Signin()
     master_key: SecretStr | None = None
+    redis: SecretStr | None = None  # its address, by which processes wake each other
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     connectors: tuple[dict[str, Any], ...] = ()
     helpdesks: tuple[dict[str, Any], ...] = ()
@@ -157,11 +162,21 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
 
-    @field_validator("master_key")
+    @field_validator("master_key", "redis")
     @classmethod
     def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         """A container's environment names it even where nobody set it."""
         return value or None
+
+    @field_validator("redis")
+    @classmethod
+    def _address_of_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not _REDIS.fullmatch(value.get_secret_value()):
+            raise ValueError(
+                "must be redis://HOST:6379/0, rediss:// for TLS, or unix:///run/redis.sock; / ? # and @ in a password "
+                "are written %2F %3F %23 and %40"
+            )
+        return value
 
     @field_validator("time_zone")
     @classmethod
@@ -279,7 +294,7 @@ def resolve(value: Any, document: marked.Document, folder: Path, path: marked.Pa
 def _top(name: str, part: Any, document: marked.Document, folder: Path) -> Any:
     if name in get_args(Section):  # resolved one account at a time, by its own model
         return part
-    if name == "master_key" and isinstance(part, str):
+    if isinstance(part, str) and (name == "master_key" or (name == "redis" and "@" in part)):
         raise ConfigError(document.where(name), "a secret stands here in clear", "{env: NAME} or {file: PATH}")
     if name == "signin":
         _refuse_plain_secrets(Signin, part, document, (name,))

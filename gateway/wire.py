@@ -17,6 +17,7 @@ from gateway.crypto import KeyRing, new_key, write_key
 from gateway.house import House
 from gateway.log import log
 from gateway.mind import Mind
+from gateway.queue.bell import Bells
 from gateway.rulesets import RuleSets
 from gateway.settings import Configured
 from gateway.store import feed
@@ -36,8 +37,9 @@ async def house(configured: Configured, *, clock: Clock | None = None) -> House:
     store = await open_store(configured)
     try:
         built = House(
-            made or await live_mind(configured, store, clock), store, clock, helpdesks(configured), calls(configured)
-        )
+            made or await live_mind(configured, store, clock), store, clock, helpdesks(configured), calls(configured),
+            bells(configured),
+        )  # fmt: skip
         await built.rules.begin()
     except BaseException:
         await store.close()
@@ -77,6 +79,20 @@ async def _open_store(configured: Configured) -> Store:
     return await Store.open(
         folder, keys, zone=configured.settings.zone, limits=Limits(attempts=configured.settings.attempts)
     )
+
+
+def bells(configured: Configured) -> Bells:
+    """By Redis if one is set, else of this process alone. Raises ConfigError if what it needs is not installed."""
+    address = configured.settings.redis
+    if address is None:
+        return Bells()
+    try:
+        from gateway.queue import redis_line
+    except ImportError as e:
+        raise ConfigError(
+            configured.document.where("redis"), "redis is not installed", "install ticketgate[scale]"
+        ) from e
+    return redis_line.bells(address.get_secret_value())
 
 
 def keyring(configured: Configured) -> tuple[KeyRing, bool]:

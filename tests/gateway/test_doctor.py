@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from redis_server import RedisServer
 from serving import Desk, Gateway, MailSink
 
 
@@ -45,3 +46,34 @@ def test_settings_that_cannot_be_read_are_told_with_their_place(tmp_path: Path) 
     (row,) = findings(gateway).values()
     assert (row["well"], row["what"]) == ("BAD", "settings and rules")
     assert "ticketgate.yaml:4:" in row["found"]
+
+
+def test_redis_is_tried_and_its_password_stays_out_of_sight(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+    assert "redis" not in findings(gateway)
+    gateway.config.write_text(f"redis: {{file: redis}}\n{gateway.config.read_text()}")
+    with RedisServer("open-sesame") as server:
+        (tmp_path / "redis").write_text(server.url)
+        well = findings(gateway)["redis"]
+        (tmp_path / "redis").write_text(server.url.replace("sesame", "sesam"))
+        wrong = findings(gateway)["redis"]
+    (tmp_path / "redis").write_text(server.url)
+    gone = findings(gateway)["redis"]
+    assert well["well"] == "ok" and f"localhost:{server.port} rings" in well["found"]
+    assert wrong["well"] == gone["well"] == "BAD"
+    assert "invalid username-password" in wrong["found"] and "Error 111" in gone["found"]
+    assert "sesam" not in str((well, wrong, gone))
+
+
+def test_a_password_of_redis_in_clear_is_refused(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+    text = gateway.config.read_text()
+    for url, told in (
+        ("redis://:sesame@localhost:6379/0", "a secret stands here in clear"),
+        ("{file: redis}", "must be redis://HOST"),
+        ("localhost:6379", "must be redis://HOST"),
+    ):
+        (tmp_path / "redis").write_text("redis://:ses/ame@localhost:6379/0")
+        gateway.config.write_text(f"redis: {url}\n{text}")
+        (row,) = findings(gateway).values()
+        assert told in row["found"] and "ame" not in row["found"].replace("%2F", "").replace("name", "")
