@@ -7,6 +7,7 @@ The caller waits for one durable insert and nothing else. What is refused is kep
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 from connectors.base import Cursor, Request, Responding, Response, Webhook, enclose, facts
 from gateway import metrics
@@ -65,4 +66,15 @@ class Door:
             await self.refuse(settings.connector, settings.account, e.code, e.reason, request.body, facts(request))
             raise
         await self.accept([envelope])
-        return await connector.respond(request) if isinstance(connector, Responding) else connector.answer(request)
+        return await connector.respond(request) if _responding(connector) else connector.answer(request)
+
+
+def _responding(connector: Webhook) -> TypeGuard[Responding]:
+    """Asked at each request; a protocol's own check takes as long as verifying three signatures."""
+    kind = type(connector)
+    if kind not in _kinds:
+        _kinds[kind] = isinstance(connector, Responding)
+    return _kinds[kind]
+
+
+_kinds: dict[type[Webhook], bool] = {}

@@ -33,7 +33,7 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 BLOCK, TERM_BYTES = 16, 5
 NAME_BYTES = 4  # of a master key, in front of what it wraps
-DEFLATE_OVER = 256  # below, there is little to squeeze
+DEFLATE_OVER = 1024  # below, squeezing takes longer than writing what it would save
 PLAIN, DEFLATED = b"\0", b"\1"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
@@ -70,7 +71,10 @@ def request(asked: starlette.requests.Request, body: bytes, http: Http, now: dat
 
 def remote(asked: starlette.requests.HTTPConnection, proxies: Sequence[IPv4Network | IPv6Network]) -> str:
     """The client's address: the last one in X-Forwarded-For that is not a trusted proxy of ours."""
-    address = asked.client.host if asked.client else ""
+    client = asked.scope.get("client")
+    address: str = client[0] if client else ""
+    if not _trusted(address, proxies):
+        return address
     hops = [hop.strip() for hop in asked.headers.get("x-forwarded-for", "").split(",") if hop.strip()]
     while hops and _trusted(address, proxies):
         address = hops.pop()
@@ -92,9 +96,16 @@ def _trusted(address: str, proxies: Sequence[IPv4Network | IPv6Network]) -> bool
 
 
 def respond(answer: Response) -> starlette.responses.Response:
+    if not answer.body and not answer.headers:
+        return _bare(answer.status)
     return starlette.responses.Response(
         answer.body, answer.status, dict(answer.headers), media_type=answer.media_type if answer.body else None
     )
+
+
+@cache
+def _bare(status: int) -> starlette.responses.Response:
+    return starlette.responses.Response(status_code=status)
 
 
 def problem(

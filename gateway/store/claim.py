@@ -1,10 +1,10 @@
 """Whose turn it is: the oldest waiting envelope of each lane that nobody works in.
 
-A lease on a lane carries a fence that grows with every lease; whoever comes back with an older one has lost the lane.
+A lease on a lane carries a fence that grows with every claim; whoever comes back with an older one has lost the lane.
 Attempts are counted here, before any work, so that one which kills the process counts too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import takewhile
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from gateway.crypto import Vault
 from gateway.store import quarantine
-from gateway.store.dialect import Many, Record, chunks, one_of
+from gateway.store.dialect import Record, chunks, one_of
 from gateway.store.tables import ASIDE, DONE, LONG_AGO, WAITING, counters, envelopes, lanes, work
 from gateway.store.work import Claim, Limits
 
@@ -29,8 +29,8 @@ _ready = (
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True, of=lanes)
 )  # fmt: skip
-_count = Many(update(work).where(work.c.seq == bindparam("of")).values(attempts=work.c.attempts + 1))
-_uncount = Many(update(work).where(work.c.seq == bindparam("of")).values(attempts=work.c.attempts - 1))
+_count = update(work).where(one_of(work.c.seq)).values(attempts=work.c.attempts + 1)
+_uncount = update(work).where(one_of(work.c.seq)).values(attempts=work.c.attempts - 1)
 _behind = (
     select(
         envelopes.c.seq, envelopes.c.id, envelopes.c.connector, envelopes.c.account, envelopes.c.received_at,
@@ -41,14 +41,8 @@ _behind = (
     .order_by(work.c.seq)
     .limit(bindparam("most"))
 )  # fmt: skip
-_lease = Many(
-    update(lanes)
-    .where(lanes.c.lane == bindparam("of"))
-    .values(ready_at=bindparam("until"), fence=bindparam("with_fence"))
-)
-_finish = Many(
-    update(work).where(work.c.seq == bindparam("of")).values(state=bindparam("as_state"), finished_at=bindparam("at"))
-)
+_lease = update(lanes).where(one_of(lanes.c.lane)).values(ready_at=bindparam("until"), fence=bindparam("with_fence"))
+_finish = update(work).where(one_of(work.c.seq)).values(state=bindparam("as_state"), finished_at=bindparam("at"))
 _next = (
     select(func.min(work.c.seq))
     .where(work.c.lane == lanes.c.lane, work.c.state == WAITING)
@@ -72,7 +66,7 @@ def claim(
         for row in poison:
             reason = f"{row.attempts} attempts: {quarantine.trouble(vault, row) or 'the process died each time'}"
             quarantine.keep_journalled(connection, vault, row, "poison", reason, now)
-        _finish.run(connection, [{"of": row.seq, "as_state": ASIDE, "at": now} for row in poison])
+        _end(connection, [row.seq for row in poison], ASIDE, now)
         advance(connection, [row.lane for row in poison])
 
 
@@ -89,16 +83,23 @@ def take_over(connection: Connection, now: datetime) -> None:
 def _lease_all(connection: Connection, rows: Sequence[Record], until: datetime) -> list[tuple[Record, int, int]]:
     if not rows:
         return []
-    first = fences(connection, len(rows))
-    _count.run(connection, [{"of": row.seq} for row in rows])
-    _lease.run(connection, [{"of": row.lane, "until": until, "with_fence": first + n} for n, row in enumerate(rows)])
-    return [(row, first + n, row.attempts + 1) for n, row in enumerate(rows)]
+    fence = next_fence(connection)
+    lease(connection, [row.lane for row in rows], until, fence)
+    for these in chunks(row.seq for row in rows):
+        connection.execute(_count, {"these": these})
+    return [(row, fence, row.attempts + 1) for row in rows]
 
 
-def fences(connection: Connection, many: int) -> int:
-    """The first of `many` fences nobody had before."""
+def lease(connection: Connection, of_lanes: Iterable[str], until: datetime, fence: int) -> None:
+    """Nobody else works in these lanes until then; a fence of 0 is nobody's lease."""
+    for these in chunks(of_lanes):
+        connection.execute(_lease, {"these": these, "until": until, "with_fence": fence})
+
+
+def next_fence(connection: Connection) -> int:
+    """A fence nobody had before."""
     last = connection.scalar(select(counters.c.value).where(counters.c.name == "fence").with_for_update()) or 0
-    connection.execute(update(counters).where(counters.c.name == "fence").values(value=last + many))
+    connection.execute(update(counters).where(counters.c.name == "fence").values(value=last + 1))
     return last + 1
 
 
@@ -114,14 +115,19 @@ def finish(connection: Connection, claims: Sequence[Claim], now: datetime) -> No
     """Done; their lanes go on."""
     if claims:
         done = [seq for claim in claims for seq in (claim.seq, *claim.further)]
-        _finish.run(connection, [{"of": seq, "as_state": DONE, "at": now} for seq in done])
+        _end(connection, done, DONE, now)
         advance(connection, [claim.lane for claim in claims])
 
 
 def extend(connection: Connection, claims: Sequence[Claim], until: datetime) -> None:
     """More to do on these: their leases begin anew."""
-    if claims:
-        _lease.run(connection, [{"of": c.lane, "until": until, "with_fence": c.fence} for c in claims])
+    for fence in {claim.fence for claim in claims}:
+        lease(connection, [claim.lane for claim in claims if claim.fence == fence], until, fence)
+
+
+def _end(connection: Connection, envelopes: Iterable[int], state: str, now: datetime) -> None:
+    for these in chunks(envelopes):
+        connection.execute(_finish, {"these": these, "as_state": state, "at": now})
 
 
 def advance(connection: Connection, of_lanes: Sequence[str]) -> None:
@@ -135,7 +141,7 @@ def release(connection: Connection, vault: Vault, claim: Claim, reason: str, now
     """A failed attempt: the lane is free again, but not before `wait` is over."""
     if not all(held(connection, [(claim.lane, claim.fence)])):
         return False
-    _lease.run(connection, [{"of": claim.lane, "until": now + wait, "with_fence": 0}])
+    lease(connection, [claim.lane], now + wait, 0)
     quarantine.remember(connection, vault, claim, reason)
     return True
 
@@ -144,8 +150,8 @@ def hold(connection: Connection, claim: Claim, until: datetime) -> bool:
     """Not yet: the lane is free again at `until`, and this was no attempt."""
     if not all(held(connection, [(claim.lane, claim.fence)])):
         return False
-    _lease.run(connection, [{"of": claim.lane, "until": until, "with_fence": 0}])
-    _uncount.run(connection, [{"of": claim.seq}])
+    lease(connection, [claim.lane], until, 0)
+    connection.execute(_uncount, {"these": [claim.seq]})
     return True
 
 
@@ -162,7 +168,7 @@ def set_aside(
         return False
     row = connection.execute(_whole.where(envelopes.c.seq == seq)).one()
     quarantine.keep_journalled(connection, vault, row, code, reason, now)
-    _finish.run(connection, [{"of": seq, "as_state": ASIDE, "at": now}])
+    _end(connection, [seq], ASIDE, now)
     advance(connection, [lease[0]])
     return True
 

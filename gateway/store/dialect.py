@@ -1,11 +1,12 @@
 """The few places where SQLite and PostgreSQL say the same thing in different words, and statements for many rows."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, Table, Text, TypeDecorator, bindparam, select
+from sqlalchemy import ColumnElement, Connection, CursorResult, Row, Table, Text, TypeDecorator, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
@@ -17,6 +18,7 @@ from sqlalchemy.types import TypeEngine
 T = TypeVar("T")
 
 MANY = 500  # values looked for at a time
+AT_ONCE = 64  # rows of one INSERT
 
 Record = Row[*tuple[Any, ...]]
 Insert = sqlite.Insert | postgresql.Insert
@@ -28,44 +30,79 @@ def insert(connection: Connection, table: Table) -> Insert:
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A statement as the driver takes it. `row` is what an INSERT repeats for each of its rows, if it can."""
+
+    sql: str
+    constants: dict[str, Any]
+    take: Take
+    row: str = ""
+
+    def parameters(self, rows: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
+        given = [self.constants | row for row in rows] if self.constants else rows
+        return [tuple([prepare(row[name]) if prepare else row[name] for name, prepare in self.take]) for row in given]
+
+    def of_many(self, rows: int) -> str:
+        return self.sql.replace(f"VALUES {self.row}", "VALUES " + ", ".join([self.row] * rows), 1)
+
+
 class Many:
     """One statement run for many rows, compiled once a dialect and set of columns.
 
     SQLAlchemy's own way prepares every row anew, which costs several times what the insert itself does. `statement` is
-    made for the connection's dialect; each row names the same columns or parameters as the first.
+    made for the connection's dialect; each row names the same columns or parameters as the first. An INSERT takes many
+    rows at once in SQLite: the driver lets other threads in before each statement, and getting back may take longer
+    than the statement.
     """
 
     def __init__(self, statement: UpdateBase | Callable[[Connection], UpdateBase]) -> None:
         self._statement = statement
-        self._compiled: dict[tuple[str, ...], tuple[str, dict[str, Any], Take]] = {}
+        self._prepared: dict[tuple[str, ...], Prepared] = {}
+        self._of_many: dict[tuple[str, int], str] = {}
 
     def run(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
         """Nothing for no rows."""
         if not rows:
             return
-        sql, constants, take = self._sql(connection, tuple(rows[0]))
-        if constants:
-            rows = [constants | row for row in rows]
-        given = [tuple([prepare(row[name]) if prepare else row[name] for name, prepare in take]) for row in rows]
-        connection.exec_driver_sql(sql, given)
+        one = self.prepared(connection, tuple(rows[0]))
+        if one.row:
+            for _ in self.portions(connection, one, rows):
+                pass
+        else:
+            connection.exec_driver_sql(one.sql, one.parameters(rows))
 
-    def _sql(self, connection: Connection, names: tuple[str, ...]) -> tuple[str, dict[str, Any], Take]:
+    def portions(
+        self, connection: Connection, one: Prepared, rows: Sequence[dict[str, Any]]
+    ) -> Iterator[tuple[Sequence[dict[str, Any]], CursorResult[Any]]]:
+        """The rows by powers of two, so that there are few statements to know, and what came of each."""
+        at = 0
+        while at < len(rows):
+            size = min(AT_ONCE, 1 << (len(rows) - at).bit_length() - 1)
+            portion = rows[at : at + size]
+            at += size
+            if (one.sql, size) not in self._of_many:
+                self._of_many[one.sql, size] = one.of_many(size)
+            given = tuple(chain.from_iterable(one.parameters(portion)))
+            yield portion, connection.exec_driver_sql(self._of_many[one.sql, size], given)
+
+    def prepared(self, connection: Connection, names: tuple[str, ...]) -> Prepared:
         known = (connection.dialect.name, *names)
-        if known not in self._compiled:
+        if known not in self._prepared:
             made = self._statement if isinstance(self._statement, UpdateBase) else self._statement(connection)
             compiled = made.compile(dialect=connection.dialect, column_keys=list(names))
             assert isinstance(compiled, SQLCompiler)
             order = compiled.positiontup or ()
             take = [(name, compiled.binds[name].type.bind_processor(connection.dialect)) for name in order]
-            self._compiled[known] = str(compiled), {n: compiled.params[n] for n in order if n not in names}, take
-        return self._compiled[known]
+            constants = {name: compiled.params[name] for name in order if name not in names}
+            row = "(" + ", ".join("?" * len(order)) + ")"
+            repeats = made.is_insert and connection.dialect.name == "sqlite" and f"VALUES {row}" in str(compiled)
+            self._prepared[known] = Prepared(str(compiled), constants, take, row if repeats else "")
+        return self._prepared[known]
 
 
 class Placed:
-    """Inserts rows that have an id, and tells the places they got.
-
-    Two statements for many rows; RETURNING makes SQLAlchemy put each row into the text of the statement.
-    """
+    """Inserts rows that have an id, and tells the places they got."""
 
     def __init__(self, table: Table) -> None:
         self._insert = Many(table.insert())
@@ -73,9 +110,23 @@ class Placed:
 
     def run(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
         """seq by id."""
+        if not rows:
+            return {}
+        one = self._insert.prepared(connection, tuple(rows[0]))
+        if one.row:
+            return dict(self._numbered(connection, one, rows))
+        # RETURNING makes SQLAlchemy put each row into the text of the statement.
         self._insert.run(connection, rows)
         ids = chunks(row["id"] for row in rows)
         return {row.id: row.seq for these in ids for row in connection.execute(self._places, {"these": these})}
+
+    def _numbered(
+        self, connection: Connection, one: Prepared, rows: Sequence[dict[str, Any]]
+    ) -> Iterator[tuple[str, int]]:
+        """SQLite's only writer numbers the rows of one statement in their order, without gaps."""
+        for portion, result in self._insert.portions(connection, one, rows):
+            first = result.lastrowid - len(portion) + 1
+            yield from ((row["id"], first + n) for n, row in enumerate(portion))
 
 
 def insert_new(table: Table) -> Many:

@@ -21,7 +21,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, func, select, updat
 from gateway.crypto import Vault
 from gateway.store import feed, journal
 from gateway.store.blobs import Blobs
-from gateway.store.claim import fences
+from gateway.store.claim import next_fence
 from gateway.store.dialect import Many, Record, chunks, insert, insert_new, one_of
 from gateway.store.standing import Standing
 from gateway.store.tables import (
@@ -139,9 +139,9 @@ _whole = (
     .order_by(outgoing.c.due_at, outgoing.c.seq)
 )  # fmt: skip
 _one_at_a_time = select(counters.c.value).where(counters.c.name == "fence").with_for_update()
-_lease = Many(
+_lease = (
     update(outgoing)
-    .where(outgoing.c.seq == bindparam("of"))
+    .where(one_of(outgoing.c.seq))
     .values(
         leased_until=bindparam("until"),
         fence=bindparam("with_fence"),
@@ -173,10 +173,10 @@ def due(
     if not first_due:
         return []
     rows = [row for these in chunks(r.seq for r in first_due) for row in connection.execute(_whole, {"these": these})]
-    first = fences(connection, len(rows))
-    until = now + limits.outgoing_lease
-    _lease.run(connection, [{"of": row.seq, "until": until, "with_fence": first + n} for n, row in enumerate(rows)])
-    return [(row, first + n) for n, row in enumerate(rows)]
+    fence, until = next_fence(connection), now + limits.outgoing_lease
+    for these in chunks(row.seq for row in rows):
+        connection.execute(_lease, {"these": these, "until": until, "with_fence": fence})
+    return [(row, fence) for row in rows]
 
 
 def _targets(connection: Connection) -> Iterator[str]:

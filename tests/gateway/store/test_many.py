@@ -1,0 +1,45 @@
+"""Statements for many rows: whatever their number, each row is there once and is told its own place."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, func, select
+
+from gateway.store.dialect import AT_ONCE, Placed, insert_new
+from gateway.store.store import Store
+from gateway.store.tables import LONG_AGO, envelopes, lanes
+
+
+def envelope(n: int) -> dict[str, Any]:
+    return {"id": f"{n:032x}", "connector": "api", "account": "app", "received_at": LONG_AGO, "size": n, "blob": None,
+            "wrapped_key": b"key", "sealed": b"words"}  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE + 7])
+async def test_each_of_many_rows_is_told_the_place_it_got(store: Store, rows: int) -> None:
+    def work(connection: Connection) -> tuple[dict[str, int], dict[str, int]]:
+        table = Placed(envelopes)
+        table.run(connection, [envelope(n) for n in range(500, 510)])  # places do not begin at 1
+        told = table.run(connection, [envelope(n) for n in range(rows)])
+        there = connection.execute(select(envelopes.c.id, envelopes.c.seq).where(envelopes.c.size < 500)).all()
+        return told, {row.id: row.seq for row in there}
+
+    told, there = await store.database.write("journal", work)
+    assert told == there
+    assert len(told) == rows
+
+
+@pytest.mark.parametrize("rows", [1, 7, AT_ONCE, AT_ONCE + 1])
+async def test_of_many_rows_those_that_are_there_already_are_left_as_they_were(store: Store, rows: int) -> None:
+    def heads(first: int, head: int) -> list[dict[str, Any]]:
+        return [{"lane": f"{n:032x}", "head": head, "ready_at": LONG_AGO, "fence": 0} for n in range(first, rows)]
+
+    def work(connection: Connection) -> tuple[int, int]:
+        line_up = insert_new(lanes)
+        line_up.run(connection, heads(rows // 2, 1))
+        line_up.run(connection, heads(0, 2))
+        counted = select(func.count().filter(lanes.c.head == 1), func.count().filter(lanes.c.head == 2))
+        row = connection.execute(counted).one()
+        return row[0], row[1]
+
+    assert await store.database.write("journal", work) == (rows - rows // 2, rows // 2)
