@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from connectors.imported import KEPT, is_mail
 from connectors.mail_account import head_of
-from normalizer.mime import date as mail_date
+from normalizer.dates import date as mail_date
 
 LIMIT = 50 * 1024 * 1024  # octets of one mail
 LINE = 64 * 1024

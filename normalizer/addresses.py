@@ -14,20 +14,23 @@ MAX_ADDRESSES = 1000
 
 _SIMPLE = re.compile(r'\s*(?:"([^"\\=]*)"|([^"<>,;:()@=\\]*?))\s*<\s*([^\s<>,;:"()@=]+@[^\s<>,;:"()@=]+)\s*>\s*')
 _CODED = re.compile(r'\s*"?(=\?[^?\s"]+\?[bBqQ]\?[^?\s"]*\?=)"?\s*<([^\s<>,;:"()@=]+@[^\s<>,;:"()@=]+)>\s*')
-_BARE = re.compile(r"\s*([^\s<>,;:\"()@=]+@[^\s<>,;:\"()@=]+)\s*")
+_BARE = re.compile(r"\s*([^\s<>,;:\"()@=，；、]+@[^\s<>,;:\"()@=，；、]+)\s*")
 _TOKEN = re.compile(
-    r'"(?P<quoted>(?:[^"\\]|\\.)*)"?|\((?P<comment>[^()]*)|<(?P<angle>(?:"[^"]*"|[^<>"])*)>?|(?P<mark>[,;:)])'
-    r'|(?P<space>\s+)|(?P<word>[^\s"(),;:<>]+)|(?P<other>.)',
+    r'(?P<spec>"(?:[^"\\]|\\.)*"@[^\s"(),;:<>]+)|"(?P<quoted>(?:[^"\\]|\\.)*)"?|\((?P<comment>[^()]*)|<(?P<angle>(?:"[^"]*"|[^<>"])*)>?|(?P<mark>[,;:)，；、])'
+    r'|(?P<space>\s+)|(?P<word>[^\s"(),;:<>，；、]+)|(?P<other>.)',
     re.S,
 )
 _COMMENT = re.compile(r"\([^()]*\)")
 _OBSOLETE = re.compile(r"\s*([.@])\s*")  # RFC 5322 4.4 allows spaces around these
+_SCHEME = re.compile(r"(?:mailto|smtp):", re.I)
 _ESCAPED = re.compile(r"\\(.)", re.S)
 
 
 def address_list(raw: bytes, hint: str = "") -> tuple[Address, ...]:
     """Every mailbox of a field, in order, groups taken apart. Text that names no address gives none."""
     value = _unfolded(raw, hint)
+    if "＜" in value:
+        value = value.replace("＜", "<").replace("＞", ">")
     if simple := _SIMPLE.fullmatch(value):
         return (_address(simple[1] or simple[2] or "", simple[3]),)
     if bare := _BARE.fullmatch(value):
@@ -46,32 +49,45 @@ def _unfolded(raw: bytes, hint: str) -> str:
 
 def _address(name: str, address: str) -> Address:
     # Lower case for comparing; a domain stays in its own script, for people. `identity` has its ASCII form.
-    return Address("email", address.strip().rstrip(".").lower(), name.strip())
+    name = name.strip()
+    if name[:1] == name[-1:] == "'":  # Outlook's, around addresses it knows no name of
+        name = name.strip("'")
+    return Address("email", address.strip().rstrip(".").lower(), name)
 
 
 class _Mailbox:
     """What has been read of one mailbox."""
 
-    __slots__ = ("angle", "comments", "words")
+    __slots__ = ("after", "angle", "comments", "spec", "words")
 
     def __init__(self) -> None:
         self.angle: str | None = None
         self.words: list[str] = []  # name, or a bare address; spaces kept
         self.comments: list[str] = []
+        self.spec = ""  # an address with a quoted local part, if no angle follows
+        self.after = 0  # how many words stood before the angle
 
-    def address(self) -> Address | None:
+    def has_address(self) -> bool:
+        return self.angle is not None or bool(self.spec) or any("@" in word for word in self.words)
+
+    def addresses(self) -> list[Address]:
         name = _name("".join(self.words))
         if self.angle is not None and self.angle.strip():
-            return _address(name or _name(" ".join(self.comments)), _spec(self.angle))
+            return [_address(name or _name(" ".join(self.comments)), _spec(self.angle))]
+        if self.spec:
+            return [_address(_name(" ".join(self.comments)), self.spec)]
         if "@" not in name:
-            return None
+            return []
         if "<" in name and ">" in name:  # name and address were encoded together
             inner, _, outer = name.rpartition("<")
-            return _address(inner.strip().strip('"'), _spec(outer.partition(">")[0]))
+            return [_address(inner.strip().strip('"'), _spec(outer.partition(">")[0]))]
         words = (_OBSOLETE.sub(r"\1", name) if " ." in name or ". " in name or " @" in name else name).split()
-        spec = next(word for word in words if "@" in word)
-        rest = " ".join(word for word in words if word is not spec)
-        return _address(rest or _name(" ".join(self.comments)), _spec(spec))
+        if len(words) > 1 and all("@" in word.strip("@") for word in words):  # somebody forgot the commas
+            return [_address("", _spec(word)) for word in words]
+        whole = [word for word in words if "@" in word[1:-1]]
+        here = words.index(whole[0] if whole else next(word for word in words if "@" in word))
+        rest = " ".join(words[:here] + words[here + 1 :])
+        return [_address(rest or _name(" ".join(self.comments)), _spec(_bare(words[here])))]
 
 
 def _name(coded: str) -> str:
@@ -79,10 +95,16 @@ def _name(coded: str) -> str:
     return " ".join(clean(name).split())
 
 
+def _bare(word: str) -> str:
+    """An address out of square brackets; those of a domain that is an IP address stay."""
+    return word.strip("[]") if word[:1] == "[" else word
+
+
 def _spec(raw: str) -> str:
     """What an addr-spec says, without source routes, spaces and mailto:."""
     spec = decode_words(raw) if "=?" in raw else raw
-    spec = "".join(_COMMENT.sub("", spec).split()).removeprefix("mailto:")
+    if spec[:1] != '"':
+        spec = _SCHEME.sub("", "".join(_COMMENT.sub("", spec).split()))
     if spec.startswith("@") and ":" in spec:
         spec = spec.partition(":")[2]  # RFC 5322 4.4: a route, to be ignored
     return spec
@@ -101,16 +123,21 @@ def _parse(value: str) -> list[Address]:
             depth = max(0, depth - 1)
         elif depth:
             box.comments.append(said)
-        elif kind == "mark" and said in ",;":
+        elif kind == "mark" and (said in ",;" or (said in "，；、" and box.has_address())):
             box = _finish(box, found)
+        elif kind == "mark" and said in "，；、":
+            box.words.append(said)
         elif kind == "mark":  # a group's name ends here; in a bare address it is rubbish
             box.words.clear()
         elif kind == "quoted":
             box.words.append(_ESCAPED.sub(r"\1", token["quoted"]))
         elif kind == "angle":
             if box.angle is not None:
-                box = _finish(box, found)
-            box.angle = token["angle"]
+                box = _next(box, found)
+            box.angle, box.after = token["angle"], len(box.words)
+        elif kind == "spec":
+            box.spec = said
+            box.words.append(said)
         elif kind == "space":
             box.words.append(" ")
         elif kind == "word":
@@ -122,6 +149,14 @@ def _parse(value: str) -> list[Address]:
 
 
 def _finish(box: _Mailbox, found: list[Address]) -> _Mailbox:
-    if (address := box.address()) is not None:
-        found.append(address)
+    found.extend(box.addresses()[: MAX_ADDRESSES - len(found)])
     return _Mailbox()
+
+
+def _next(box: _Mailbox, found: list[Address]) -> _Mailbox:
+    """Somebody forgot the comma: the words behind an address are the name of the next one, if it had a name before."""
+    following = _Mailbox()
+    if box.after:
+        following.words, box.words = box.words[box.after :], box.words[: box.after]
+    _finish(box, found)
+    return following

@@ -31,6 +31,8 @@ _RAISED = {
 _STATEFUL = frozenset(
     {"hz", "utf-7", "iso2022_jp_ext", "iso2022_jp_2", "iso2022_jp_3", "iso2022_kr", "utf-16", "utf-16-le"}
 )
+_UTF_16 = frozenset({"utf-16", "utf-16-le", "utf-16-be"})
+_BIG5 = frozenset({"big5hkscs", "cp950"})
 _WIDE = _STATEFUL | {"utf-16-be", "utf-32"}  # ASCII bytes need not mean ASCII characters
 _SHIFTED = {"utf-7": re.compile(rb"\+[A-Za-z0-9/]{3,}-"), "hz": re.compile(rb"~\{[!-~]{2,}~\}")}  # inside plain ASCII
 _MULTIBYTE = frozenset({"gb18030", "big5hkscs", "cp950", "cp932", "euc_jp", "euc-jp", "cp949"})
@@ -48,6 +50,14 @@ _HARMLESS = bytes(byte for byte in range(256) if (byte >= 32 and byte != 127) or
 # Four Chinese characters in a row, which no Latin text has.
 _CHINESE_RUN = re.compile(rb"(?:[\xb0-\xf7][\xa1-\xfe]){4}")
 _COMMON_PAIR = re.compile(rb"[\xb0-\xd7][\xa1-\xfe]")
+_CHINESE_WORD = re.compile(rb"(?:[\xb0-\xf7][\xa1-\xfe]){2}")
+_HANGUL_PAIR = re.compile(rb"[\xb0-\xc8][\xa1-\xfe]")
+_DOUBLE = re.compile(rb"[\x81-\xfe][\x40-\x7e\x80-\xfe]")
+# Letters and signs of Western Europe, one or two among ASCII ones; other scripts and languages have others too.
+_WESTERN = re.compile(
+    rb"(?:[\x00-\x7f]+[\x80\x82\x84\x85\x91-\x97\xa0\xa1\xa3\xa9\xab\xae\xb0\xb4\xb7\xbb\xbf-\xc4\xc7-\xcb\xcd\xd1-\xd6"
+    rb"\xd9-\xdc\xdf-\xe4\xe7-\xef\xf1-\xf6\xf9-\xfc]{1,2})+[\x00-\x7f]*"
+)
 _HIGH = re.compile(rb"[\x80-\xff]+")
 _SAMPLE = 16_384  # enough bytes to guess from
 
@@ -88,18 +98,20 @@ def decode(raw: bytes, label: str = "", hint: str = "") -> tuple[str, str]:
 
 
 def _decode(raw: bytes, name: str, hint: str) -> tuple[str, str]:
-    if name in _WIDE:
-        return _labelled(raw, name)
     utf8 = _strict(raw, "utf-8")
+    if name in _WIDE and not (name in _UTF_16 and b"\0" not in raw and (utf8 is not None or _looks_gb(raw))):
+        return _labelled(raw, name)
     if utf8 is not None:
         if name in _MULTIBYTE and not _mostly_wide(utf8) and (labelled := _strict(raw, name)) is not None:
             return labelled, ""
         return utf8, "wrong_charset" if name and name != "utf-8" else ""
-    if not name or name == "ascii":
+    if not name or name == "ascii" or name in _WIDE:
         text = _strict(raw, hint) if hint and hint not in _GENERIC else None
         return (text if text is not None else _guess(raw)), "wrong_charset" if name else ""
-    if name in _GENERIC and _CHINESE_RUN.search(raw):
+    if name in _GENERIC and (_CHINESE_RUN.search(raw) or (_CHINESE_WORD.search(raw) and _looks_gb(raw))):
         return _guess(raw), "wrong_charset"
+    if (other := _other_chinese(raw, name)) and (text := _strict(raw, other)) is not None:
+        return text, "wrong_charset"
     return _labelled(raw, name)
 
 
@@ -108,7 +120,9 @@ def _labelled(raw: bytes, name: str) -> tuple[str, str]:
     if text is not None:
         return text, ""
     text = raw.decode(name, "replace")
-    if text.count("\ufffd") * 10 <= len(text) - raw.count(b"\n") or name in _STATEFUL:
+    bad = text.count("\ufffd")
+    none = name == "utf-8" and bad == sum(c >= "\x80" for c in text[:100_000])  # nothing in it is UTF-8
+    if (bad * 10 <= len(text) - raw.count(b"\n") and not none) or name in _STATEFUL:
         return text, "bad_bytes"
     return _guess(raw), "wrong_charset"
 
@@ -138,8 +152,12 @@ def _guess(raw: bytes) -> str:
     bad = text.count("\ufffd")
     if bad * 8 <= sum(c >= "\x80" for c in text[:100_000]) - bad:
         return text  # UTF-8, cut or spoilt in places
+    if _looks_korean(raw) and (korean := _strict(raw, "cp949")) is not None:
+        return korean
     if _looks_gb(raw) and (chinese := _strict(raw, "gb18030")) is not None:
         return chinese
+    if _WESTERN.fullmatch(b" " + raw[:_SAMPLE]):
+        return raw.decode("cp1252", "replace")
     return _detected(raw) or raw.decode("cp1252", "replace")
 
 
@@ -152,6 +170,32 @@ def _looks_gb(raw: bytes) -> bool:
         return False
     pairs = sum(len(_COMMON_PAIR.findall(run)) + run.count(b"\xa3") + run.count(b"\xa1\xa3") for run in runs)
     return bool(pairs * 2 >= high * 0.9)
+
+
+def _looks_korean(raw: bytes) -> bool:
+    """Syllables of KS X 1001 only, in words as Korean has them. A third of Chinese text is beyond these rows."""
+    sample = raw[:_SAMPLE]
+    runs = _HIGH.findall(sample)
+    pairs = sum(len(_HANGUL_PAIR.findall(run)) for run in runs)
+    return pairs >= 10 and sum(map(len, runs)) <= 2.2 * pairs and len(runs) * 5 >= pairs
+
+
+def _other_chinese(raw: bytes, name: str) -> str:
+    """The Chinese charset that was meant where the other one is named: both decode without error, to rare characters.
+
+    What is in daily use has second bytes from A1 up in GB 2312, and first bytes up to C6 with a third of the second
+    bytes in the ASCII range in Big5.
+    """
+    if name not in _BIG5 and name != "gb18030":
+        return ""
+    doubles = _DOUBLE.findall(raw[:2048])
+    low = sum(pair[1] < 0x7F for pair in doubles)
+    if len(doubles) < 8:
+        return ""
+    if name in _BIG5:
+        return "gb18030" if not low and _looks_gb(raw) else ""
+    common = sum(0xA1 <= pair[0] <= 0xC6 for pair in doubles)
+    return "big5hkscs" if low * 7 >= len(doubles) and common * 8 >= len(doubles) * 7 else ""
 
 
 def new_mail() -> None:

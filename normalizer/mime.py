@@ -12,16 +12,15 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 from normalizer import tnef
 from normalizer.addresses import address_list
 from normalizer.automatic import Signs, answerable, kind_of
 from normalizer.canon import Address, Attachment, Channel, Kind, Message, Returned, digest
 from normalizer.charset import clean, decode, new_mail
+from normalizer.dates import MAX_DATE, date
 from normalizer.html import declared_charset, enriched, html_to_text
-from normalizer.moments import utc
 from normalizer.parts import MAX_PARTS, Part, Parts, file_name, uudecode
 from normalizer.proof import proven
 from normalizer.reported import Told, returned, told, went_well
@@ -35,11 +34,6 @@ MAX_READ_ALONG = 10 * 1024 * 1024  # of an attached mail that is read with the w
 MAX_UUENCODED = 10 * 1024 * 1024  # of a text that is searched for files
 
 _MESSAGE_ID = re.compile(r"<\s*([^<>\s]+(?:\s[^<>\s]+)*?)\s*>")
-_DATE = re.compile(
-    r"\s*(?:[A-Za-z]{3},?\s+)?(\d{1,2})\s+([A-Za-z]{3})\s+(\d{4})\s+(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([+-])(\d{2})(\d{2})(?:\s*\([^)]*\))?\s*"
-)
-_MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_MONTHS = {name: at for at, name in enumerate(_MONTH_NAMES, 1)}
 _FORWARD = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|i|转发|轉寄|轉發|转寄|vs|vl|doorst)\s*[:：]", re.I)
 _FORWARDED_FILE = re.compile(r"\s*(?:forwarded|weitergeleitet|转发|轉寄|轉發|転送)", re.I)  # as programs name it
 _NO_TEXT = re.compile(r"\s*(?:\S+\s+){0,12}\S*\s*(?:html|HTML)\b[^\n]{0,200}\s*")
@@ -319,7 +313,7 @@ class _Reader:
         raw = self.root.first("date")
         if not raw:
             return None
-        moment = date(raw[:200].decode("latin-1"))
+        moment = date(raw[:MAX_DATE].decode("ascii") if raw.isascii() else header_text(raw[:MAX_DATE]))
         if moment is None:
             self._note("bad_date")
         return moment
@@ -503,29 +497,6 @@ def _mail_name(content: bytes) -> str:
     """An attached mail is called by its subject."""
     subject = header_text(Parts(content[:65_536]).root.first("subject"))
     return (_UNSAFE.sub("_", subject)[:80].strip() or "message") + ".eml"
-
-
-def date(text: str) -> datetime | None:
-    """An RFC 5322 date, or what is meant as one, in UTC."""
-    if (found := _DATE.fullmatch(text)) and (month := _MONTHS.get(found[2].lower())):
-        minutes = int(found[8]) * 60 + int(found[9])
-        ahead = timedelta(minutes=-minutes if found[7] == "-" else minutes)
-        day, hour, minute, second = (int(found[group] or 0) for group in (1, 4, 5, 6))
-        try:
-            return utc(datetime(int(found[3]), month, day, hour, minute, second, tzinfo=UTC) - ahead)
-        except (ValueError, OverflowError):
-            return None
-    return _other_date(text)
-
-
-def _other_date(text: str) -> datetime | None:
-    for read in (parsedate_to_datetime, datetime.fromisoformat):
-        try:
-            moment = read(" ".join(text.split()))
-            return utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-        except (ValueError, TypeError, IndexError, OverflowError, AttributeError):
-            continue
-    return None
 
 
 def unflow(text: str, delete_space: bool = False) -> str:

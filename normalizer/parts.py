@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice, takewhile
+from urllib.parse import unquote_to_bytes
 
+from normalizer.charset import clean, decode
 from normalizer.words import base64, parameters, text
 
 MAX_BYTES = 25 * 1024 * 1024
@@ -19,6 +21,7 @@ MAX_DEPTH = 50
 MAX_PARTS = 200
 MAX_FIELDS = 2000
 MAX_HEADER_BLOCK = 1024 * 1024
+MIN_BASE64_LINE = 40  # shorter lines may be words as well
 
 _BLANK_LINE = re.compile(rb"\n\r*\n")
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.M)
@@ -33,6 +36,19 @@ _DASHES = re.compile(rb"^--([^\s][^\r\n]{0,199}?)[ \t]*\r?\n(?=[!-9;-~]+:)", re.
 _REST = re.compile(rb"[ \t]*(?:\r*\n|\r|\Z)")  # of a delimiter's line
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+*-]+/[a-z0-9!#$&^_.+*-]+")
 _NO_TOKEN = re.compile(r"[^a-z0-9!#$&^_.+*/-]+")
+_BASE64_LINE = re.compile(rb"[ \t]*[A-Za-z0-9+/]+={0,3}[ \t]*\r?")
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_PADDED_LINE_END = re.compile(rb"=[ \t]+(?=\r?\n)")
+_ENCODING = re.compile(rb"[^a-z0-9]+")
+_TRIPLET = re.compile(r"%[89A-Fa-f][0-9A-Fa-f]")
+_EXTENDED = re.compile(r"([\w-]{2,20})'[\w-]*'(.+)", re.S)
+_MEANT = {
+    "text": "text/plain", "plain": "text/plain", "plain/text": "text/plain", "text/*": "text/plain",
+    "text/text": "text/plain", "text/txt": "text/plain", "text/ascii": "text/plain", "text/unknown": "text/plain",
+    "application/text": "text/plain", "html": "text/html", "html/text": "text/html",
+    "multipart": "multipart/mixed",
+}  # fmt: skip
 _SHORT = 200  # header values up to this length are worth remembering
 
 Fields = Mapping[str, list[bytes]]
@@ -75,15 +91,33 @@ class Parts:
     def content(self, part: Part) -> bytes:
         """The body with its transfer encoding undone."""
         body = self.raw[part.start : part.end]
-        match part.first("content-transfer-encoding").split(b";")[0].strip().lower():
-            case b"base64" | b"base-64" | b"b":
-                return base64(body)
-            case b"quoted-printable" | b"quoted_printable" | b"qp" | b"q":
-                return binascii.a2b_qp(body)
-            case b"x-uuencode" | b"uuencode" | b"x-uue" | b"uue":
-                return uudecode(body)
-            case _:
-                return body
+        for declared in part.fields.get("content-transfer-encoding", ()):
+            match _ENCODING.sub(b"", declared.lower().partition(b";")[0].partition(b"(")[0]):
+                case b"base64" | b"b":
+                    return self._base64(part, body)
+                case b"quotedprintable" | b"qp" | b"q":
+                    return binascii.a2b_qp(
+                        _PADDED_LINE_END.sub(b"=", body) if b"= " in body or b"=\t" in body else body
+                    )
+                case b"xuuencode" | b"uuencode" | b"xuue" | b"uue":
+                    return uudecode(body)
+        return body
+
+    def _base64(self, part: Part, body: bytes) -> bytes:
+        """Base64, and what gateways wrote below it; a text that was only said to be coded, as it is."""
+        if not body.translate(None, _BASE64):
+            return base64(body)
+        if not body.translate(None, _BASE64 + b"-_") and b"--" not in body and b"__" not in body:
+            return base64(body.translate(_URL_SAFE))
+        lines = body.split(b"\n")
+        end = _coded_lines(lines)
+        coded = base64(b"\n".join(lines[:end]))
+        if not part.media_type.startswith("text/"):
+            return coded if end else base64(body)
+        if not coded or (end < 2 and decode(coded, part.params.get("charset", ""))[1]):
+            return body
+        below = b"\n".join(lines[end:])
+        return coded + b"\n" + below if below.strip() else coded
 
     def _first_line(self) -> int:
         """Past blank lines, a byte order mark and mbox's `From ` line, if they stand before the header."""
@@ -120,6 +154,10 @@ class Parts:
         """Where the children lie. With a missing or wrong boundary, one that is really there is taken."""
         boundary = part.params.get("boundary", "").encode("utf-8", "surrogatepass").rstrip()
         spans = self._delimited(part, b"--" + boundary) if boundary else []
+        bare = boundary.partition(b" (")[0].strip(b"'")
+        if not spans and bare and bare != boundary:
+            spans = self._delimited(part, b"--" + bare)
+            self._note("wrong_boundary")
         if not spans and (seen := _DASHES.search(self.raw, part.start, part.end)):
             spans = self._delimited(part, b"--" + seen[1])
             self._note("wrong_boundary")
@@ -153,6 +191,7 @@ class Parts:
         part = Part(fields, body, end, default)
         if declared := part.first("content-type"):
             part.media_type, part.params = _parameters(declared)
+            part.media_type = _MEANT.get(part.media_type, part.media_type)
             if not _MEDIA_TYPE.fullmatch(part.media_type):
                 part.media_type = _repaired(part.media_type)
         return part
@@ -222,9 +261,16 @@ def _repaired(media_type: str) -> str:
     media_type = _NO_TOKEN.sub("", media_type)
     if _MEDIA_TYPE.fullmatch(media_type):
         return media_type
-    return {"text": "text/plain", "plain": "text/plain", "html": "text/html", "multipart": "multipart/mixed"}.get(
-        media_type, "text/plain" if not media_type else "application/octet-stream"
-    )
+    return _MEANT.get(media_type, "text/plain" if not media_type else "application/octet-stream")
+
+
+def _coded_lines(lines: list[bytes]) -> int:
+    """How many lines are base64, stray bytes among them forgiven; a single one has whole quanta."""
+    long = [at for at, line in enumerate(lines) if len(line) > MIN_BASE64_LINE and _BASE64_LINE.fullmatch(line)]
+    end = long[-1] + 1 if long else 0
+    while end < len(lines) and _BASE64_LINE.fullmatch(lines[end]) and (long or len(lines[end].strip()) % 4 == 0):
+        end += 1  # the last line is shorter
+    return end
 
 
 def uudecode(raw: bytes) -> bytes:
@@ -252,4 +298,18 @@ def file_name(part: Part) -> str:
     if not name and (described := part.first("content-location")):
         located = text(described).rpartition("/")[2]
         name = located if "." in located else ""
+    if "%" in name:
+        name = _unescaped(name)
+    if name[:1] == name[-1:] == "'":
+        name = name.strip("'")
     return name.replace("\\", "/").rpartition("/")[2].strip(" .\t") if name else ""
+
+
+def _unescaped(name: str) -> str:
+    """A name in the form of an address on the web, with or without RFC 2231's charset, where a plain one belongs."""
+    extended = _EXTENDED.fullmatch(name)
+    coded = extended[2] if extended else name
+    if not extended and not _TRIPLET.search(name):
+        return name
+    said, defect = decode(unquote_to_bytes(coded), extended[1] if extended else "utf-8")
+    return name if defect else clean(said)

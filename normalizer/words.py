@@ -21,6 +21,8 @@ _SPACES = re.compile(r"\s+")
 _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
 _PARAMETER = re.compile(rb';[;\s]*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;]*))', re.S)
+_VALUE = re.compile(rb"\s*\"?([^\s=;,\"(]+)\"?(?=[\s,(])[\s,]*")  # before a parameter that no semicolon precedes
+_COMMENT = re.compile(rb"\([^()]*\)")
 _SECTION = re.compile(r"([^*]+)\*(?:(\d{1,3})(\*?))?")
 
 
@@ -33,7 +35,9 @@ def text(raw: bytes, hint: str = "") -> str:
     if b"=?" in flat and flat.isascii():
         hint = ""  # an encoded-word says its own charset, which may be UTF-7 too
     plain = decode(flat, "", hint)[0]
-    return clean(decode_words(plain) if "=?" in plain else plain)
+    said = clean(decode_words(plain) if "=?" in plain else plain)
+    lines = said.splitlines()
+    return said if len(lines) < 2 else " ".join(lines)  # a field is one line, whatever was coded in it
 
 
 def decode_words(value: str) -> str:
@@ -121,15 +125,24 @@ def _base64_texts(raw: bytes) -> Iterator[bytes]:
 
 def parameters(raw: bytes) -> tuple[str, dict[str, str]]:
     """The value in lower case and its parameters: RFC 2231 sections joined, encoded-words and raw bytes decoded."""
-    head, _, rest = raw[:MAX_HEADER].partition(b";")
-    value = head.decode("latin-1").strip().lower()
+    head, rest = _head(raw[:MAX_HEADER])
+    value = (_COMMENT.sub(b"", head) if b"(" in head else head).decode("latin-1").strip().lower()
     if not rest:
         return value, {}
     found: dict[str, bytes] = {}
-    for name, quoted, bare in _PARAMETER.findall(raw[len(head) : MAX_HEADER]):
+    for name, quoted, bare in _PARAMETER.findall(rest):
         said = _unquoted(quoted) if quoted else bare.strip()
         found.setdefault(name.decode("latin-1").lower(), said)
     return value, _joined(found)
+
+
+def _head(raw: bytes) -> tuple[bytes, bytes]:
+    """The value, and the parameters with the semicolon before them, which some senders leave out."""
+    head = raw.partition(b";")[0]
+    if b"=" not in head:
+        return head, raw[len(head) :]
+    value = _VALUE.match(head)
+    return (value[1], b";" + raw[value.end() :]) if value else (b"", b";" + raw)
 
 
 def _unquoted(quoted: bytes) -> bytes:
@@ -159,11 +172,15 @@ def _parameter_text(said: bytes) -> str:
 
 def _extended(pieces: list[tuple[int, bool, bytes]]) -> str:
     """RFC 2231: `utf-8'en'%e5%8f%91`, in sections of which each says whether it is coded."""
-    charset, raw = "", b""
+    charset, raw, run = "", b"", b""
     for at, (_, coded, said) in enumerate(pieces):
         if coded and at == 0 and said.count(b"'") >= 2:
             label, _, said = said.split(b"'", 2)
             charset = label.decode("latin-1")
-        raw += unquote_to_bytes(said) if coded else said
+        if coded:
+            run += said  # a section may end within a triplet
+        else:
+            raw, run = raw + unquote_to_bytes(run) + said, b""
+    raw += unquote_to_bytes(run)
     whole = clean(decode(_FOLD.sub(b" ", raw), charset)[0])
     return decode_words(whole) if "=?" in whole else whole

@@ -1,5 +1,6 @@
 """Mails to messages: one mail is one message whatever way it came, and no bytes make the reader stumble."""
 
+import base64
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normalizer.canon import Kind
-from normalizer.mime import Mail, date, message, parse_mail, unflow
+from normalizer.dates import date
+from normalizer.mime import Mail, message, parse_mail, unflow
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 PLAIN = (
@@ -162,6 +164,63 @@ def test_enriched_text_is_read_where_there_is_no_other() -> None:
     assert parse_mail(b"Subject: once\r\n" + ENRICHED).text == "Please see below."
 
 
+@pytest.mark.parametrize(
+    "content_type",
+    [b"text/plain charset=gbk", b"text/plain, charset=gbk", b"text/plain (x); charset=gbk", b"plain/text; charset=gbk"],
+)
+def test_a_text_whose_type_is_written_wrong_is_the_text(content_type: bytes) -> None:
+    mail = parse_mail(PLAIN.replace(b"text/plain; charset=utf-8", content_type).replace(b"it?", "它？".encode("gbk")))
+    assert (mail.text, mail.attachments) == ("Where is 它？", ())
+
+
+CODED = base64.encodebytes("我的包裹在哪里？请尽快帮我查一下，谢谢。".encode())
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "read"),
+    [
+        (b'"BASE64" (x)', CODED, "我的包裹在哪里？请尽快帮我查一下，谢谢。"),
+        (b"8bit\r\nContent-Transfer-Encoding: base64", CODED, "我的包裹在哪里？请尽快帮我查一下，谢谢。"),
+        (
+            b"base64",
+            CODED + b"\r\nThis mail was scanned.",
+            "我的包裹在哪里？请尽快帮我查一下，谢谢。\n\nThis mail was scanned.",
+        ),
+        (b"base64", b"5ZOq6YeM77yf\r\n\r\nThis mail was scanned.", "哪里？\n\nThis mail was scanned."),
+        (b"base64", b"Dear shop, where is it?\r\nJane", "Dear shop, where is it?\nJane"),
+        (b"base64", "包裹在哪里？".encode(), "包裹在哪里？"),
+        (b"base64", b"YT4_Yj4-\r\n", "a>?b>>"),
+        (b"quoted-printable", b"one=  \r\nword", "oneword"),
+    ],
+)
+def test_a_text_is_read_in_the_encoding_it_is_in(encoding: bytes, body: bytes, read: str) -> None:
+    head = PLAIN.partition(b"\r\n\r\n")[0]
+    mail = parse_mail(head + b"\r\nContent-Transfer-Encoding: " + encoding + b"\r\n\r\n" + body)
+    assert (mail.full_text.strip(), mail.defects) == (read, ())
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (b'attachment filename="a.pdf"', "a.pdf"),
+        (b"attachment; filename='a b.pdf'", "a b.pdf"),
+        (b'attachment; filename="%E5%8F%91%20a.pdf"', "发 a.pdf"),
+        (b"attachment; filename=\"GBK''%B7%A2.pdf\"", "发.pdf"),
+        (b'attachment; filename="100%25 a%20b.pdf"', "100%25 a%20b.pdf"),
+        (b'attachment; filename="%E5%8F.pdf"', "%E5%8F.pdf"),
+    ],
+)
+def test_files_are_called_what_their_senders_meant(written: bytes, meant: str) -> None:
+    file = b"Content-Type: application/pdf\r\nContent-Disposition: " + written + b"\r\n\r\n%PDF"
+    assert parse_mail(mixed(b"Subject: file\r\n", WORDS, file)).attachments[0].name == meant
+
+
+@pytest.mark.parametrize("boundary", [b"'c'", b"c (x)"])
+def test_a_boundary_written_wrong_is_found(boundary: bytes) -> None:
+    head = b"Subject: s\r\nContent-Type: multipart/mixed; boundary=" + boundary
+    assert parse_mail(head + b"\r\n\r\n--c\r\n\r\nwords\r\n--c--\r\n").text == "words"
+
+
 def test_html_is_read_when_the_text_part_says_only_that_there_is_html() -> None:
     head = PLAIN.split(b"Content-Type")[0]
     body = (
@@ -196,6 +255,17 @@ def test_text_stays_free_of_what_databases_refuse() -> None:
         ("yesterday", None),
         ("31 Feb 2026 09:30:00 +0000", None),
         ("1 Jan 0001 00:00:00 +2300", None),
+        ("Mon Jan 05 2026 09:30:00 GMT+0800 (China Standard Time)", datetime(2026, 1, 5, 1, 30, tzinfo=UTC)),
+        ("Mon, 5 Jan 2026 09:30:00 +08:00", datetime(2026, 1, 5, 1, 30, tzinfo=UTC)),
+        ("Mon, 5 Jan 2026 9:30:00 PM +0800", datetime(2026, 1, 5, 13, 30, tzinfo=UTC)),
+        ("Mon, 5 Jan 2026 09:30:00.125 +0800", datetime(2026, 1, 5, 1, 30, tzinfo=UTC)),
+        ("Mon, 5 Jan 2026 23:59:60 +0000", datetime(2026, 1, 5, 23, 59, 59, tzinfo=UTC)),
+        ("Mon, 5 Jan 126 09:30:00 +0800", datetime(2026, 1, 5, 1, 30, tzinfo=UTC)),
+        ("Mon, 5 Jan 2026 09:30:00 JST", datetime(2026, 1, 5, 0, 30, tzinfo=UTC)),
+        ("2026/1/5 09:30:00", datetime(2026, 1, 5, 9, 30, tzinfo=UTC)),
+        ("周一, 5 一月 2026 09:30:00 +0800", datetime(2026, 1, 5, 1, 30, tzinfo=UTC)),
+        ("2026年1月5日 下午 1:30 +0800", datetime(2026, 1, 5, 5, 30, tzinfo=UTC)),
+        ("5/1/2026 09:30", None),
     ],
 )
 def test_dates_are_utc_or_nothing(written: str, meant: datetime | None) -> None:

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from normalizer.mime import date, message
+from normalizer.dates import date
+from normalizer.mime import message
 from normalizer.moments import utc
 
 FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)

@@ -23,6 +23,7 @@ from normalizer.words import base64, parameters, text
         ("原样".encode(), "原样"),
         ("退款退货".encode("gbk"), "退款退货"),
         (b"one\r\n two\r\n\tthree", "one two three"),
+        (b"=?utf-8?Q?one=0D=0ABcc:_two?=", "one Bcc: two"),
     ],
 )
 def test_an_unstructured_field_reads_as_people_read_it(raw: bytes, read: str) -> None:
@@ -42,6 +43,10 @@ def test_an_unstructured_field_reads_as_people_read_it(raw: bytes, read: str) ->
         (b'a/b; name="a \\"b\\".txt"', 'a "b".txt'),
         (b'a/b; name="open', "open"),
         (b"a/b;; ; name = x", "x"),
+        (b"a/b name=x.pdf", "x.pdf"),
+        (b"a/b (a comment); name=x.pdf", "x.pdf"),
+        (b"a/b, name=x.pdf", "x.pdf"),
+        (b"a/b; name*0*=utf-8''%E5%8F%; name*1*=91.pdf", "发.pdf"),
     ],
 )
 def test_a_file_name_is_found_however_it_is_written(raw: bytes, name: str) -> None:
@@ -66,6 +71,20 @@ def test_a_file_name_is_found_however_it_is_written(raw: bytes, name: str) -> No
         (b"<@relay.x,@y:a@b.c>", [("a@b.c", "")]),
         ("王 <wang@例子.cn>".encode("gbk"), [("wang@例子.cn", "王")]),
         (b"", []),
+        (
+            "张伟＜a@b.c＞；d@e.f，李娜 <g@h.i>、j@k.l".encode(),
+            [("a@b.c", "张伟"), ("d@e.f", ""), ("g@h.i", "李娜"), ("j@k.l", "")],
+        ),
+        ("张伟，销售部 <a@b.c>".encode(), [("a@b.c", "张伟，销售部")]),
+        (b"Jane <a@b.c> Rick <d@e.f>", [("a@b.c", "Jane"), ("d@e.f", "Rick")]),
+        (b"a@b.c d@e.f", [("a@b.c", ""), ("d@e.f", "")]),
+        (b"@jane a@b.c", [("a@b.c", "@jane")]),
+        (b"Jane [a@b.c]", [("a@b.c", "Jane")]),
+        (b"a@[192.0.2.1]", [("a@[192.0.2.1]", "")]),
+        (b"\"'a@b.c'\" <a@b.c>", [("a@b.c", "a@b.c")]),
+        (b"Jane <SMTP:a@b.c>", [("a@b.c", "Jane")]),
+        (b'"jane doe"@b.c, <"jane doe"@d.e>', [('"jane doe"@b.c', ""), ('"jane doe"@d.e', "")]),
+        (b'"foo@bar.com"@x.com <evil@x.com>', [("evil@x.com", '"foo@bar.com"@x.com')]),
     ],
 )
 def test_an_address_list_names_who_is_really_meant(raw: bytes, read: list[tuple[str, str]]) -> None:
@@ -86,6 +105,19 @@ def test_an_address_list_names_who_is_really_meant(raw: bytes, read: list[tuple[
         (b"+kABrPg-", "utf-7", "退款", ""),
         ("退款".encode("utf-16"), "utf-16", "退款", ""),
         ("返品".encode("iso2022_jp"), "", "返品", ""),
+        ("退款".encode("gbk"), "windows-1252", "退款", "wrong_charset"),
+        ("DEVOLUÇÃO E RECLAMAÇÃO".encode("latin-1"), "iso-8859-1", "DEVOLUÇÃO E RECLAMAÇÃO", ""),
+        ("Où est-il ?".encode("latin-1"), "utf-8", "Où est-il ?", "wrong_charset"),
+        (
+            "您的訂單已經取消，退款三天內入帳".encode("big5"),
+            "gb2312",
+            "您的訂單已經取消，退款三天內入帳",
+            "wrong_charset",
+        ),
+        ("您的订单已经取消，退款三天内入账".encode("gbk"), "big5", "您的订单已经取消，退款三天内入账", "wrong_charset"),
+        ("您的訂單已經取消，退款三天內入帳".encode("gbk"), "gb2312", "您的訂單已經取消，退款三天內入帳", ""),
+        ("주문한 물건이 아직 오지 않았습니다".encode("euc-kr"), "", "주문한 물건이 아직 오지 않았습니다", ""),
+        ("退款 order".encode(), "utf-16", "退款 order", "wrong_charset"),
     ],
 )
 def test_false_labels_do_no_harm(raw: bytes, label: str, read: str, defect: str) -> None:
