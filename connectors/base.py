@@ -213,7 +213,7 @@ class Responding(Webhook, Protocol):
 
 @runtime_checkable
 class Listener(Connector, Protocol):
-    """A connector that holds a port open, or goes and asks."""
+    """A connector that goes and asks, in one process at a time; or holds a port open, in each, by `doors`."""
 
     async def listen(self, accept: Accept, refuse: Refuse, clock: Clock) -> None:
         """Run until cancelled. When `accept` has returned the envelopes are ours: acknowledge upstream."""

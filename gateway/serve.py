@@ -16,15 +16,16 @@ from collections.abc import Collection, Coroutine, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import uvicorn
 
-from connectors.base import Closable, Resuming
+from connectors.base import Closable, Listener, Resuming
 from connectors.registry import Listening
 from gateway import clock as clocks
 from gateway import kernel, wire
 from gateway.accept import Door
-from gateway.alone import LEASING, ROLES, Presence, Role
+from gateway.alone import LEASING, ROLES, Presence, Role, sole
 from gateway.app import build
 from gateway.dispatch import dispatch
 from gateway.house import House
@@ -164,6 +165,17 @@ async def ring(house: House) -> None:
 
 
 async def _listen(listener: Listening, door: Door) -> None:
+    """A door stands open in every process; of those who would ask somebody, as at a mailbox, one does."""
+    if isinstance(listener, Listener):
+        settings = listener.settings
+        name = f"listen-{settings.connector}-{quote(settings.account, safe='')}"
+        async with sole(door.house.configured.data, name):
+            await _hear(listener, door)
+    else:
+        await _hear(listener, door)
+
+
+async def _hear(listener: Listening, door: Door) -> None:
     """A port that cannot be had is a matter of configuration."""
     if isinstance(listener, Resuming):
         listener.resume(door.recall)

@@ -117,6 +117,27 @@ class RulesFrom(BaseModel):
         return {"folder": value} if isinstance(value, str | Path) else value
 
 
+class RedisAt(BaseModel):
+    """By which processes wake each other. Without `url` each looks by itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: SecretStr = SecretStr("")  # redis://HOST:6379/0, rediss:// for TLS, unix:///run/redis.sock
+    password: SecretStr | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _url_alone(cls, value: Any) -> Any:
+        return {"url": value} if isinstance(value, str) else value
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: SecretStr) -> SecretStr:
+        if value and not _REDIS.fullmatch(value.get_secret_value()):
+            raise ValueError("must be redis://HOST:6379/0, rediss:// for TLS, or unix:///run/redis.sock")
+        return value
+
+
 class Acknowledgements(BaseModel):
     """How many acknowledgements may go out before something must be wrong. 0: as many as there are."""
 
@@ -144,7 +165,7 @@ class Settings(BaseSettings):
     http: Http = Http()
     signin: Signin = Signin()
     master_key: SecretStr | None = None
-    redis: SecretStr | None = None  # its address, by which processes wake each other
+    redis: Annotated[RedisAt, NoDecode] = RedisAt()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     connectors: tuple[dict[str, Any], ...] = ()
     helpdesks: tuple[dict[str, Any], ...] = ()
@@ -162,21 +183,11 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
 
-    @field_validator("master_key", "redis")
+    @field_validator("master_key")
     @classmethod
     def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         """A container's environment names it even where nobody set it."""
         return value or None
-
-    @field_validator("redis")
-    @classmethod
-    def _address_of_redis(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not _REDIS.fullmatch(value.get_secret_value()):
-            raise ValueError(
-                "must be redis://HOST:6379/0, rediss:// for TLS, or unix:///run/redis.sock; / ? # and @ in a password "
-                "are written %2F %3F %23 and %40"
-            )
-        return value
 
     @field_validator("time_zone")
     @classmethod
@@ -294,11 +305,22 @@ def resolve(value: Any, document: marked.Document, folder: Path, path: marked.Pa
 def _top(name: str, part: Any, document: marked.Document, folder: Path) -> Any:
     if name in get_args(Section):  # resolved one account at a time, by its own model
         return part
-    if isinstance(part, str) and (name == "master_key" or (name == "redis" and "@" in part)):
+    if name == "master_key" and isinstance(part, str):
         raise ConfigError(document.where(name), "a secret stands here in clear", "{env: NAME} or {file: PATH}")
     if name == "signin":
         _refuse_plain_secrets(Signin, part, document, (name,))
+    if name == "redis":
+        part = {"url": part} if isinstance(part, str) else part  # the environment may add the password
+        _refuse_plain_password(name, part, document)
     return resolve(part, document, folder, (name,))
+
+
+def _refuse_plain_password(name: str, part: Any, document: marked.Document) -> None:
+    """The address of a server may stand in the settings file, a password not."""
+    url, password = (part.get("url"), part.get("password")) if isinstance(part, dict) else (None, None)
+    if isinstance(password, str) or (isinstance(url, str) and "@" in url):
+        hint = "password: {env: NAME} or {file: PATH}"
+        raise ConfigError(document.where(name), "a secret stands here in clear", hint)
 
 
 def _secret(how: str, name: str, where: Where, folder: Path) -> str:

@@ -83,8 +83,8 @@ async def _open_store(configured: Configured) -> Store:
 
 def bells(configured: Configured) -> Bells:
     """By Redis if one is set, else of this process alone. Raises ConfigError if what it needs is not installed."""
-    address = configured.settings.redis
-    if address is None:
+    told = configured.settings.redis
+    if not told.url:
         return Bells()
     try:
         from gateway.queue import redis_line
@@ -92,7 +92,7 @@ def bells(configured: Configured) -> Bells:
         raise ConfigError(
             configured.document.where("redis"), "redis is not installed", "install ticketgate[scale]"
         ) from e
-    return redis_line.bells(address.get_secret_value())
+    return redis_line.bells(told.url.get_secret_value(), told.password.get_secret_value() if told.password else "")
 
 
 def keyring(configured: Configured) -> tuple[KeyRing, bool]:

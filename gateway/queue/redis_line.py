@@ -35,10 +35,10 @@ THERE, GONE = "BUSYGROUP", "NOGROUP"
 class RedisLine:
     """The connection. `up` as far as known; a change is logged once, however many notice."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, password: str = "") -> None:
         self.server = server(url)
         self.redis = Redis.from_url(
-            url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=PATIENCE + LONGEST,
+            url, password=password or None, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=PATIENCE + LONGEST,
             socket_connect_timeout=LONGEST,
         )  # fmt: skip
         self.up = False
@@ -193,9 +193,9 @@ class Stream:
         await self._here.wait()
 
 
-def bells(url: str) -> Bells:
+def bells(url: str, password: str = "") -> Bells:
     """Those of one process on this Redis; it need not be there yet."""
-    line = RedisLine(url)
+    line = RedisLine(url, password)
     work, owed, happened = (f"ticketgate:{name}" for name in ("work", "owed", "happened"))
     return Bells(
         Stream(line, work, Some(line, work)), Stream(line, owed, Some(line, owed)),

@@ -3,8 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
 from redis_server import RedisServer
 from serving import Desk, Gateway, MailSink
+
+from gateway import settings
+from normalizer.errors import ConfigError
 
 
 def findings(gateway: Gateway) -> dict[str, dict[str, str]]:
@@ -51,13 +55,14 @@ def test_settings_that_cannot_be_read_are_told_with_their_place(tmp_path: Path) 
 def test_redis_is_tried_and_its_password_stays_out_of_sight(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path)
     assert "redis" not in findings(gateway)
-    gateway.config.write_text(f"redis: {{file: redis}}\n{gateway.config.read_text()}")
-    with RedisServer("open-sesame") as server:
-        (tmp_path / "redis").write_text(server.url)
+    with RedisServer("open/sesame") as server:
+        url = f"redis://localhost:{server.port}"
+        told = f"redis: {{url: {url}, password: {{file: word}}}}\n{gateway.config.read_text()}"
+        gateway.config.write_text(told)
+        (tmp_path / "word").write_text("open/sesame")
         well = findings(gateway)["redis"]
-        (tmp_path / "redis").write_text(server.url.replace("sesame", "sesam"))
+        (tmp_path / "word").write_text("open/sesam")
         wrong = findings(gateway)["redis"]
-    (tmp_path / "redis").write_text(server.url)
     gone = findings(gateway)["redis"]
     assert well["well"] == "ok" and f"localhost:{server.port} rings" in well["found"]
     assert wrong["well"] == gone["well"] == "BAD"
@@ -65,15 +70,29 @@ def test_redis_is_tried_and_its_password_stays_out_of_sight(tmp_path: Path) -> N
     assert "sesam" not in str((well, wrong, gone))
 
 
-def test_a_password_of_redis_in_clear_is_refused(tmp_path: Path) -> None:
-    gateway = Gateway(tmp_path)
-    text = gateway.config.read_text()
-    for url, told in (
-        ("redis://:sesame@localhost:6379/0", "a secret stands here in clear"),
-        ("{file: redis}", "must be redis://HOST"),
-        ("localhost:6379", "must be redis://HOST"),
-    ):
-        (tmp_path / "redis").write_text("redis://:ses/ame@localhost:6379/0")
-        gateway.config.write_text(f"redis: {url}\n{text}")
-        (row,) = findings(gateway).values()
-        assert told in row["found"] and "ame" not in row["found"].replace("%2F", "").replace("name", "")
+@pytest.mark.parametrize("clear", ["redis://:sesame@localhost:6379/0", "{url: redis://localhost, password: sesame}"])
+def test_a_password_of_redis_in_clear_is_refused(tmp_path: Path, clear: str) -> None:
+    (tmp_path / "ticketgate.yaml").write_text(f"redis: {clear}\n")
+    with pytest.raises(ConfigError, match="a secret stands here in clear") as refused:
+        settings.read(tmp_path / "ticketgate.yaml")
+    assert "sesame" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "redis://", "redis://:ses/ame@localhost/0", "http://localhost:6379"])
+def test_what_is_no_address_of_redis_is_refused(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ticketgate.yaml").write_text("company: x\n")
+    monkeypatch.setenv("TICKETGATE_REDIS__URL", url)
+    with pytest.raises(ConfigError, match="must be redis://HOST") as refused:
+        settings.read(tmp_path / "ticketgate.yaml")
+    assert "ses/" not in str(refused.value)
+
+
+def test_redis_may_come_from_the_environment_whole_or_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ticketgate.yaml").write_text("redis: redis://localhost:6379/3\n")
+    assert settings.read(tmp_path / "ticketgate.yaml").settings.redis.password is None
+    monkeypatch.setenv("TICKETGATE_REDIS__PASSWORD", "sesame")
+    told = settings.read(tmp_path / "ticketgate.yaml").settings.redis
+    assert told.url.get_secret_value() == "redis://localhost:6379/3" and told.password is not None
+    monkeypatch.delenv("TICKETGATE_REDIS__PASSWORD")
+    monkeypatch.setenv("TICKETGATE_REDIS", "rediss://:a@b.example:6380/0")
+    assert settings.read(tmp_path / "ticketgate.yaml").settings.redis.url.get_secret_value().startswith("rediss:")
