@@ -133,9 +133,14 @@ class MailAccount:
         to = [address.address for address in (*mail.to, *mail.cc)]
         named = any(matches(self._named, one) or matches(self._named, bare(one, self.separator)) for one in to)
         proven = mail.proven or self.vouched(envelope) or _signed(mail, envelope)
+        found = {"dkim": "pass"} if envelope.transport.get("dkim") else {}
         ours = [one for one in (*envelope.transport.get("rcpt_to", "").split(), *to) if self.owns(one)]
         return replace(
-            mail, proven=proven, answerable=mail.answerable and named, reply_keys=keys(ours, self.separator or "+")
+            mail,
+            proven=proven,
+            authentication={**mail.authentication, **found},
+            answerable=mail.answerable and named,
+            reply_keys=keys(ours, self.separator or "+"),
         )
 
     def vouched(self, envelope: Envelope) -> bool:

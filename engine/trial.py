@@ -62,6 +62,7 @@ from normalizer.canon import (
 )  # fmt: skip
 from normalizer.errors import ConfigError, Where
 from normalizer.marked import read
+from normalizer.proof import METHODS
 
 NOON = datetime(
     2026, 3, 4, 4, 0, tzinfo=UTC
@@ -72,7 +73,7 @@ GIVEN = (
     "confidence", "tags", "marks", "priority", "status", "type", "sentiment", "intents", "extracted", "custom",
     "group", "assignee", "kind", "answerable", "attachments", "from", "to", "contact", "history", "load", "urge_count",
     "acknowledged_before", "by", "changed", "since", "sla", "milestone", "tasks", "task", "feedback", "outside", "cc",
-    "escalation_level", "reopen_count", "tier", "review",
+    "escalation_level", "reopen_count", "tier", "review", "spf", "dkim", "dmarc",
 )  # fmt: skip
 EXPECT = (
     "category", "subcategory", "priority", "status", "type", "group", "assignee", "tags", "no_tags", "acknowledged",
@@ -301,6 +302,7 @@ def _message(
         text=str(given.get("text", "")),
         answerable=bool(given.get("answerable", True)),
         proven=proven,
+        authentication={name: _code(vocabulary, "authentication", given[name]) for name in METHODS if name in given},
         attachments=tuple(Attachment(n, "application/octet-stream", 1, "") for n in _list(given.get("attachments"))),
         understanding=Understanding(
             language=str(given.get("language", "")),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from normalizer.canon import Kind, Priority, Status
+from normalizer.proof import RESULTS
 
 Labels = Mapping[str, str]  # by language: {"zh": "售后", "en": "After-sales"}
 
@@ -104,6 +105,7 @@ class Vocabulary:
             "channel": _unlabelled(CHANNELS),
             "kind": _unlabelled(Kind),
             "intent": _unlabelled(INTENTS),
+            "authentication": _unlabelled(RESULTS),
             "direction": _unlabelled(("in", "out")),
             "author": _unlabelled(("customer", "agent", "system", "bot")),
         } | {f"custom.{name}": _unlabelled(codes) for name, codes in self.field_choices.items()}

@@ -23,7 +23,7 @@ _PLAIN = {
     "message.intents": "intents", "group": "group", "assignee": "assignee", "urge_count": "urge_count",
     "message.kind": "kind", "message.answerable": "answerable", "message.from": "from", "message.to": "to",
     "contact.identities": "from", "trigger": "trigger", "escalation_level": "escalation_level",
-    "reopen_count": "reopen_count",
+    "reopen_count": "reopen_count", "message.spf": "spf", "message.dkim": "dkim", "message.dmarc": "dmarc",
 }  # fmt: skip
 _CONTACT = {
     "contact.tier": "tier", "contact.claimed_tier": "tier", "contact.proven": "proven", "message.proven": "proven",

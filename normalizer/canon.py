@@ -266,6 +266,9 @@ class Message:
     visibility: Literal["public", "internal"] = "public"  # internal: among colleagues, never for the customer
     answerable: bool = True  # may it be acknowledged
     proven: bool = False  # the sender's identity is proven (signed channel, DKIM/DMARC, trusted relay)
+    authentication: Annotated[Mapping[str, str], Field(exclude_if=lambda found: not found)] = field(
+        default_factory=dict
+    )  # what our own mail server found (RFC 8601): spf, dkim, dmarc, each pass, fail, ...
     claims: Mapping[str, str] = field(default_factory=dict)  # what the sender filled in: type, order_number, phone, ...
     defects: tuple[str, ...] = ()
     understanding: Understanding = Understanding()

@@ -10,7 +10,7 @@ Cost is linear in the length; size, nesting, parts and fields are capped (parts.
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,7 +22,7 @@ from normalizer.charset import clean, decode, new_mail
 from normalizer.dates import MAX_DATE, date
 from normalizer.html import declared_charset, enriched, html_to_text
 from normalizer.parts import MAX_PARTS, Part, Parts, file_name, uudecode
-from normalizer.proof import proven
+from normalizer.proof import proven, verdicts
 from normalizer.reported import Told, returned, told, went_well
 from normalizer.text import Split, split_reply
 from normalizer.words import text as header_text
@@ -83,6 +83,7 @@ class Mail:
     kind: Kind
     answerable: bool
     proven: bool
+    authentication: Mapping[str, str]  # what our own server found by spf, dkim and dmarc
     return_path: str | None  # None: the mail does not say
     returned: Returned | None  # what a bounce, receipt or complaint tells of a mail of ours
     body_digest: str  # of what was said, not of how it travelled
@@ -156,6 +157,7 @@ def message(
         attachments=mail.attachments,
         answerable=mail.answerable,
         proven=mail.proven,
+        authentication=mail.authentication,
         returned=mail.returned,
         defects=mail.defects,
     )
@@ -203,6 +205,7 @@ class _Reader:
             kind = Kind.DELIVERY_NOTICE
         body_digest = self._body_digest(sender, subject, full, html)
         said = self._read_along(_Said(full, split, html), handed, kind, subject)
+        results = self.root.fields.get("authentication-results", [])
         return Mail(
             message_id=self._message_id(),
             in_reply_to=in_reply_to[0] if in_reply_to else "",
@@ -221,7 +224,8 @@ class _Reader:
             attachments=tuple(self.attachments),
             kind=kind,
             answerable=answerable(kind, signs),
-            proven=proven(self.root.fields.get("authentication-results", []), sender.address, trusted),
+            proven=proven(results, sender.address, trusted),
+            authentication=verdicts(results, trusted),
             return_path=path,
             returned=returned(outcomes, full, self.machines) if kind in _REPORTING else None,
             body_digest=body_digest,

@@ -11,13 +11,34 @@ _COMMENT = re.compile(r"\([^()]*\)")
 _SPACES = re.compile(r"\s+")
 
 
+METHODS = ("spf", "dkim", "dmarc")
+RESULTS = ("pass", "fail", "softfail", "neutral", "none", "policy", "temperror", "permerror")  # RFC 8601 2.7
+
+
 def proven(results: Sequence[bytes], sender: str, trusted: Collection[str]) -> bool:
     """True if a trusted server saw DMARC pass, or a DKIM signature of the sender's own domain pass."""
-    if not trusted or not results:
-        return False
     domain = sender.rpartition("@")[2].lower()
-    ours = next((verdicts for host, verdicts in map(_read, results) if host in trusted), [])
-    return bool(domain) and any(_proves(verdict, domain) for verdict in ours)
+    return bool(domain) and any(_proves(verdict, domain) for verdict in _ours(results, trusted))
+
+
+def verdicts(results: Sequence[bytes], trusted: Collection[str]) -> dict[str, str]:
+    """What a trusted server found by SPF, DKIM and DMARC, each by its name; what it does not say is not there.
+
+    A mail with many signatures passes DKIM by one that holds, whoever signed; `proven` asks whose it is.
+    """
+    found: dict[str, str] = {}
+    for verdict in _ours(results, trusted):
+        method, _, result = verdict.partition(" ")[0].partition("=")
+        if method in METHODS and result in RESULTS and (method not in found or result == "pass"):
+            found[method] = result
+    return found
+
+
+def _ours(results: Sequence[bytes], trusted: Collection[str]) -> list[str]:
+    """What the topmost field of a trusted server says."""
+    if not trusted:
+        return []
+    return next((said for host, said in map(_read, results) if host in trusted), [])
 
 
 def _read(raw: bytes) -> tuple[str, list[str]]:

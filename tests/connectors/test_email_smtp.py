@@ -536,3 +536,14 @@ def test_a_signature_found_at_the_door_proves_its_own_domain_only(
     (message,) = box.parse(replace(envelope, transport={**envelope.transport, "dkim": domains}))
 
     assert message.proven is proven
+    assert message.authentication == {"dkim": "pass"}
+
+
+def test_what_the_trusted_server_found_goes_with_the_message_and_nobody_elses_words_do(
+    account: Opener, now: Any
+) -> None:
+    box = account(trusted_authserv=["mx.example.com"])
+    found = b"Authentication-Results: %b; spf=fail smtp.mailfrom=x.example; dmarc=fail header.from=x.example\r\n"
+
+    ours, forged = (box.parse(envelope_of(box, now, found % by + MAIL))[0] for by in (b"mx.example.com", b"x.example"))
+    assert (ours.authentication, forged.authentication) == ({"spf": "fail", "dmarc": "fail"}, {})

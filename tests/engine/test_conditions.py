@@ -84,6 +84,7 @@ FULL: dict[str, Any] = {
     "task": {"type": "A", "status": "open", "group": "front-desk", "assignee": "wang-min", "result": {"approved": "A"}},
     "feedback": {"score": 5, "comment": "A"}, "outside": {"weather": "A"},
     "review": {"verdict": "approved", "group": "front-desk", "reasons": ["A"]},
+    "spf": "pass", "dkim": "pass", "dmarc": "pass",
 }  # fmt: skip
 # what one such case cannot be at the same time
 ELSE: dict[str, dict[str, Any]] = {

@@ -5,7 +5,7 @@ from correspondence import OURS, machines, marked, people
 
 from normalizer.canon import Kind
 from normalizer.mime import parse_mail
-from normalizer.proof import aligned, proven
+from normalizer.proof import aligned, proven, verdicts
 
 PERSON = {
     "From": "jane@customer.example",
@@ -169,6 +169,29 @@ def test_a_sender_is_proven_by_our_own_server_only(results: list[bytes], is_prov
 
 def test_nothing_is_proven_where_nobody_is_trusted() -> None:
     assert not proven([b"mx.example.com; dmarc=pass header.from=mail.customer.example"], SENDER, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("results", "found"),
+    [
+        (
+            [b"mx.example.com; spf=softfail smtp.mailfrom=a@b.example; dkim=none; dmarc=fail (p=reject) header.from=b.example"],
+            {"spf": "softfail", "dkim": "none", "dmarc": "fail"},
+        ),
+        (
+            [b"mx.example.com;\r\n\tdkim=fail header.d=list.example;\r\n\tdkim=pass header.d=b.example;\r\n\tSPF=Pass"],
+            {"dkim": "pass", "spf": "pass"},
+        ),
+        ([b"mx.example.com; dkim=pass header.d=b.example; dkim=fail header.d=c.example"], {"dkim": "pass"}),
+        ([b"mx.example.com; iprev=pass; auth=pass; spf=hardfail; dmarc"], {}),
+        ([b"evil.example; spf=pass; dkim=pass; dmarc=pass"], {}),
+        ([b"mx.example.com; spf=fail", b"mx.example.com; spf=pass; dmarc=pass"], {"spf": "fail"}),
+        ([b"mx.example.com; none"], {}),
+    ],
+)  # fmt: skip
+def test_what_our_own_server_found_is_known_method_by_method(results: list[bytes], found: dict[str, str]) -> None:
+    assert verdicts(results, SERVER) == found
+    assert verdicts(results, frozenset()) == {}
 
 
 def test_a_public_suffix_signs_for_nobody() -> None:
