@@ -33,6 +33,8 @@ _LINE_ENDS = re.compile(r"\n+")
 def html_to_text(html: str) -> str:
     """What the page says, its lines as a browser would break them, quotations marked with `> `."""
     pieces = _TAG.split(html[:MAX_CHARACTERS])
+    if len(pieces) == 1:
+        return unescape(pieces[0]).strip("\n")  # plain text, said to be HTML
     writer = _Writer()
     writer.say(pieces[0])
     for at in range(1, len(pieces), 4):

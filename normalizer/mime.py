@@ -19,8 +19,10 @@ from normalizer.addresses import address_list
 from normalizer.automatic import Signs, answerable, kind_of
 from normalizer.canon import Address, Attachment, Channel, Kind, Message, Returned, digest
 from normalizer.charset import clean, decode, new_mail
+from normalizer.cms import signed_content
 from normalizer.dates import MAX_DATE, date
 from normalizer.html import declared_charset, enriched, html_to_text
+from normalizer.invitation import invitation_to_text
 from normalizer.parts import MAX_PARTS, Part, Parts, file_name, uudecode
 from normalizer.proof import proven, verdicts
 from normalizer.reported import Told, returned, told, went_well
@@ -38,6 +40,7 @@ _FORWARD = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|i|转发|轉寄|轉發|转寄|vs
 _FORWARDED_FILE = re.compile(r"\s*(?:forwarded|weitergeleitet|转发|轉寄|轉發|転送)", re.I)  # as programs name it
 _NO_TEXT = re.compile(r"\s*(?:\S+\s+){0,12}\S*\s*(?:html|HTML)\b[^\n]{0,200}\s*")
 _PGP = "-----BEGIN PGP MESSAGE-----"
+_PAGE = re.compile(r"\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype html|html)\b[^>]{0,500}>", re.I)
 _UNSAFE = re.compile(r"[^-\w. ]+")
 _UUENCODED = re.compile(
     rb"^begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n(?:[!-`][^\r\n]{0,100}\r?\n)*+(?:`|[ ])?\r?\n?end[ \t]*(?:\r?\n|\Z)", re.M
@@ -176,13 +179,17 @@ class _Reader:
         self.media_types: set[str] = set()
         self.calendar = ""  # METHOD of an invitation
         self.wrapped = ""  # the text in winmail.dat, or what else is no text part and has words
+        self.signed = b""  # what was signed in one piece
         self.mails: list[tuple[str, bytes]] = []  # attached mails, with the names the sender gave them
         self.machines: list[tuple[str, bytes]] = []  # what parts say that speak to machines, and mails given back
 
     def mail(self, trusted: Collection[str], return_path: str | None, ours: Callable[[str], bool]) -> Mail:
         chunks = list(self._chunks(self.root, 0))
         html = "\n".join(chunk.html for chunk in chunks if chunk.html)
-        full = "\n".join(filter(None, (chunk.words() for chunk in chunks)))
+        full = "\n".join(_words(chunks))
+        if not full.strip() and self.signed and (signed := self._inner(self.signed)):
+            full, html = signed.full_text, signed.html
+            self._take_files(signed)
         if not full.strip() and self.wrapped:
             full = self.wrapped
         if _PGP in full:
@@ -261,8 +268,11 @@ class _Reader:
             if not known:
                 said = said.quoting(inner) if reports else said.handing_on(inner)
             if forwards:
-                self.attachments.extend(inner.attachments[: max(0, MAX_PARTS - len(self.attachments))])
+                self._take_files(inner)
         return said
+
+    def _take_files(self, inner: Mail) -> None:
+        self.attachments.extend(inner.attachments[: max(0, MAX_PARTS - len(self.attachments))])
 
     def _told(self, kind: Kind, full: str) -> list[Told]:
         failed = self.root.fields.get("x-failed-recipients", [])
@@ -324,8 +334,11 @@ class _Reader:
 
     # Body
 
-    def _chunks(self, part: Part, depth: int) -> Iterator["_Chunk"]:
-        """The texts, in order; attachments are kept on the way. Nesting is capped by `Parts`."""
+    def _chunks(self, part: Part, depth: int, *, alternative: bool = False) -> Iterator["_Chunk"]:
+        """The texts, in order; attachments are kept on the way. Nesting is capped by `Parts`.
+
+        Among alternatives a text is the text, even if it was given a name.
+        """
         self.media_types.add(part.media_type)
         if part.media_type == "text/calendar":
             self.calendar = self.calendar or part.params.get("method", "").upper()
@@ -338,7 +351,7 @@ class _Reader:
             else:
                 for child in part.children:
                     yield from self._chunks(child, depth + 1)
-        elif self._is_body(part):
+        elif part.media_type in _TEXT_TYPES and (alternative or _unnamed(part)) and part.disposition[0] != "attachment":
             yield self._text_chunk(part, part.media_type)
         else:
             self._attach(part)
@@ -346,7 +359,7 @@ class _Reader:
     def _alternatives(self, part: Part, depth: int) -> "_Chunk":
         """The same thing said several ways. A way that is not shown is a file only if it says something else."""
         shown = [child for child in part.children if not _is_hidden(child)]
-        said = _either([chunk for child in shown for chunk in self._chunks(child, depth + 1)])
+        said = _either([chunk for child in shown for chunk in self._chunks(child, depth + 1, alternative=True)])
         for child in filter(_is_hidden, part.children):
             self.media_types.add(child.media_type)
             if not self._says_again(child, "".join(said.words().split())):
@@ -359,9 +372,6 @@ class _Reader:
     def _enriched(self, part: Part) -> str:
         content = self.parts.content(part)[: self.room]
         return enriched(clean(decode(content, part.params.get("charset", ""), self.charset)[0]))
-
-    def _is_body(self, part: Part) -> bool:
-        return part.media_type in _TEXT_TYPES and _unnamed(part)
 
     def _text_chunk(self, part: Part, media_type: str) -> "_Chunk":
         content = self.parts.content(part)
@@ -383,7 +393,9 @@ class _Reader:
             return _Chunk(html=text.strip("\n"))
         if part.params.get("format", "").lower() == "flowed":
             text = unflow(text, part.params.get("delsp", "").lower() == "yes")
-        return _Chunk(plain=text)
+        if _PAGE.match(text):
+            text = html_to_text(text)
+        return _Chunk(plain=unarmoured(text))
 
     def _uuencoded(self, content: bytes) -> bytes:
         """The text without the files in it, which become attachments, as before MIME."""
@@ -404,14 +416,26 @@ class _Reader:
             if len(self.mails) < MAX_FORWARDED:
                 self.mails.append((name, content))
             name = name or _mail_name(content)
-        if part.media_type in _ENRICHED and not name:
-            self.wrapped = self.wrapped or self._enriched(part)
+        if not self.wrapped:
+            self.wrapped = self._words_of(part, name, content)
         inline = disposition == "inline" or (disposition != "attachment" and "content-id" in part.fields)
         if content.startswith(tnef.SIGNATURE) and (wrapped := tnef.unwrap(content)) and self._unwrap(wrapped):
             return
         if part.media_type in _SEALED:
-            self._note("opaque_signed" if part.params.get("smime-type", "").startswith("signed") else "encrypted")
+            self.signed = self.signed or signed_content(content)
+            signed = self.signed or part.params.get("smime-type", "").startswith("signed")
+            self._note("opaque_signed" if signed else "encrypted")
         self._keep(name, part.media_type, content, inline)
+
+    def _words_of(self, part: Part, name: str, content: bytes) -> str:
+        """What a file says that is all there is: text with a name, enriched text, an invitation."""
+        named = part.media_type in _TEXT_TYPES and (part is self.root or part.disposition[0] != "attachment")
+        if named or part.media_type == "text/calendar":
+            text = clean(decode(content[: self.room], part.params.get("charset", ""), self.charset)[0])
+            if part.media_type == "text/calendar":
+                return invitation_to_text(text)
+            return html_to_text(text) if part.media_type == "text/html" else text
+        return self._enriched(part) if part.media_type in _ENRICHED and not name else ""
 
     def _unwrap(self, wrapped: tnef.Unwrapped) -> bool:
         """The files out of winmail.dat; if there are none, it stays what it is."""
@@ -478,6 +502,16 @@ def _either(chunks: list[_Chunk]) -> _Chunk:
     return _Chunk(_all(chunks, lambda chunk: chunk.plain), _all(chunks, lambda chunk: chunk.html))
 
 
+def _words(chunks: list[_Chunk]) -> list[str]:
+    """What the texts say, one after the other; what is there as plain text and as HTML, once."""
+    said: list[tuple[bool, str]] = []
+    for chunk in chunks:
+        words, page = chunk.words(), not chunk.plain.strip()
+        if words and not (said and said[-1][0] != page and "".join(said[-1][1].split()) == "".join(words.split())):
+            said.append((page, words))
+    return [words for _, words in said]
+
+
 def _joined(between: str, *texts: str) -> str:
     return between.join(filter(None, texts))
 
@@ -501,6 +535,18 @@ def _mail_name(content: bytes) -> str:
     """An attached mail is called by its subject."""
     subject = header_text(Parts(content[:65_536]).root.first("subject"))
     return (_UNSAFE.sub("_", subject)[:80].strip() or "message") + ".eml"
+
+
+def unarmoured(text: str) -> str:
+    """The text that PGP signed (RFC 9580 7), without what the signature put around it."""
+    if "-----BEGIN PGP SIGNED MESSAGE-----" not in text:
+        return text
+    before, _, rest = text.partition("-----BEGIN PGP SIGNED MESSAGE-----")
+    said, signature, behind = rest.partition("-----BEGIN PGP SIGNATURE-----")
+    header, blank, said = said.partition("\n\n")
+    if not signature or not blank or any(":" not in line for line in header.split("\n") if line.strip()):
+        return text
+    return before + said.replace("\n- ", "\n").removeprefix("- ") + behind.partition("-----END PGP SIGNATURE-----\n")[2]
 
 
 def unflow(text: str, delete_space: bool = False) -> str:

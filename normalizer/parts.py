@@ -21,6 +21,7 @@ MAX_DEPTH = 50
 MAX_PARTS = 200
 MAX_FIELDS = 2000
 MAX_HEADER_BLOCK = 1024 * 1024
+MAX_PREAMBLE = 2000
 MIN_BASE64_LINE = 40  # shorter lines may be words as well
 
 _BLANK_LINE = re.compile(rb"\n\r*\n")
@@ -33,6 +34,7 @@ _KNOWN_FIELD = re.compile(
 )
 _ENVELOPE_LINE = re.compile(rb">?From [^\s:]")  # mbox's, before the header
 _DASHES = re.compile(rb"^--([^\s][^\r\n]{0,199}?)[ \t]*\r?\n(?=[!-9;-~]+:)", re.M)
+_PREAMBLE = re.compile(rb"\s*(?:This is a (?:multi-?part|MIME)[^\r\n]*\s*)?", re.I)
 _REST = re.compile(rb"[ \t]*(?:\r*\n|\r|\Z)")  # of a delimiter's line
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+*-]+/[a-z0-9!#$&^_.+*-]+")
 _NO_TOKEN = re.compile(r"[^a-z0-9!#$&^_.+*/-]+")
@@ -86,6 +88,8 @@ class Parts:
         self.raw = raw if b"\n" in raw else raw.replace(b"\r", b"\n")
         self.count = 0
         self.root = self._part(self._first_line(), len(self.raw), "text/plain")
+        if "content-type" not in self.root.fields:
+            self._recognise_multipart(self.root)
         self._open()
 
     def content(self, part: Part) -> bytes:
@@ -125,6 +129,15 @@ class Parts:
         while at < len(self.raw) and self.raw[at] in b"\r\n":
             at += 1
         return at
+
+    def _recognise_multipart(self, part: Part) -> None:
+        """A multipart whose type was lost on the way: it begins with a delimiter, or with what is said before one."""
+        delimiter = _DASHES.search(self.raw, part.start, min(part.end, part.start + MAX_PREAMBLE))
+        if not delimiter or self.raw[delimiter.end() : delimiter.end() + 8].lower() != b"content-":
+            return
+        if _PREAMBLE.fullmatch(self.raw, part.start, delimiter.start()):
+            part.media_type, part.params = "multipart/mixed", {"boundary": delimiter[1].decode("latin-1")}
+            self._note("wrong_boundary")
 
     def _open(self) -> None:
         """Take multiparts apart, outermost first."""

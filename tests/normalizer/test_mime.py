@@ -221,6 +221,47 @@ def test_a_boundary_written_wrong_is_found(boundary: bytes) -> None:
     assert parse_mail(head + b"\r\n\r\n--c\r\n\r\nwords\r\n--c--\r\n").text == "words"
 
 
+NAMED = b"Content-Type: text/plain; charset=utf-8; name=body.txt\r\n\r\nPlease see below."
+PAGE = b"Content-Type: text/html\r\n\r\n<p>Please see below.</p>"
+INVITATION = (
+    b"Content-Type: text/calendar; method=REQUEST\r\n\r\nBEGIN:VCALENDAR\r\nBEGIN:VTIMEZONE\r\nEND:VTIMEZONE\r\nBEGIN:VEVENT\r\n"
+    b"SUMMARY;LANGUAGE=en:Please see\\, all \r\n of you\r\nLOCATION:Room 5\r\nDESCRIPTION:one\\ntwo\r\nBEGIN:VALARM\r\n"
+    b"DESCRIPTION:REMINDER\r\nEND:VALARM\r\nEND:VEVENT\r\nEND:VCALENDAR"
+)
+
+
+@pytest.mark.parametrize(
+    ("raw", "read", "files"),
+    [
+        (b"Subject: s\r\n" + NAMED, "Please see below.", ["body.txt"]),
+        (mixed(b"", NAMED), "Please see below.", ["body.txt"]),
+        (mixed(b"", NAMED, kind=b"alternative"), "Please see below.", []),
+        (mixed(b"", NAMED, PAGE), "Please see below.", ["body.txt"]),
+        (mixed(b"", WORDS, PAGE), "Please see below.", []),
+        (mixed(b"", PAGE, WORDS.replace(b"below", b"above")), "Please see below.\nPlease see above.", []),
+        (b"Subject: s\r\n" + INVITATION, "Please see, all of you\nRoom 5\none\ntwo", [""]),
+        (mixed(b"", WORDS, INVITATION), "Please see below.", [""]),
+        (b"Subject: s\r\n\r\n<!DOCTYPE html>\r\n<html><p>Please <b>see</b> below.</html>", "Please see below.", []),
+        (b"Subject: s\r\nContent-Type: text/html\r\n\r\nPlease\r\nsee a &lt; b", "Please\nsee a < b", []),
+        (b"Subject: s\r\n\r\nThis is a multi-part message in MIME format.\r\n--=x\r\n" + WORDS + b"\r\n--=x--", "Please see below.", []),
+        (b"Subject: s\r\n\r\nlook:\r\n--=x\r\n" + WORDS, f"look:\n--=x\n{WORDS.decode()}".replace("\r", ""), []),
+    ],
+)  # fmt: skip
+def test_the_words_are_found_where_programs_put_them(raw: bytes, read: str, files: list[str]) -> None:
+    mail = parse_mail(raw)
+    assert (mail.full_text.strip(), [file.name for file in mail.attachments]) == (read, files)
+
+
+def test_what_pgp_signed_is_read_without_the_armour() -> None:
+    signed = (
+        "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n- -- one\ntwo\n"
+        "-----BEGIN PGP SIGNATURE-----\n\nabc\n-----END PGP SIGNATURE-----\nfooter"
+    )
+    assert parse_mail(b"Subject: s\n\n" + signed.encode()).full_text == "-- one\ntwo\nfooter"
+    cut = signed.partition("\n-----BEGIN PGP SIGNATURE")[0]
+    assert parse_mail(b"Subject: s\n\n" + cut.encode()).full_text == cut
+
+
 def test_html_is_read_when_the_text_part_says_only_that_there_is_html() -> None:
     head = PLAIN.split(b"Content-Type")[0]
     body = (

@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from normalizer.cms import signed_content
 from normalizer.mime import parse_mail
 from normalizer.tnef import SIGNATURE, unwrap
 
@@ -83,6 +84,49 @@ def test_what_is_sealed_is_kept_and_said_to_be(fields: bytes, body: bytes, defec
     read = parse_mail(HEAD + fields + b"\r\n\r\n" + body)
     assert defect in read.defects
     assert [one.name for one in read.attachments] == files
+
+
+def der(tag: int, *contents: bytes, indefinite: bool = False) -> bytes:
+    said = b"".join(contents)
+    if indefinite:
+        return bytes([tag, 0x80]) + said + b"\0\0"
+    return bytes([tag, 0x84]) + len(said).to_bytes(4) + said
+
+
+def opaque(entity: bytes, *, chunks: bool = False, kind: int = 2) -> bytes:
+    """Signed data without certificates and signers, as DER or in chunks of 100 bytes as streams are written."""
+    pieces = [der(0x04, entity[at : at + 100]) for at in range(0, len(entity), 100)]
+    octets = der(0x24, *pieces, indefinite=True) if chunks else der(0x04, entity)
+    inner = der(
+        0x30, der(0x06, bytes.fromhex("2a864886f70d010701")), der(0xA0, octets, indefinite=chunks), indefinite=chunks
+    )
+    signed = der(0x30, der(0x02, b"\1"), der(0x31), inner, der(0x31), indefinite=chunks)
+    named = der(0x06, bytes.fromhex("2a864886f70d0107") + bytes([kind]))
+    return der(0x30, named, der(0xA0, signed, indefinite=chunks), indefinite=chunks)
+
+
+ENTITY = (
+    b"Content-Type: multipart/mixed; boundary=i\r\n\r\n--i\r\nContent-Type: text/plain; charset=gbk\r\n\r\n"
+    + "水壶漏水".encode("gbk")
+    + b"\r\n--i\r\nContent-Type: application/pdf; name=bill.pdf\r\n\r\n%PDF\r\n--i--\r\n"
+)
+SEALED = HEAD + b"Content-Type: application/pkcs7-mime; name=smime.p7m\r\n\r\n"
+
+
+@pytest.mark.parametrize("chunks", [False, True])
+def test_what_was_signed_in_one_piece_is_read(chunks: bool) -> None:
+    read = parse_mail(SEALED + opaque(ENTITY, chunks=chunks))
+    assert (read.text, read.defects) == ("水壶漏水", ("opaque_signed",))
+    assert [one.name for one in read.attachments] == ["smime.p7m", "bill.pdf"]
+
+
+def test_what_is_not_signed_data_or_broken_gives_nothing() -> None:
+    assert signed_content(opaque(ENTITY, kind=3)) == b""
+    assert parse_mail(SEALED + opaque(ENTITY, kind=3)).defects == ("encrypted",)
+    whole = opaque(ENTITY, chunks=True)
+    assert [signed_content(whole[:length]) for length in range(len(whole) - 20) if signed_content(whole[:length])] == []
+    assert signed_content(b"\x30\x80" * 5000) == b""
+    assert signed_content(opaque(b"")[:-8] + b"\x04\0" * 500_000) == b""
 
 
 def test_a_signed_mail_is_read_like_any_other() -> None:
