@@ -96,7 +96,7 @@ def decide(ruleset: RuleSet, company: Company, case: Case) -> Decision:
     board.take_due()
     for number, stage in enumerate(ruleset.stages, 1):
         _run(board, stage, number, ruleset.kernel)
-    return sealed(_outcome(board, company))
+    return _outcome(board, company)
 
 
 def played(ruleset: RuleSet, company: Company, case: Case) -> Iterator[tuple[Stage, dict[str, Value]]]:
@@ -119,7 +119,7 @@ class _Board:
     values: dict[str, Value]
     writes: defaultdict[str, list[Write]] = field(default_factory=lambda: defaultdict(list))
     merged: dict[str, Merged] = field(default_factory=dict)
-    fired: list[Fired] = field(default_factory=list)
+    fired: list[trace.Told] = field(default_factory=list)
     added: set[str] = field(default_factory=set)  # tags
     gone: set[str] = field(default_factory=set)  # folded
     contested: set[str] = field(default_factory=set)  # slots that were, while others could read them
@@ -131,7 +131,7 @@ class _Board:
             rank = self.ruleset.layers.get(pending.layer, 0)
             made = effects_of(pending)
             later = writes(pending.rule, rank, pending.conditions, pending.override, made, f" then {number}")
-            self.fired.append(Fired(pending.rule, "", pending.layer, 0, 0, "", (), made))
+            self.fired.append(trace.told(Fired(pending.rule, "", pending.layer, 0, 0, "", (), made)))
             self._write(later, _words(made, Tag), _words(made, Untag))
 
     def write(self, rules: list[Rule]) -> frozenset[str]:
@@ -228,16 +228,18 @@ def _outcome(board: _Board, company: Company) -> Decision:
     changes["sla"] = _promised(board, company, changes)
     ticket = replace(before_rules, **changes)
     ticket, effects, unable = _done(board, company, slots, ticket)
-    return Decision(
+    fired = sorted(board.fired, key=_by_place)
+    made = Decision(
         case=board.case,
         ruleset=board.ruleset.sha,
         kernel=board.ruleset.kernel.name,
-        fired=tuple(sorted(board.fired, key=_by_place)),
+        fired=tuple([one for one, _ in fired]),
         written=(*trace.written([one for one in slots if one[0] not in unable], before_rules), *assigned),
         effects=(*effects, *_tagging(before_rules.tags, tags)),
         withheld=(*withheld, *unable.values(), *nobody),
         ticket=ticket,
     )
+    return sealed(made, [raw for _, raw in fired])
 
 
 def _promised(board: _Board, company: Company, changes: dict[str, Anything]) -> Anything:
@@ -267,7 +269,8 @@ def without(decision: Decision, verb: str, reason: str) -> Decision:
     return sealed(replace(decision, effects=effects, ticket=ticket, withheld=(*decision.withheld, f"{verb}: {reason}")))
 
 
-def _by_place(fired: Fired) -> tuple[int, int, str]:
+def _by_place(told: trace.Told) -> tuple[int, int, str]:
+    fired, _ = told
     return (fired.stage, fired.round, fired.rule)
 
 

@@ -12,21 +12,27 @@ from engine.decision import Fact, Fired, Seen, Written
 from engine.facts import WORDS
 from engine.merge import before
 from engine.ruleset import Any, Condition, Merged, Nothing, Rule, Test, Value, holds, tests
-from normalizer.canon import Ticket
+from normalizer.canon import Ticket, dump
+
+Told = tuple[Fired, bytes]  # and the same as JSON, for the record
 
 _KEPT = 4_096
 _NONE: frozenset[str] = frozenset()
 
 
-def fired(rule: Rule, stage: int, turn: int, values: Mapping[str, Value]) -> Fired:
+def fired(rule: Rule, stage: int, turn: int, values: Mapping[str, Value]) -> Told:
     """That this rule was true on these facts, and the conditions as they were checked."""
     if rule.looks is None:
-        return _fired(rule, stage, turn, values)
+        return told(_fired(rule, stage, turn, values))
     found = [
         values.get(field) if words is None else (values.get(field) or _NONE) & words  # type: ignore[operator]
         for field, words in rule.looks
     ]
     return _fired_again(rule, stage, turn, tuple(found))
+
+
+def told(fired: Fired) -> Told:
+    return fired, dump(fired)
 
 
 def written(slots: Iterable[tuple[str, Merged]], ticket: Ticket) -> list[Written]:
@@ -47,9 +53,9 @@ _written_again = lru_cache(_KEPT, typed=True)(Written)
 
 
 @lru_cache(_KEPT)
-def _fired_again(rule: Rule, stage: int, turn: int, found: tuple[Value, ...]) -> Fired:
+def _fired_again(rule: Rule, stage: int, turn: int, found: tuple[Value, ...]) -> Told:
     fields = [field for field, _ in rule.looks or ()]
-    return _fired(rule, stage, turn, dict(zip(fields, found, strict=True)))
+    return told(_fired(rule, stage, turn, dict(zip(fields, found, strict=True))))
 
 
 def _fired(rule: Rule, stage: int, turn: int, values: Mapping[str, Value]) -> Fired:

@@ -9,7 +9,7 @@ import sys
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -18,12 +18,14 @@ from random_rules import Rules, rulebook, ticket, written
 
 from engine.company import Company
 from engine.decide import decide
+from engine.decision import OMITTED, Decision
 from engine.kernels import durable, flat, native
 from engine.kernels.choice import run_on
 from engine.rulebook import examine
 from engine.ruleset import RuleSet
 from engine.trial import case
 from engine.vocabulary import Vocabulary
+from normalizer.canon import shape
 
 SETS, TICKETS = int(os.environ.get("FUZZ_SETS", "80")), int(os.environ.get("FUZZ_TICKETS", "25"))
 BLOCKS = max(1, SETS // 40)
@@ -57,6 +59,11 @@ def kernels(ruleset: RuleSet, told: Told) -> dict[str, RuleSet]:
     return made
 
 
+def in_one_go(decision: Decision) -> bytes:
+    """What `record` puts together from its parts."""
+    return shape(Decision).dump_json(decision, by_alias=True, exclude=OMITTED)
+
+
 def run(seed: int, sets: int, tickets: int, vocabulary: Vocabulary, company: Company) -> Told:
     told = Told()
     for dice in (random.Random(f"{seed}/{i}") for i in range(sets)):
@@ -69,6 +76,7 @@ def run(seed: int, sets: int, tickets: int, vocabulary: Vocabulary, company: Com
             wanted = decide(plain, company, at)
             told.tickets += 1
             told.fired += len(wanted.fired)
+            assert wanted.raw == in_one_go(replace(wanted, hash=""))
             told.rounds = max([told.rounds, *(f.round for f in wanted.fired)])
             for name, on in every.items():
                 if decide(on, company, at).hash != wanted.hash:
