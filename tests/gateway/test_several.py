@@ -1,19 +1,11 @@
 """Roles as processes of their own: what one does the others hear of; what only one may do, one does."""
 
-import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from dovecot import Dovecot, letter, read_by
-from serving import Gateway, free_port
-
-
-def beside(gateway: Gateway, roles: str) -> Gateway:
-    """One more process of the same installation, not started yet."""
-    other = copy.copy(gateway)
-    other.http, other.process = free_port(), None
-    return other.start(roles=roles, environment={"TICKETGATE_HTTP__LISTEN": f"127.0.0.1:{other.http}"})
+from serving import Gateway
 
 
 def until(true: Callable[[], object], within: float = 20) -> None:
@@ -37,7 +29,7 @@ def test_a_mailbox_is_asked_by_one_of_them_and_by_the_next_when_that_one_dies(
         def logins() -> int:
             return (dovecot.folder / "dovecot.log").read_text().count("Login: user=<support>")
 
-        with gateway.start(roles="accept"), beside(gateway, "accept,process") as second:
+        with gateway.start(roles="accept"), gateway.beside("accept,process") as second:
             until(logins)
             dovecot.mail(letter("one"))
             until(lambda: second.metric("ticketgate_tickets") == 1)
