@@ -100,7 +100,7 @@ class LiveRules:
         """Put an earlier set live again: this one, or the one before. Raises what `put_live` does; 404 without one."""
         if self.by_files:
             raise read_only()
-        name = await self.sets.named(sha) if sha else (await self.sets.earlier()).sha
+        name = await self.sets.named(sha) if sha else (await self.sets.undone()).sha
         return await self.put_live(await self.bundle(name), who, why, after)
 
     async def bundle(self, sha: str) -> Bundle:

@@ -68,12 +68,24 @@ class RuleSets:
         return found[0]
 
     async def earlier(self) -> Live:
-        """What was live before, to go back to. Raises Rejected (404 `not_found`)."""
-        history = await self.history(limit=200)
-        for one in history[1:]:
-            if one.sha != history[0].sha:
-                return one
-        raise Rejected("no other rule set was live before", status=404, code="not_found")
+        """What was live just before, to compare with. Raises Rejected (404 `not_found`)."""
+        history = await self.history(limit=2)  # a set that is live already does not go live again
+        if len(history) < 2:
+            raise _none_before()
+        return history[1]
+
+    async def undone(self) -> Live:
+        """What to go back to: as an editor undoes, so that going back twice goes back by two.
+
+        Raises Rejected (404 `not_found`).
+        """
+        standing: list[Live] = []
+        for one in reversed(await self.history(limit=200)):
+            again = next((at for at, other in enumerate(standing) if other.sha == one.sha), len(standing))
+            standing[again:] = [one]
+        if len(standing) < 2:
+            raise _none_before()
+        return standing[-2]
 
     async def refused(self, sha: str, who: str, reason: str) -> None:
         """Put into the audit that a set was not let live."""
@@ -86,3 +98,7 @@ class RuleSets:
 
     async def _packed(self, sha: str) -> bytes | None:
         return await self.store.database.read(partial(rulesets.kept, vault=self.vault, sha=sha))
+
+
+def _none_before() -> Rejected:
+    return Rejected("no other rule set was live before", status=404, code="not_found")

@@ -181,6 +181,26 @@ async def test_what_is_put_live_every_process_follows_and_it_can_be_taken_back(b
             await house.rules.put_live(changed, "person:li", "again", after=put.seq)
 
 
+async def test_taking_back_twice_goes_back_by_two_and_what_is_put_live_then_can_be_taken_back(
+    by_store: Gateway,
+) -> None:
+    async with house_of(by_store) as house:
+        first = house.mind.bundle
+        second, third = (first.with_changes({LANES: rulebook(level).encode()}) for level in ("urgent", "low"))
+        for one in (second, third):
+            await house.rules.put_live(one, "person:li", "more")
+
+        for expected in (second, first):
+            await house.rules.take_back("person:li", "less")
+            assert house.mind.bundle == expected
+        with pytest.raises(Rejected, match="no other rule set"):
+            await house.rules.take_back("person:li", "less")
+
+        await house.rules.put_live(third, "person:li", "after all")
+        await house.rules.take_back("person:li", "no")
+        assert house.mind.bundle == first
+
+
 async def test_what_does_not_pass_is_never_put_live(by_store: Gateway) -> None:
     async with house_of(by_store) as house:
         wrong = house.mind.bundle.with_changes({LANES: rulebook("urgent", expected="low").encode()})
