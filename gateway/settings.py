@@ -36,6 +36,10 @@ _REDIS = re.compile(
 MACHINES = Path("/etc/ticketgate/ticketgate.yaml")
 
 
+# In the address of a server: after a colon, alone before the @ of Redis, or as one of libpq's parameters.
+_PASSWORD = re.compile(r"://[^/@]*:[^/@]*@|^(redis|rediss|unix)://[^/?#]*@|[?&]password=")
+
+
 class Http(BaseModel):
     """The HTTP door. `public_url` is how others reach it: signatures of URLs and links depend on it."""
 
@@ -117,6 +121,30 @@ class RulesFrom(BaseModel):
         return {"folder": value} if isinstance(value, str | Path) else value
 
 
+class StoreIn(BaseModel):
+    """Where everything is kept: nothing set, a SQLite file in the data folder; `url`, a PostgreSQL database.
+
+    Blob files and the master key stay in the data folder either way; several machines share it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: SecretStr = SecretStr("")  # postgresql://USER@HOST/DATABASE, as libpq takes it
+    password: SecretStr | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _url_alone(cls, value: Any) -> Any:
+        return {"url": value} if isinstance(value, str) else value
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: SecretStr) -> SecretStr:
+        if value and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must be postgresql://USER@HOST/DATABASE; leave it out for a SQLite file in `data`")
+        return value
+
+
 class RedisAt(BaseModel):
     """By which processes wake each other. Without `url` each looks by itself."""
 
@@ -165,6 +193,7 @@ class Settings(BaseSettings):
     http: Http = Http()
     signin: Signin = Signin()
     master_key: SecretStr | None = None
+    store: Annotated[StoreIn, NoDecode] = StoreIn()
     redis: Annotated[RedisAt, NoDecode] = RedisAt()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     connectors: tuple[dict[str, Any], ...] = ()
@@ -309,7 +338,7 @@ def _top(name: str, part: Any, document: marked.Document, folder: Path) -> Any:
         raise ConfigError(document.where(name), "a secret stands here in clear", "{env: NAME} or {file: PATH}")
     if name == "signin":
         _refuse_plain_secrets(Signin, part, document, (name,))
-    if name == "redis":
+    if name in ("store", "redis"):
         part = {"url": part} if isinstance(part, str) else part  # the environment may add the password
         _refuse_plain_password(name, part, document)
     return resolve(part, document, folder, (name,))
@@ -318,7 +347,7 @@ def _top(name: str, part: Any, document: marked.Document, folder: Path) -> Any:
 def _refuse_plain_password(name: str, part: Any, document: marked.Document) -> None:
     """The address of a server may stand in the settings file, a password not."""
     url, password = (part.get("url"), part.get("password")) if isinstance(part, dict) else (None, None)
-    if isinstance(password, str) or (isinstance(url, str) and "@" in url):
+    if isinstance(password, str) or (isinstance(url, str) and _PASSWORD.search(url)):
         hint = "password: {env: NAME} or {file: PATH}"
         raise ConfigError(document.where(name), "a secret stands here in clear", hint)
 

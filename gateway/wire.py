@@ -21,7 +21,9 @@ from gateway.queue.bell import Bells
 from gateway.rulesets import RuleSets
 from gateway.settings import Configured
 from gateway.store import feed
-from gateway.store.store import Store
+from gateway.store.database import Database
+from gateway.store.sqlite import Sqlite
+from gateway.store.store import FILE, Store
 from gateway.store.work import Limits
 from normalizer.errors import ConfigError, Where
 
@@ -77,8 +79,22 @@ async def _open_store(configured: Configured) -> Store:
             hint="copy it to a safe place and set master_key: {env: NAME} or {file: PATH}",
         )
     return await Store.open(
-        folder, keys, zone=configured.settings.zone, limits=Limits(attempts=configured.settings.attempts)
-    )
+        folder, keys, zone=configured.settings.zone, limits=Limits(attempts=configured.settings.attempts),
+        database=database(configured),
+    )  # fmt: skip
+
+
+def database(configured: Configured) -> Database:
+    """What the settings say the store stands on, not opened yet. Raises ConfigError."""
+    told = configured.settings.store
+    if not (url := told.url.get_secret_value()):
+        return Sqlite(configured.data / FILE)
+    try:
+        from gateway.store.postgres import Postgres
+    except ImportError as e:
+        where = configured.document.where("store")
+        raise ConfigError(where, f"PostgreSQL needs {e.name}", "pip install 'ticketgate[scale]'") from e
+    return Postgres(url, told.password.get_secret_value() if told.password else "")
 
 
 def bells(configured: Configured) -> Bells:

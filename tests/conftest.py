@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from postgres import Postgres
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,6 +31,13 @@ def warm_starts(request: pytest.FixtureRequest) -> Iterator[None]:
     """Gateways and commands that tests start need not import anything."""
     with warm.ready(cold=request.config.getoption("--cold")):
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real server, for whoever makes a database of their own in it."""
+    with Postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,7 @@ async def restore(file: Path, target: Target, keys: Keys, now: datetime, told: T
                 Where(str(file)), f"made at {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC, which is later than now",
                 "set this machine's clock",
             )  # fmt: skip
-        upgrade.check_known(manifest.revision, file)
+        upgrade.check_known(manifest.revision, str(file))
         masters = _masters(staging, keys)
         skipped = await _prepared(staging, manifest, target, masters, now)
         reach("restore.before_live")
@@ -209,7 +209,7 @@ async def _prepared(staging: Path, manifest: Manifest, target: Target, masters: 
     store = await Store.open(staging, KeyRing(*masters), zone=target.zone)
     try:
         skipped = await store.resume(manifest.made_at, now)
-        await store.database.alone(lambda bare: bare.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+        await store.database.scrub()
     finally:
         await store.close()
     with (staging / DATABASE).open("rb") as written:

@@ -1,47 +1,34 @@
-"""One SQLite file, one thread that writes, a few that read.
+"""What the store stands on: a SQLite file (sqlite.py) or PostgreSQL (postgres.py), chosen in wire.py.
 
 Every verb of the store is a synchronous function over a `Connection`; here it is run whole, in one transaction and one
-hop to a thread. Writing begins with BEGIN IMMEDIATE, so a transaction never finds out at its end that it may not write.
-Between processes whoever writes waits for its turn (turn.py); SQLite's own patience is the net beneath.
+hop to a thread. One transaction writes at a time, in this process and in all others that share the database, and sees
+all that those before it committed. So whoever writes may look first, and what it saw still holds when it commits.
 """
 
 import asyncio
-import os
-import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy import Connection
 
-from gateway.faults import reach
-from gateway.store.turn import Turn
 from normalizer.errors import Unavailable
 
 T = TypeVar("T")
 
 READERS = 3
-BUSY_MS = 5_000
-# Errors that pass by themselves; after any other one the connection is thrown away.
-PASSING = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED")
 
 
-class Database:
-    """The file and its threads. Raises Unavailable wherever the disk or the file does not do its part."""
+class Database(ABC):
+    """One thread that writes, a few that read. Raises Unavailable wherever disk or server does not do its part."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        _own(path)
-        self._engine = engine(path, "BEGIN IMMEDIATE")
-        self._reading = engine(path, "BEGIN", readers=READERS)
+    def __init__(self) -> None:
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
-        self._connection: Connection | None = None
-        self._turn = Turn(path)
 
     async def write(self, name: str, work: Callable[[Connection], T]) -> T:
         """Run in the writing thread, committed when this returns. `name` is that of its fault points."""
@@ -49,102 +36,62 @@ class Database:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run in a reading thread, all of it on one snapshot."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._look, work)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.look, work)
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Run beside the database: files, and opening what was read."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, _guarded, work)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._guarded, work)
 
     async def alone(self, work: Callable[[Any], T]) -> T:
-        """Run in the writing thread on the bare connection, outside any transaction."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._bare, work)
-
-    def transact(self, name: str, work: Callable[[Connection], T]) -> T:
-        with self._kept() as connection:
-            with self._turn, connection.begin():
-                result = work(connection)
-                reach(f"{name}.before_commit")
-            reach(f"{name}.after_commit")
-        return result
+        """Run in the writing thread on the driver's own connection, outside any transaction."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self.bare, work)
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._writer, self._drop)
+        await asyncio.get_running_loop().run_in_executor(self._writer, self.end)
         self._writer.shutdown()
         self._readers.shutdown()
-        self._reading.dispose()
-        self._engine.dispose()
-        self._turn.close()
 
-    def _bare(self, work: Callable[[Any], T]) -> T:
-        with self._kept() as connection:
-            return work(connection.connection.dbapi_connection)
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where it is, for who reads a message about it."""
 
-    def _look(self, work: Callable[[Connection], T]) -> T:
-        with unavailable(), self._reading.begin() as connection:
-            return work(connection)
+    @abstractmethod
+    def transact(self, name: str, work: Callable[[Connection], T]) -> T:
+        """The work in a transaction. It may be run again if nothing of the first time was kept."""
+
+    @abstractmethod
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """The work on one snapshot, which it cannot change."""
+
+    @abstractmethod
+    def bare(self, work: Callable[[Any], T]) -> T: ...
+
+    @abstractmethod
+    async def scrub(self, *, wait: bool = True) -> None:
+        """What was overwritten is not kept any longer, as far as that is in our hands. Without `wait` nobody waits."""
+
+    @abstractmethod
+    async def back_up(self, folder: Path, revision: str, moment: datetime) -> None:
+        """Before it is upgraded from that revision: a copy in the folder, or a word about who has to make one."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Close all connections, from the writing thread."""
+
+    @abstractmethod
+    def unavailable(self) -> AbstractContextManager[None]:
+        """Trouble with the database, as the house says it: again later."""
 
     @contextmanager
-    def _kept(self) -> Iterator[Connection]:
-        """The writer's own connection; a broken one is thrown away, so that the next transaction has a fresh one."""
-        with unavailable():
-            if self._connection is None:
-                self._connection = self._engine.connect()
-            try:
-                yield self._connection
-            except DBAPIError as e:
-                if isinstance(e, OperationalError) and error_name(e) not in PASSING:
-                    self._drop()
-                raise
+    def guarded(self) -> Iterator[None]:
+        """The same of the database and of files beside it."""
+        try:
+            with self.unavailable():
+                yield
+        except OSError as e:
+            raise Unavailable(f"the data folder: {type(e).__name__} {e.errno}") from e
 
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-
-def engine(path: Path, begin: str, readers: int = 0) -> Engine:
-    """`hide_parameters`: what a statement was given may be a customer's words, and errors are logged."""
-    pool: dict[str, Any] = {"poolclass": QueuePool, "pool_size": readers} if readers else {"poolclass": NullPool}
-    made = create_engine("sqlite+pysqlite://", creator=lambda: _connect(path), hide_parameters=True, **pool)
-
-    @event.listens_for(made, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return made
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
-    for pragma in (
-        f"busy_timeout = {BUSY_MS}", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON",
-        "temp_store = MEMORY", "cache_size = -16000", "wal_autocheckpoint = 4000", "journal_size_limit = 67108864",
-    ):  # fmt: skip
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
-
-
-def _own(path: Path) -> None:
-    """The file exists and is its owner's alone, before anything is in it."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-
-
-def _guarded(work: Callable[[], T]) -> T:
-    with unavailable():
-        return work()
-
-
-def error_name(error: DBAPIError) -> str:
-    return str(getattr(error.orig, "sqlite_errorname", type(error.orig).__name__))
-
-
-@contextmanager
-def unavailable() -> Iterator[None]:
-    """Trouble with the disk or the file, as the house says it: again later."""
-    try:
-        yield
-    except OperationalError as e:
-        raise Unavailable(f"the database: {error_name(e)}") from e
-    except OSError as e:
-        raise Unavailable(f"the data folder: {type(e).__name__} {e.errno}") from e
+    def _guarded(self, work: Callable[[], T]) -> T:
+        with self.guarded():
+            return work()

@@ -6,7 +6,18 @@ from itertools import chain, islice
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, CursorResult, Row, Table, Text, TypeDecorator, bindparam, select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Row,
+    Table,
+    Text,
+    TypeDecorator,
+    bindparam,
+    select,
+)  # fmt: skip
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
@@ -136,36 +147,43 @@ def insert_new(table: Table) -> Many:
 
 def one_of(column: ColumnElement[Any]) -> ColumnElement[bool]:
     """column IN (:these), a list in one parameter, so that it is one statement however many it looks for."""
-    return column.op("IN", is_comparison=True)(_Each(bindparam("these", type_=_Listed), type_=column.type))
+    return _OneOf(column, bindparam("these", type_=_Listed(column.type)))
 
 
 class _Listed(TypeDecorator[Sequence[Any]]):
+    """A list of values of a column: JSON in SQLite, an array in PostgreSQL."""
+
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> str:
-        return orjson.dumps(value).decode()
+    def __init__(self, of: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.of = of
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(postgresql.ARRAY(self.of) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
+        return list(value or ()) if dialect.name == "postgresql" else orjson.dumps(value).decode()
 
 
-class _Each(FunctionElement[Any]):
-    """What a list holds. SQLAlchemy's own way writes the statement anew each time, with a parameter for each."""
+class _OneOf(FunctionElement[bool]):
+    """SQLAlchemy's own way writes the statement anew each time, with a parameter for each."""
 
     inherit_cache = True
-
-    def __init__(self, these: ColumnElement[Any], type_: TypeEngine[Any]) -> None:
-        super().__init__(these)
-        self.type = type_
+    type = Boolean()
 
 
-@compiles(_Each, "sqlite")
-def _each_in_sqlite(each: _Each, compiler: SQLCompiler, **given: Any) -> str:
-    return f"(SELECT value FROM json_each({compiler.process(each.clauses, **given)}))"  # noqa: S608 - a parameter
+@compiles(_OneOf, "sqlite")
+def _in_sqlite(one: _OneOf, compiler: SQLCompiler, **given: Any) -> str:
+    column, these = (compiler.process(clause, **given) for clause in one.clauses)
+    return f"{column} IN (SELECT value FROM json_each({these}))"  # noqa: S608 - a parameter
 
 
-@compiles(_Each, "postgresql")
-def _each_in_postgresql(each: _Each, compiler: SQLCompiler, **given: Any) -> str:
-    listed, kind = compiler.process(each.clauses, **given), compiler.dialect.type_compiler_instance.process(each.type)
-    return f"(SELECT CAST(value AS {kind}) FROM json_array_elements_text(CAST({listed} AS JSON)))"  # noqa: S608 - a parameter
+@compiles(_OneOf, "postgresql")
+def _in_postgresql(one: _OneOf, compiler: SQLCompiler, **given: Any) -> str:
+    column, these = (compiler.process(clause, **given) for clause in one.clauses)
+    return f"{column} = ANY ({these})"
 
 
 def chunks(values: Iterable[T]) -> Iterator[list[T]]:

@@ -4,7 +4,6 @@ Rows stay, for numbers, chains and figures to hold; what is left of them (redact
 made earlier still hold the old one: docs say how long to keep them.
 """
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -15,7 +14,6 @@ from sqlalchemy import ColumnElement, CompoundSelect, Connection, Table, bindpar
 from gateway.crypto import Vault
 from gateway.files import envelope_of
 from gateway.store import redact, search
-from gateway.store.blobs import Blobs
 from gateway.store.dialect import Record, chunks, one_of
 from gateway.store.prune import unspoken
 from gateway.store.tables import (
@@ -169,22 +167,6 @@ def _news_of(row: Record) -> Iterable[str]:
     for tries in range(1, row.tries + 1):
         for outcome in ("sent", "dead"):
             yield Envelope("outbox", row.kind, f"{row.id}:{outcome}:{tries}", "", row.due_at, b"").id
-
-
-def scrub(bare: sqlite3.Connection, blobs: Blobs, names: Iterable[str]) -> None:
-    """Nothing of what was overwritten stays in the write-ahead log, nor any file without a row."""
-    blobs.remove(*names)
-    bare.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def scrub_at_once(bare: sqlite3.Connection) -> None:
-    """The same of the log, unless somebody reads at this moment: whoever writes must not wait for a long look."""
-    (patience,) = bare.execute("PRAGMA busy_timeout").fetchone()
-    bare.execute("PRAGMA busy_timeout = 0")
-    try:
-        bare.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    finally:
-        bare.execute(f"PRAGMA busy_timeout = {patience}")
 
 
 def _about(whole: Outgoing, contact: str) -> bool:

@@ -136,7 +136,7 @@ def find(
     first = [seq for seq in named if at is None or (at in named and seq < at)]
     if len(first) >= limit:
         return opened(connection, vault, first[:limit])
-    statement = search.having_all(vault, text)
+    statement = search.having_all(connection, vault, text)
     if statement is not None:
         age = search.by_age()
         if at is not None and at not in named:

@@ -210,8 +210,8 @@ def progress(connection: Connection, identity: str) -> Progress | None:
         select(tickets.c.number)
         .join(messages, messages.c.ticket == tickets.c.seq)
         .where(messages.c.envelope == found.seq)
+        .group_by(tickets.c.seq)
         .order_by(tickets.c.seq)
-        .distinct()
     )
     return Progress("set_aside" if found.state == ASIDE else found.state, tuple(connection.scalars(in_tickets)))
 

@@ -6,7 +6,7 @@ costs nothing more on its way, and a search first catches up with the latest. Ti
 an index are worked off backwards, newest first, in the same small steps.
 
 SQLite keeps it as FTS5, of which only the index is made: `rowid` is the ticket's seq, and more words of a ticket are
-added under the same rowid. PostgreSQL will keep an array of the same digests under a GIN index; all of it stands here.
+added under the same rowid. PostgreSQL keeps an array of the same digests for each ticket, under a GIN index.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +15,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, bindparam, column, select, table, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    bindparam,
+    column,
+    delete,
+    or_,
+    select,
+    table,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from engine.facts import next_due
 from gateway.crypto import Vault
@@ -36,7 +50,7 @@ ERASURES = "erasures"  # grows with each: what was read before one may not be wr
 AT_ONCE = 64
 EXACT = 200  # tickets found by their very number or id; more are found by their words
 
-spoken = table("spoken", column("rowid"), column("spoken"))
+spoken = table("spoken", column("rowid", BigInteger), column("spoken"), column("digests", ARRAY(Text)))
 
 _marks = select(counters.c.name, counters.c.value).where(counters.c.name.in_((FOLLOWED, BACKWARDS, ERASURES)))
 _happened = (
@@ -56,6 +70,12 @@ _decided = select(decisions).where(one_of(decisions.c.ticket))
 _add = "INSERT INTO spoken (rowid, digests) VALUES (?, ?)"
 _merge = "INSERT INTO spoken (spoken, rank) VALUES ('merge', ?)"
 _remove = "INSERT INTO spoken (spoken, rowid, digests) VALUES ('delete', ?, ?)"
+_add_arrays = """
+INSERT INTO spoken (rowid, digests) VALUES (%s, string_to_array(%s, ' ')) ON CONFLICT (rowid) DO UPDATE
+   SET digests = ARRAY(SELECT unnest(spoken.digests) UNION SELECT unnest(excluded.digests))
+ WHERE NOT spoken.digests @> excluded.digests
+"""
+_remove_arrays = delete(spoken).where(one_of(spoken.c.rowid))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +142,11 @@ def _complete(connection: Connection, seq: int, ticket: Ticket) -> None:
 
 def forget(connection: Connection, vault: Vault, seqs: Iterable[int]) -> None:
     """Take all words of these tickets out, those of earlier versions too; `remember` what is left afterwards."""
+    _mark(connection, ERASURES, _read(connection)[ERASURES] + 1)
+    if in_arrays(connection):
+        for these in chunks(seqs):
+            connection.execute(_remove_arrays, {"these": these})
+        return
     reading = _Words(connection, vault)
     found = reading.tickets(seqs)
     reading.messages(_said, found)
@@ -129,7 +154,6 @@ def forget(connection: Connection, vault: Vault, seqs: Iterable[int]) -> None:
     gone = reading.digests()
     _insert(connection, gone)  # FTS5 counts: no more may be taken out than was put in, and some may not be in yet
     _run(connection, _remove, gone)
-    _mark(connection, ERASURES, _read(connection)[ERASURES] + 1)
 
 
 def remember(connection: Connection, vault: Vault, seqs: Iterable[int]) -> None:
@@ -139,16 +163,22 @@ def remember(connection: Connection, vault: Vault, seqs: Iterable[int]) -> None:
     _insert(connection, reading.digests())
 
 
-def overwriting(connection: Connection) -> Any:
-    """The bare connection, on which what is taken out is overwritten from now on."""
-    bare: Any = connection.connection.dbapi_connection
-    bare.execute("PRAGMA secure_delete = ON")
-    return bare
+def in_arrays(connection: Connection) -> bool:
+    return connection.dialect.name == "postgresql"
+
+
+def overwriting(connection: Connection) -> None:
+    """What is taken out on this connection is overwritten from now on, where that can be asked for."""
+    if not in_arrays(connection):
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
 
 
 def tidy(connection: Connection, first: bool) -> bool:
     """One step of rewriting the index without what was taken out; False when nothing is left to do."""
-    bare = overwriting(connection)
+    if in_arrays(connection):
+        return False
+    overwriting(connection)
+    bare: Any = connection.connection.dbapi_connection
     before = bare.total_changes
     connection.exec_driver_sql(_merge, (-_PAGES if first else _PAGES,))
     return bool(bare.total_changes - before >= 2)  # as the documentation of FTS5 tells it
@@ -164,17 +194,15 @@ def prune_events(connection: Connection, before: datetime) -> int:
 
 def exact(connection: Connection, vault: Vault, text: str) -> list[int]:
     """The seqs of tickets with this very number, id or address, newest first."""
-    match = " OR ".join(vault.terms(terms.exactly(text)))
-    statement = select(spoken.c.rowid).where(_matches(match)).order_by(spoken.c.rowid.desc()).limit(EXACT)
-    return list(connection.scalars(statement)) if match else []
+    meant = [[term] for term in vault.terms(terms.exactly(text))]
+    statement = select(spoken.c.rowid).order_by(spoken.c.rowid.desc()).limit(EXACT)
+    return list(connection.scalars(statement.where(_holds(connection, meant)))) if meant else []
 
 
-def having_all(vault: Vault, text: str) -> Select[Any] | None:
+def having_all(connection: Connection, vault: Vault, text: str) -> Select[Any] | None:
     """The seqs of tickets that hold all words of the text; None if there is no word in it."""
-    match = " OR ".join(f"({' '.join(vault.terms(all_of))})" for all_of in terms.asked(text))
-    if not match:
-        return None
-    return select(spoken.c.rowid).where(_matches(match))
+    asked = [vault.terms(all_of) for all_of in terms.asked(text)]
+    return select(spoken.c.rowid).where(_holds(connection, asked)) if asked else None
 
 
 def by_age() -> Any:
@@ -182,12 +210,16 @@ def by_age() -> Any:
     return spoken.c.rowid
 
 
-def _matches(match: str) -> Any:
+def _holds(connection: Connection, asked: Sequence[Sequence[str]]) -> ColumnElement[bool]:
+    """All digests of one of these lists."""
+    if in_arrays(connection):
+        return or_(*(spoken.c.digests.contains(list(all_of)) for all_of in asked))
+    match = " OR ".join(f"({' '.join(all_of)})" for all_of in asked)
     return spoken.c.spoken.op("MATCH", is_comparison=True)(match)
 
 
 def _insert(connection: Connection, rows: Sequence[tuple[int, str]]) -> None:
-    _run(connection, _add, sorted(rows))
+    _run(connection, _add_arrays if in_arrays(connection) else _add, sorted(rows))
 
 
 def _run(connection: Connection, statement: str, rows: Sequence[tuple[int, str]]) -> None:

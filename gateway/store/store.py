@@ -7,8 +7,8 @@
     everything else                 looking, and what people do by hand
 
 All SQL is in synchronous functions over a `sqlalchemy.Connection`, one file a verb, written once for SQLite and
-PostgreSQL. Here each is run whole by SQLite's one writing thread, or a reading one: a single hop for a transaction. A
-PostgreSQL store runs the same functions by `AsyncConnection.run_sync` (docs/decisions/0003-sql-in-sync-functions.md).
+PostgreSQL (docs/decisions/0003-sql-in-sync-functions.md). Here each is run whole by the database's one writing thread,
+or a reading one: a single hop for a transaction.
 
 Every verb raises Unavailable if the disk or the file does not do its part; the store recovers by itself once it does.
 """
@@ -60,10 +60,11 @@ from gateway.store.journal import Arrival, journal
 from gateway.store.journal_page import journal_page, journalled
 from gateway.store.ledger import Recipient, Standing, Storm
 from gateway.store.listing import Filters, Page
-from gateway.store.prune import prune
+from gateway.store.prune import prune, unspoken
 from gateway.store.pulse import Pulse, pulse
 from gateway.store.rotate import rotate
 from gateway.store.search import Batch
+from gateway.store.sqlite import Sqlite
 from gateway.store.together import Together
 from gateway.store.viewing import Viewed
 from gateway.store.work import (
@@ -89,7 +90,7 @@ FILE = "ticketgate.db"
 
 
 class Store:
-    """One data folder, open. Made by `Store.open`, ended by `close`."""
+    """One data folder and its database, open. Made by `Store.open`, ended by `close`."""
 
     revision = upgrade.REVISION
 
@@ -100,9 +101,15 @@ class Store:
         self._settle: Together[tuple[Owed, Settlement, datetime], bool] = Together(self._settle_batch)
 
     @classmethod
-    async def open(cls, folder: Path, keys: KeyRing, *, zone: ZoneInfo, limits: Limits | None = None) -> "Store":
-        """Make the data folder, or upgrade it after a backup. Raises ConfigError: a newer one, a wrong master key."""
-        database = Database(folder / FILE)
+    async def open(
+        cls, folder: Path, keys: KeyRing, *, zone: ZoneInfo, limits: Limits | None = None,
+        database: Database | None = None,
+    ) -> "Store":  # fmt: skip
+        """Make the data folder, or upgrade it after a backup. Raises ConfigError: a newer one, a wrong master key.
+
+        The database is a file in the folder, unless another is given; blob files are in the folder always.
+        """
+        database = database or Sqlite(folder / FILE)
         try:
             await upgrade.upgrade(database, folder)
             if not await database.read(vaults.has_keys):
@@ -209,7 +216,7 @@ class Store:
             "commit", partial(commit, vault=self.vault, limits=self.limits, outcomes=outcomes, now=now)
         )
         if any(message.kind is Kind.DELETE for outcome in outcomes for message, _ in outcome.messages):
-            await self.database.alone(erase.scrub_at_once)
+            await self.database.scrub(wait=False)
         return kept
 
     # ---- what is owed, and when --------------------------------------------------------------------------------------
@@ -552,7 +559,8 @@ class Store:
         blobs = await self.database.write("erase", partial(erase.erase, vault=self.vault, contact=identity, now=now))
         if blobs is not None:
             await self._tidy()
-        await self.database.alone(partial(erase.scrub, blobs=self.blobs, names=blobs or ()))
+        await self._remove(blobs or ())
+        await self.database.scrub()
         return blobs is not None
 
     async def _tidy(self) -> None:
@@ -564,8 +572,13 @@ class Store:
     async def prune(self, before: datetime, now: datetime) -> int:
         """Forget the bytes of what was done before then, not that it came. Returns how many went; call until 0."""
         count, blobs = await self.database.write("prune", partial(prune, limits=self.limits, before=before, now=now))
-        await self.database.alone(lambda _: self.blobs.remove(*blobs))
+        await self._remove(blobs)
         return count
+
+    async def _remove(self, names: Sequence[str]) -> None:
+        """Files of which nobody speaks, while nobody else can write a row that does."""
+        if names:
+            await self.database.write("prune", lambda connection: self.blobs.remove(*unspoken(connection, list(names))))
 
     async def rotate(self, new: KeyRing) -> int:
         """Wrap every key anew by the current master of `new`. Returns how many."""

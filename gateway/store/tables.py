@@ -28,6 +28,9 @@ from sqlalchemy import (
     text,
 )  # fmt: skip
 from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateColumn
+from sqlalchemy.sql.compiler import DDLCompiler
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -49,6 +52,13 @@ class Instant(TypeDecorator[datetime]):
 
 metadata = MetaData()
 Sequence = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts by itself only in an INTEGER PRIMARY KEY
+
+
+@compiles(CreateColumn, "postgresql")
+def _in_bytes(made: CreateColumn, compiler: DDLCompiler, **given: Any) -> str:
+    """Text is compared byte by byte, as in SQLite, whatever language the database was made for."""
+    told: str = compiler.visit_create_column(made, **given)  # type: ignore[no-untyped-call]
+    return told.replace(" TEXT", ' TEXT COLLATE "C"', 1) if isinstance(made.element.type, Text) else told
 
 
 def _id() -> Column[str]:
@@ -315,10 +325,17 @@ SPOKEN = (
 )  # fmt: skip
 
 
+# In PostgreSQL an array of them, of which each stands in a GIN index.
+SPOKEN_ARRAYS = (
+    "CREATE TABLE spoken (rowid BIGINT PRIMARY KEY, digests TEXT[] NOT NULL)",
+    "CREATE INDEX spoken_digests ON spoken USING gin (digests)",
+)
+
+
 @event.listens_for(metadata, "after_create")
 def _make_spoken(_: MetaData, connection: Connection, **__: Any) -> None:
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(SPOKEN)
+    for statement in SPOKEN_ARRAYS if connection.dialect.name == "postgresql" else [SPOKEN]:
+        connection.exec_driver_sql(statement)
 
 
 # ---- what is owed ----------------------------------------------------------------------------------------------------

@@ -4,9 +4,9 @@ import sqlite3
 from pathlib import Path
 
 from gateway.cli import main
-from gateway.store import database
+from gateway.store import sqlite
 
-honest = database._connect
+honest = sqlite._connect
 
 
 def careless(path: Path) -> sqlite3.Connection:
@@ -15,5 +15,5 @@ def careless(path: Path) -> sqlite3.Connection:
     return connection
 
 
-database._connect = careless
+sqlite._connect = careless
 main()

@@ -1,14 +1,19 @@
 """Envelopes and outcomes for tests of the store, as short as a sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import postgres
+
 from engine.decision import Case, Decision, sealed
 from engine.thread import Found, Wanted
 from gateway.crypto import KeyRing
+from gateway.store.database import Database
+from gateway.store.postgres import Postgres
 from gateway.store.store import Store
 from gateway.store.work import Claim, Limits, Outcome, Timer
 from normalizer.canon import (
@@ -33,8 +38,53 @@ SECOND = timedelta(seconds=1)
 MASTER = b"m" * 32
 
 
+_server: postgres.Postgres | None = None
+_elsewhere = ""
+_databases: dict[Path, str] = {}  # of that server, by data folder
+
+
 async def opened(folder: Path, *masters: bytes, limits: Limits | None = None) -> Store:
-    return await Store.open(folder, KeyRing(*(masters or (MASTER,))), zone=ZoneInfo("Asia/Shanghai"), limits=limits)
+    """On SQLite, but within `on` on PostgreSQL: the same folder is the same database."""
+    ring = KeyRing(*(masters or (MASTER,)))
+    return await Store.open(folder, ring, zone=ZoneInfo("Asia/Shanghai"), limits=limits, database=database(folder))
+
+
+def database(folder: Path) -> Database | None:
+    """None stands for the file in the folder."""
+    url = address(folder)
+    return Postgres(url) if url else None
+
+
+def address(folder: Path) -> str:
+    """Where a store of this folder is, for `elsewhere` in another process; empty for SQLite."""
+    if _server is None:
+        return _elsewhere
+    if folder not in _databases:
+        _databases[folder] = _server.lent()
+    return _server.url(_databases[folder])
+
+
+def server_now() -> postgres.Postgres | None:
+    return _server
+
+
+def elsewhere(url: str) -> None:
+    """Open all stores there from now on."""
+    global _elsewhere
+    _elsewhere = url
+
+
+@contextmanager
+def on(server: postgres.Postgres) -> Iterator[None]:
+    global _server
+    _server = server
+    try:
+        yield
+    finally:
+        _server = None
+        for name in _databases.values():
+            server.give_back(name)
+        _databases.clear()
 
 
 def envelope(key: str, *, lane: str = "", body: bytes = b"hello", at: datetime = NOW) -> Envelope:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import stored
 from stored import NOW, envelope, opened
 
 from gateway.faults import POINTS
@@ -25,6 +26,7 @@ def reached() -> set[str]:
     }
 
 
+@pytest.mark.only("sqlite")
 def test_every_point_is_reached_by_the_code_and_none_is_unknown() -> None:
     assert reached() == set(POINTS)
 
@@ -32,7 +34,10 @@ def test_every_point_is_reached_by_the_code_and_none_is_unknown() -> None:
 KILLED = """
 import asyncio
 from pathlib import Path
+import stored
 from stored import NOW, arrive, envelope, opened, outcome
+
+stored.elsewhere({database!r})
 
 async def run():
     store = await opened(Path({folder!r}))
@@ -55,7 +60,7 @@ asyncio.run(run())
 async def test_killed_there_the_folder_opens_again_and_the_work_can_be_done(point: str, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     environment = {**os.environ, "TICKETGATE_FAULT": point, "PYTHONPATH": str(ROOT / "tests" / "support")}
-    command = [sys.executable, "-c", KILLED.format(folder=str(folder))]
+    command = [sys.executable, "-c", KILLED.format(folder=str(folder), database=stored.address(folder))]
     done = await asyncio.to_thread(subprocess.run, command, env=environment, cwd=ROOT, capture_output=True, timeout=60)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     assert b"survived" not in done.stdout
@@ -66,6 +71,7 @@ async def test_killed_there_the_folder_opens_again_and_the_work_can_be_done(poin
     await store.close()
 
 
+@pytest.mark.only("sqlite")
 def test_an_unknown_point_is_refused() -> None:
     environment = {**os.environ, "TICKETGATE_FAULT": "nowhere"}
     done = subprocess.run(

@@ -16,16 +16,15 @@ from gateway.store.work import Idempotency, Limits
 from normalizer.errors import Rejected, Unavailable
 
 
-def scalar(folder: Path, sql: str) -> Any:
-    with sqlite3.connect(folder / FILE) as connection:
-        return connection.execute(sql).fetchone()[0]
+async def scalar(store: Store, sql: str) -> Any:
+    return await store.database.read(lambda connection: connection.exec_driver_sql(sql).scalar())
 
 
-async def test_a_new_envelope_is_new_and_its_redelivery_is_counted(store: Store, folder: Path) -> None:
+async def test_a_new_envelope_is_new_and_its_redelivery_is_counted(store: Store) -> None:
     assert await store.journal([envelope("a"), envelope("b")], NOW) == [True, True]
     assert await store.journal([envelope("b"), envelope("c"), envelope("c")], NOW) == [False, True, False]
-    assert scalar(folder, "SELECT count(*) FROM envelopes") == 3
-    assert scalar(folder, "SELECT sum(redeliveries) FROM work") == 2
+    assert await scalar(store, "SELECT count(*) FROM envelopes") == 3
+    assert await scalar(store, "SELECT sum(redeliveries) FROM work") == 2
 
 
 async def test_an_envelope_comes_back_as_it_went_in(store: Store) -> None:
@@ -197,6 +196,7 @@ async def limit_pages(store: Store, pages: int) -> None:
     await store.database.alone(lambda bare: bare.execute(f"PRAGMA max_page_count = {pages}").fetchall())
 
 
+@pytest.mark.only("sqlite")
 async def test_a_full_disk_is_unavailable_and_passes(store: Store) -> None:
     await arrive(store, "before")
     await limit_pages(store, 1)  # SQLite takes the present size for the least
@@ -223,10 +223,11 @@ async def test_a_full_disk_under_a_blob_is_unavailable_and_passes(
     assert await store.journal([envelope("a", body=LARGE)], NOW) == [True]
 
 
+@pytest.mark.only("sqlite")
 async def test_a_database_locked_by_another_is_unavailable_and_passes(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.store.database.BUSY_MS", 50)
+    monkeypatch.setattr("gateway.store.sqlite.BUSY_MS", 50)
     store = await opened(folder)
     other = sqlite3.connect(folder / FILE, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

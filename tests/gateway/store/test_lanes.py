@@ -158,6 +158,7 @@ async def test_what_was_refused_at_the_door_cannot_be_retried(store: Store) -> N
     assert refused.value.code == "forbidden"
 
 
+@pytest.mark.only("sqlite")
 async def test_a_long_queue_costs_a_claim_nothing(store: Store) -> None:
     """No scan of what waits: SQLite answers by index, however long the queue."""
     await arrive(store, *(f"{n}" for n in range(300)), lane="flood")

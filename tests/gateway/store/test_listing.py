@@ -109,6 +109,7 @@ async def test_counts_are_what_a_look_at_every_ticket_would_say(store: Store) ->
         }
 
 
+@pytest.mark.only("sqlite")
 async def test_lists_are_chosen_from_the_narrow_indexes(store: Store) -> None:
     """At a hundred thousand tickets a look at the wide rows would take a second."""
     await many.fill(store, 500)

@@ -54,12 +54,14 @@ def ours_is(_: object, name: str | None, kind: str, *__: object) -> bool:
     return not (kind == "table" and str(name).startswith("spoken"))
 
 
+@pytest.mark.only("sqlite")
 async def test_a_new_folder_is_its_owners_alone(store: Store, folder: Path) -> None:
     assert stat.S_IMODE(os.stat(folder / FILE).st_mode) == 0o600
     assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
     assert store.revision == upgrade.REVISION
 
 
+@pytest.mark.only("sqlite")
 async def test_it_writes_as_it_promises(store: Store) -> None:
     def pragma(name: str) -> object:
         return lambda bare: bare.execute(f"PRAGMA {name}").fetchone()[0]
@@ -69,15 +71,17 @@ async def test_it_writes_as_it_promises(store: Store) -> None:
     assert await store.database.alone(pragma("foreign_keys")) == 1
 
 
+@pytest.mark.only("sqlite")
 async def test_tables_and_migrations_make_the_same(store: Store, folder: Path, tmp_path: Path) -> None:
     migrated = tmp_path / "migrated.db"
     with create_engine(f"sqlite:///{migrated}").begin() as connection:
-        upgrade._run_scripts(connection)
+        upgrade.run_scripts(connection)
         ours = MigrationContext.configure(connection, opts={"include_object": ours_is})
         assert compare_metadata(ours, metadata) == []
     assert schema(migrated) == schema(folder / FILE)
 
 
+@pytest.mark.only("sqlite")
 async def test_an_older_folder_is_backed_up_and_upgraded(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +110,7 @@ async def test_an_older_folder_is_backed_up_and_upgraded(
         await opened(folder)
 
 
+@pytest.mark.only("sqlite")
 async def test_a_failed_upgrade_leaves_the_folder_as_it_was(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +169,7 @@ async def test_killed_half_way_a_change_of_key_can_be_done_again(folder: Path, m
     await store.close()
 
 
+@pytest.mark.only("sqlite")
 def test_opening_does_not_import_alembic(tmp_path: Path) -> None:
     code = (
         "import asyncio, sys; from pathlib import Path; from stored import opened;"

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import update
 from stored import NOW, arrive, decided, followed, found, message, opened, outcome, step, stored, wanted
 
-from gateway.store.database import BUSY_MS
+from gateway.store.sqlite import BUSY_MS
 from gateway.store.store import Store
 from gateway.store.tables import messages
 from gateway.store.work import Claim, Outcome
@@ -150,6 +150,7 @@ async def test_an_answer_quotes_it_no_longer_and_what_is_damaged_holds_nothing_u
     assert [(one.text, one.quoted) for one in said[:2]] == [("", ""), ("my parcel is lost", "")]
 
 
+@pytest.mark.only("sqlite")
 async def test_no_older_page_holds_it(store: Store, tmp_path: Path) -> None:
     made = await stored(store, "a", "20261123001", text="my password is hunter2")
     folder = tmp_path / "data"
@@ -160,6 +161,7 @@ async def test_no_older_page_holds_it(store: Store, tmp_path: Path) -> None:
     assert sealed[-64:] not in kept
 
 
+@pytest.mark.only("sqlite")
 async def test_nobody_waits_for_a_long_look_that_keeps_older_pages(store: Store, tmp_path: Path) -> None:
     made = await stored(store, "a", "20261123001")
     with closing(sqlite3.connect(tmp_path / "data" / "ticketgate.db", isolation_level=None)) as reading:

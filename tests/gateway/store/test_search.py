@@ -1,7 +1,6 @@
 """What a person types into the one search box, and the tickets it finds."""
 
 import asyncio
-import sqlite3
 import string
 import tempfile
 from collections.abc import Sequence
@@ -12,12 +11,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection, update
 from stored import MASTER, NOW, arrive, decided, followed, opened, stored
 
 from engine.words import fold
 from gateway.crypto import KeyRing
 from gateway.store import search, terms
 from gateway.store.store import Store
+from gateway.store.tables import messages, tickets
 from gateway.store.work import Outcome
 from normalizer.canon import Attachment, Contact, External, Extracted, Identity, Ticket, Understanding
 
@@ -124,6 +125,7 @@ async def test_nothing_asked_finds_nothing(store: Store) -> None:
         assert await numbers(store, asked) in ([], None), asked
 
 
+@pytest.mark.only("sqlite")
 async def test_who_was_erased_is_found_by_nothing_and_their_digests_are_gone(store: Store, folder: Path) -> None:
     made = await spoken(store, 1, "my quarrelsome neighbour", "another quarrel")
     renamed = replace(made.contacts[0], name="Quintilian", identities=(Identity("email", "li@example.cn"),))
@@ -201,7 +203,7 @@ async def test_tickets_of_an_older_folder_are_indexed_and_counted_backwards(fold
     store = await opened(folder)
     for serial in range(1, 151):
         await spoken(store, serial, f"refund number{serial}")
-    await store.database.alone(as_before)
+    await store.database.write("arrange", as_before)
     assert await numbers(store, "refund", limit=1000) == []
     assert await store.index_earlier() == 64
     assert (await numbers(store, "refund", limit=1000)) == [f"20261123{n:03d}" for n in range(150, 86, -1)]
@@ -214,22 +216,24 @@ async def test_tickets_of_an_older_folder_are_indexed_and_counted_backwards(fold
     await store.close()
 
 
-def as_before(bare: sqlite3.Connection) -> None:
+def as_before(connection: Connection) -> None:
     """As the migration leaves a folder of an older version."""
-    bare.executescript(
-        """
-        BEGIN; DELETE FROM events; INSERT INTO spoken (spoken) VALUES ('delete-all'); DELETE FROM tallies;
-        UPDATE tickets SET tier = '', review = 0, due_at = NULL;
+    emptied = (
+        "DELETE FROM spoken" if search.in_arrays(connection) else "INSERT INTO spoken (spoken) VALUES ('delete-all')"
+    )
+    for statement in f"""
+        DELETE FROM events; {emptied}; DELETE FROM tallies; UPDATE tickets SET tier = '', review = false, due_at = NULL;
         INSERT INTO tallies SELECT status, priority, category, subcategory, "group", assignee, channel, tier, review,
             count(*) FROM tickets GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9;
-        INSERT INTO counters SELECT 'not indexed up to', max(seq) FROM tickets; COMMIT;
-        """
-    )
+        INSERT INTO counters SELECT 'not indexed up to', max(seq) FROM tickets
+        """.split(";"):
+        connection.exec_driver_sql(statement)
 
 
 WORDS = st.text(st.sampled_from(string.ascii_letters + "0123456789 ,.-_@退款发票物流申請李雷Ａéß\u200b\n"), max_size=80)
 
 
+@pytest.mark.only("sqlite")
 @given(WORDS, st.data())
 def test_every_piece_of_a_text_is_asked_for_by_terms_it_has(text: str, data: st.DataObject) -> None:
     """Any run of whole words, or of at least two Chinese characters, is found by what the text was indexed with."""
@@ -275,10 +279,10 @@ async def test_a_ticket_that_cannot_be_opened_does_not_stop_the_index(store: Sto
     await spoken(store, 1, "refund")
     await spoken(store, 2, "refund")
 
-    def spoil(bare: sqlite3.Connection) -> None:
-        bare.execute("UPDATE tickets SET sealed = x'00' WHERE seq = 1")
-        bare.execute("UPDATE messages SET sealed = x'00' WHERE seq = 1")
+    def spoil(connection: Connection) -> None:
+        for table in (tickets, messages):
+            connection.execute(update(table).where(table.c.seq == 1).values(sealed=b"x"))
 
-    await store.database.alone(spoil)
+    await store.database.write("arrange", spoil)
     assert await numbers(store, "refund") == ["20261123002"]
     assert not await store.catch_up()

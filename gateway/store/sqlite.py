@@ -1,0 +1,159 @@
+"""One SQLite file. Writing begins with BEGIN IMMEDIATE, so a transaction never finds out at its end that it may not.
+
+Between processes whoever writes waits for its turn (turn.py); SQLite's own patience is the net beneath.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from gateway.crypto import sync_folder
+from gateway.faults import reach
+from gateway.store.database import READERS, Database
+from gateway.store.turn import Turn
+from normalizer.errors import Unavailable
+
+T = TypeVar("T")
+
+BUSY_MS = 5_000
+# Errors that pass by themselves; after any other one the connection is thrown away.
+PASSING = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED")
+
+
+class Sqlite(Database):
+    """The file; it is made if there is none."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        _own(path)
+        self._engine = engine(path, "BEGIN IMMEDIATE")
+        self._reading = engine(path, "BEGIN", readers=READERS)
+        self._connection: Connection | None = None
+        self._turn = Turn(path)
+
+    @property
+    def place(self) -> str:
+        return str(self.path)
+
+    def transact(self, name: str, work: Callable[[Connection], T]) -> T:
+        with self._kept() as connection:
+            with self._turn, connection.begin():
+                result = work(connection)
+                reach(f"{name}.before_commit")
+            reach(f"{name}.after_commit")
+        return result
+
+    def look(self, work: Callable[[Connection], T]) -> T:
+        with self.guarded(), self._reading.begin() as connection:
+            return work(connection)
+
+    def bare(self, work: Callable[[Any], T]) -> T:
+        with self._kept() as connection:
+            return work(connection.connection.dbapi_connection)
+
+    async def scrub(self, *, wait: bool = True) -> None:
+        """The write-ahead log is emptied; without `wait` not while somebody reads."""
+        await self.alone(_truncate if wait else _truncate_at_once)
+
+    async def back_up(self, folder: Path, revision: str, moment: datetime) -> None:
+        """A whole copy of the file as it stands, durable before this returns."""
+        await self.alone(lambda bare: _copy(bare, folder, revision, moment))
+
+    def end(self) -> None:
+        self._drop()
+        self._reading.dispose()
+        self._engine.dispose()
+        self._turn.close()
+
+    @contextmanager
+    def unavailable(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as e:
+            raise Unavailable(f"the database: {error_name(e)}") from e
+
+    @contextmanager
+    def _kept(self) -> Iterator[Connection]:
+        """The writer's own connection; a broken one is thrown away, so that the next transaction has a fresh one."""
+        with self.guarded():
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            try:
+                yield self._connection
+            except DBAPIError as e:
+                if isinstance(e, OperationalError) and error_name(e) not in PASSING:
+                    self._drop()
+                raise
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def engine(path: Path, begin: str, readers: int = 0) -> Engine:
+    """`hide_parameters`: what a statement was given may be a customer's words, and errors are logged."""
+    pool: dict[str, Any] = {"poolclass": QueuePool, "pool_size": readers} if readers else {"poolclass": NullPool}
+    made = create_engine("sqlite+pysqlite://", creator=lambda: _connect(path), hide_parameters=True, **pool)
+
+    @event.listens_for(made, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return made
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+    for pragma in (
+        f"busy_timeout = {BUSY_MS}", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON",
+        "temp_store = MEMORY", "cache_size = -16000", "wal_autocheckpoint = 4000", "journal_size_limit = 67108864",
+    ):  # fmt: skip
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _own(path: Path) -> None:
+    """The file exists and is its owner's alone, before anything is in it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def error_name(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlite_errorname", type(error.orig).__name__))
+
+
+def _truncate(bare: sqlite3.Connection) -> None:
+    bare.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _truncate_at_once(bare: sqlite3.Connection) -> None:
+    """Unless somebody reads at this moment: whoever writes must not wait for a long look."""
+    (patience,) = bare.execute("PRAGMA busy_timeout").fetchone()
+    bare.execute("PRAGMA busy_timeout = 0")
+    try:
+        _truncate(bare)
+    finally:
+        bare.execute(f"PRAGMA busy_timeout = {patience}")
+
+
+def _copy(bare: sqlite3.Connection, folder: Path, revision: str, moment: datetime) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    copy = folder / f"ticketgate-{revision}-{moment:%Y%m%dT%H%M%S%fZ}.db"
+    copy.touch(mode=0o600, exist_ok=False)
+    target = sqlite3.connect(copy)
+    try:
+        bare.backup(target)
+        target.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
+    finally:
+        target.close()
+    sync_folder(folder)
