@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 UV := build/uv/bin/uv
-TEST_PACKAGES := strace chromium fonts-noto-cjk gcc libc6-dev dovecot-imapd redis-server
+TEST_PACKAGES := strace chromium fonts-noto-cjk gcc libc6-dev dovecot-imapd postgresql redis-server
 ARGS ?=
 
 ifndef UV_DEFAULT_INDEX

@@ -64,6 +64,12 @@ def address(folder: Path) -> str:
     return _server.url(_databases[folder])
 
 
+def give_back(folder: Path) -> None:
+    """Nobody opens it again; its database is another's."""
+    if _server and folder in _databases:
+        _server.give_back(_databases.pop(folder))
+
+
 def server_now() -> postgres.Postgres | None:
     return _server
 
@@ -82,9 +88,8 @@ def on(server: postgres.Postgres) -> Iterator[None]:
         yield
     finally:
         _server = None
-        for name in _databases.values():
-            server.give_back(name)
-        _databases.clear()
+        for folder in list(_databases):
+            server.give_back(_databases.pop(folder))
 
 
 def envelope(key: str, *, lane: str = "", body: bytes = b"hello", at: datetime = NOW) -> Envelope:

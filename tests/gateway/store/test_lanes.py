@@ -1,14 +1,31 @@
 """Lanes: one at a time, in order, and whoever lost the lease changes nothing."""
 
+import asyncio
+import tempfile
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import takewhile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
-from stored import NOW, SECOND, arrive, decided, envelope, followed, found, message, opened, outcome, stored, wanted
+from stored import (
+    NOW,
+    SECOND,
+    arrive,
+    decided,
+    envelope,
+    followed,
+    found,
+    give_back,
+    message,
+    opened,
+    outcome,
+    stored,
+    wanted,
+)
 
 from gateway.store.store import Store
 from gateway.store.work import Claim, Limits, Outcome
@@ -253,10 +270,6 @@ class Lanes(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        import asyncio
-        import tempfile
-        from pathlib import Path
-
         self.loop = asyncio.new_event_loop()
         self.folder = tempfile.TemporaryDirectory()
         limits = Limits(attempts=1000)
@@ -326,10 +339,17 @@ class Lanes(RuleBasedStateMachine):
         if hasattr(self, "store"):
             self.loop.run_until_complete(self.store.close())
             self.loop.close()
+            give_back(Path(self.folder.name) / "data")
             self.folder.cleanup()
 
 
-TestLanes = Lanes.TestCase
-TestLanes.settings = settings(
-    max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
+class LanesInPostgresql(Lanes):
+    """The same there."""
+
+
+TestLanes, TestLanesInPostgresql = Lanes.TestCase, LanesInPostgresql.TestCase
+TestLanes.kind, TestLanesInPostgresql.kind = "sqlite", "postgresql"
+for case in (TestLanes, TestLanesInPostgresql):
+    case.settings = settings(
+        max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    )

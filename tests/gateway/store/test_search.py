@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, update
-from stored import MASTER, NOW, arrive, decided, followed, opened, stored
+from stored import MASTER, NOW, arrive, decided, followed, give_back, opened, stored
 
 from engine.words import fold
 from gateway.crypto import KeyRing
@@ -264,6 +264,7 @@ def test_the_index_finds_what_holds_the_terms_and_nothing_else(texts: Sequence[s
             assert [one for one in found if one in expected or not exactly] == expected
         finally:
             await store.close()
+            give_back(folder)
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(tried(Path(folder)))
