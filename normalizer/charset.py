@@ -188,14 +188,19 @@ def _other_chinese(raw: bytes, name: str) -> str:
     """
     if name not in _BIG5 and name != "gb18030":
         return ""
-    doubles = _DOUBLE.findall(raw[:2048])
-    low = sum(pair[1] < 0x7F for pair in doubles)
-    if len(doubles) < 8:
+    start = high.start() if (high := _HIGH.search(raw)) else 0
+    doubles = b"".join(_DOUBLE.findall(raw[start : start + 512]))
+    pairs, first, second = len(doubles) // 2, doubles[::2], doubles[1::2]
+    low = pairs - len(second.translate(None, _BIG5_LOW))
+    if pairs < 8:
         return ""
     if name in _BIG5:
         return "gb18030" if not low and _looks_gb(raw) else ""
-    common = sum(0xA1 <= pair[0] <= 0xC6 for pair in doubles)
-    return "big5hkscs" if low * 7 >= len(doubles) and common * 8 >= len(doubles) * 7 else ""
+    common = pairs - len(first.translate(None, _BIG5_FIRST))
+    return "big5hkscs" if low * 7 >= pairs and common * 8 >= pairs * 7 else ""
+
+
+_BIG5_LOW, _BIG5_FIRST = bytes(range(0x7F)), bytes(range(0xA1, 0xC7))
 
 
 def new_mail() -> None:
