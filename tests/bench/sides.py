@@ -11,14 +11,20 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 import corpus
 import installed
 import load
+import psycopg
+from postgres import Postgres
+from redis_server import RedisServer
 
 HERE = Path(__file__).parent
 PATIENCE = 120.0  # seconds for a start, and for the last ticket of a run
@@ -78,7 +84,7 @@ class Gate:
 
     smtp: int
     http: int
-    database: Path
+    database: Path | str  # a file of SQLite, or the address of PostgreSQL
 
 
 @contextmanager
@@ -141,10 +147,10 @@ def ticketgate(folder: Path, roles: str) -> Iterator[Gate]:
 
 
 @contextmanager
-def serving(folder: Path, roles: str, port: int = 0) -> Iterator[subprocess.Popen[str]]:
+def serving(folder: Path, roles: str, port: int = 0, more: Mapping[str, str] = {}) -> Iterator[subprocess.Popen[str]]:
     """A process in these roles on that folder; its HTTP on another port than the settings say, if one is given."""
     command = [str(Path(sys.executable).with_name("ticketgate")), "serve", "--config", "ticketgate.yaml"]
-    env = {"BENCH_SECRET": "whsec_" + base64.b64encode(load.SECRET).decode()}
+    env = {"BENCH_SECRET": "whsec_" + base64.b64encode(load.SECRET).decode(), **more}
     if port:
         env["TICKETGATE_HTTP__LISTEN"] = f"127.0.0.1:{port}"
     with program([*command, *(["--role", roles] if roles else [])], folder, env) as process:
@@ -175,6 +181,24 @@ def smtp_end_to_end_shared(folder: Path) -> Iterator[Side]:
     with ticketgate(folder, "") as gate, serving(folder, "process", other := free_port()) as second:
         wait_for(lambda: ready(other), second, folder)
         yield lambda count, run: ticketed(gate, "smtp", gate.smtp, count, run)
+
+
+def scaled(workers: int) -> Callable[[Path], AbstractContextManager[Side]]:
+    """So many processes in role `process` behind a door of their own, on PostgreSQL, woken by Redis."""
+
+    @contextmanager
+    def opened(folder: Path) -> Iterator[Side]:
+        with Postgres(fsync="on") as postgres, RedisServer() as redis, ExitStack() as running:
+            gate = Gate(free_port(), free_port(), postgres.url(postgres.database()))
+            folder.mkdir(parents=True)
+            (folder / "ticketgate.yaml").write_text(SETTINGS.format(smtp=gate.smtp, http=gate.http))
+            servers = {"TICKETGATE_STORE": str(gate.database), "TICKETGATE_REDIS": redis.url}
+            for roles, port in (("accept", gate.http), *(("process", free_port()) for _ in range(workers))):
+                process = running.enter_context(serving(folder, roles, port, servers))
+                wait_for(partial(ready, port), process, folder)
+            yield lambda count, run: ticketed(gate, "smtp", gate.smtp, count, run)
+
+    return opened
 
 
 @contextmanager
@@ -276,7 +300,7 @@ def ticketed(gate: Gate, protocol: str, port: int, count: int, run: int, *more: 
     return Took(count, ended - outcome.facts["began"], outcome.facts)
 
 
-def _stored(database: Path, wanted: int) -> float:
+def _stored(database: Path | str, wanted: int) -> float:
     """When that many were seen. They are asked for 50 times a second."""
     until = time.monotonic() + PATIENCE
     while (there := finished(database)) < wanted:
@@ -286,9 +310,13 @@ def _stored(database: Path, wanted: int) -> float:
     return time.time()
 
 
-def finished(database: Path) -> int:
+def finished(database: Path | str) -> int:
     """Tickets stored, as far as their acknowledgements are too. Read only, beside the running gateway."""
-    question = "SELECT min((SELECT count(*) FROM tickets), (SELECT count(*) FROM outgoing WHERE kind = 'reply'))"
+    question = "SELECT least((SELECT count(*) FROM tickets), (SELECT count(*) FROM outgoing WHERE kind = 'reply'))"
+    if isinstance(database, str):
+        with psycopg.connect(database) as connection:
+            return int((connection.execute(question).fetchone() or (0,))[0])
+    question = question.replace("least", "min")
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
         return int(connection.execute(question).fetchone()[0])
 
