@@ -46,6 +46,8 @@ _guesses: ContextVar[list[int] | None] = ContextVar("guesses", default=None)
 _LABEL = re.compile(r"[a-z0-9_.:+-]+")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# Windows-1252 that somebody took for Latin-1 on its way to UTF-8; the controls themselves are in no text.
+_CONTROL_1 = re.compile("[\x80-\x84\x86-\x9f]")
 _HARMLESS = bytes(byte for byte in range(256) if (byte >= 32 and byte != 127) or byte in b"\t\n\x0c\r")
 # Four Chinese characters in a row, which no Latin text has.
 _CHINESE_RUN = re.compile(rb"(?:[\xb0-\xf7][\xa1-\xfe]){4}")
@@ -58,6 +60,7 @@ _WESTERN = re.compile(
     rb"(?:[\x00-\x7f]+[\x80\x82\x84\x85\x91-\x97\xa0\xa1\xa3\xa9\xab\xae\xb0\xb4\xb7\xbb\xbf-\xc4\xc7-\xcb\xcd\xd1-\xd6"
     rb"\xd9-\xdc\xdf-\xe4\xe7-\xef\xf1-\xf6\xf9-\xfc]{1,2})+[\x00-\x7f]*"
 )
+_SURROGATES = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
 _HIGH = re.compile(rb"[\x80-\xff]+")
 _SAMPLE = 16_384  # enough bytes to guess from
 
@@ -105,6 +108,8 @@ def _decode(raw: bytes, name: str, hint: str) -> tuple[str, str]:
         if name in _MULTIBYTE and not _mostly_wide(utf8) and (labelled := _strict(raw, name)) is not None:
             return labelled, ""
         return utf8, "wrong_charset" if name and name != "utf-8" else ""
+    if name in ("utf-8", "") and _SURROGATES.search(raw) and (halves := _from_surrogates(raw)):
+        return halves, "wrong_charset"
     if not name or name == "ascii" or name in _WIDE:
         text = _strict(raw, hint) if hint and hint not in _GENERIC else None
         return (text if text is not None else _guess(raw)), "wrong_charset" if name else ""
@@ -125,6 +130,14 @@ def _labelled(raw: bytes, name: str) -> tuple[str, str]:
     if (bad * 10 <= len(text) - raw.count(b"\n") and not none) or name in _STATEFUL:
         return text, "bad_bytes"
     return _guess(raw), "wrong_charset"
+
+
+def _from_surrogates(raw: bytes) -> str:
+    """UTF-8 of UTF-16's halves (CESU-8), as old databases write emoji; empty if it is not that throughout."""
+    try:
+        return raw.decode("utf-8", "surrogatepass").encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeError:
+        return ""
 
 
 def _escaped(raw: bytes) -> str:
@@ -233,4 +246,8 @@ def clean(text: str) -> str:
     raw = text.encode("utf-8", "surrogatepass")
     if raw.translate(None, _HARMLESS) or (b"\xed" in raw and _SURROGATE.search(text)):
         text = _CONTROLS.sub("", text)
-    return text if len(raw) == len(text) else unicodedata.normalize("NFC", text)
+    if len(raw) == len(text):
+        return text
+    if b"\xc2" in raw:
+        text = _CONTROL_1.sub(lambda control: control[0].encode("latin-1").decode("cp1252", "ignore"), text)
+    return unicodedata.normalize("NFC", text)

@@ -25,6 +25,12 @@ _HIDING = frozenset({"div", "span", "p", "td", "tr", "table", "font"})
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all", re.I)
 _META_CHARSET = re.compile(rb"<meta[^>]{0,500}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_.:-]{2,40})", re.I)
 _NEWLINES = re.compile(r"\n{3,}")
+_ALT = re.compile(r"""\balt\s*=\s*(?:"([^"]{1,16})"|'([^']{1,16})'|([^\s"'>]{1,16}))""", re.I)
+_NO_EMOJI = re.compile(
+    r"[\w\s!-~\u00a0-\u00a8\u00aa-\u00ad\u00af-\u203b\u204a-\u2116\u2c00-\u303c\u303f-\u3296\u3300-\ufe0e\uff00-\uffff]"
+)
+# Where a line may break, and what fills the preview of a mailing: nobody sees it, and rules would stumble over it.
+_UNSEEN = re.compile(r"[\u00ad\u200b\u2060\ufeff]|(?<![^\W\d_])\u200c|\u200c(?![^\W\d_])")
 _COMMAND = re.compile(r"<<|<(param|comment)>.*?(?:</\1>|\Z)|<nl>|<lt>|</?[a-z0-9-]{1,60}>", re.S | re.I)
 _SAID_BY = {"<<": "<", "<lt>": "<", "<nl>": "\n"}
 _LINE_ENDS = re.compile(r"\n+")
@@ -75,6 +81,8 @@ class _Writer:
             self._end_line(force=True)
         elif name in ("td", "th"):
             self.line.append(" ")
+        elif name == "img":
+            self.line.append(_emoji(attributes))
         elif name in _RAW and not closing and not attributes.endswith("/"):
             self.unseen, self.depth = name, 1
         elif name in _BREAKING:
@@ -136,6 +144,8 @@ class _Writer:
         self.line.clear()
         if "&" in line:
             line = unescape(line)
+        if not line.isascii():
+            line = _UNSEEN.sub("", line)
         line = line.rstrip() if self.preformatted else " ".join(line.split())
         if line or force:
             self.lines.append(f"{'> ' * min(self.quotes, MAX_QUOTES)}{line}".rstrip() if self.quotes else line)
@@ -145,3 +155,10 @@ class _Writer:
             self.lines.append(">" if self.quotes else "")
         elif self.lines and not self.quotes:
             self.lines[-1] = ""
+
+
+def _emoji(attributes: str) -> str:
+    """What an image stands for, if that is an emoji: programs draw them as images so that everybody sees the same."""
+    said = _ALT.search(attributes) if "alt" in attributes or "ALT" in attributes else None
+    alt = unescape(said[1] or said[2] or said[3]) if said else ""
+    return "" if _NO_EMOJI.search(alt) else alt

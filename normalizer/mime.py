@@ -38,9 +38,14 @@ MAX_UUENCODED = 10 * 1024 * 1024  # of a text that is searched for files
 _MESSAGE_ID = re.compile(r"<\s*([^<>\s]+(?:\s[^<>\s]+)*?)\s*>")
 _FORWARD = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|i|转发|轉寄|轉發|转寄|vs|vl|doorst)\s*[:：]", re.I)
 _FORWARDED_FILE = re.compile(r"\s*(?:forwarded|weitergeleitet|转发|轉寄|轉發|転送)", re.I)  # as programs name it
-_NO_TEXT = re.compile(r"\s*(?:\S+\s+){0,12}\S*\s*(?:html|HTML)\b[^\n]{0,200}\s*")
+_NO_TEXT = re.compile(
+    r"\s*(?:\S+\s+){0,12}\S*\s*(?:html|HTML)(?![a-zA-Z])[^\n]{0,200}\s*|\s*[^\n]{0,20}(?:无法|無法|不能)(?:正常)?(?:查看|显示|顯示|浏览|瀏覽)[^\n]{0,60}\s*"
+)
 _PGP = "-----BEGIN PGP MESSAGE-----"
-_PAGE = re.compile(r"\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype html|html)\b[^>]{0,500}>", re.I)
+_PAGE = re.compile(
+    r"\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype html|html|head|body|meta|style|div|p|table|span|font|br)\b[^>]{0,500}>",
+    re.I,
+)
 _UNSAFE = re.compile(r"[^-\w. ]+")
 _UUENCODED = re.compile(
     rb"^begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n(?:[!-`][^\r\n]{0,100}\r?\n)*+(?:`|[ ])?\r?\n?end[ \t]*(?:\r?\n|\Z)", re.M
@@ -49,6 +54,7 @@ _TEXT_TYPES = frozenset({"text/plain", "text/html", "text/markdown", "text/x-pla
 _ENRICHED = frozenset({"text/enriched", "text/richtext"})  # RFC 1896, RFC 1341
 # The mail once more for one program's eyes; everybody else reads the HTML beside it.
 _RENDERINGS = frozenset({"text/x-amp-html", "text/watch-html"})
+_LISTS = frozenset({"list-id", "list-post", "mailing-list"})
 _REPORTING = frozenset({Kind.BOUNCE, Kind.READ_RECEIPT, Kind.FEEDBACK_LOOP, Kind.DELIVERY_NOTICE})
 _REPORTS = frozenset({
     "message/delivery-status", "message/global-delivery-status", "message/disposition-notification",
@@ -199,7 +205,8 @@ class _Reader:
         if not full.strip() and self.mails and (handed := self._inner(self.mails[0][1])):
             full, html = handed.full_text, handed.html  # an attached mail and no word of their own
         split = split_reply(full, bool(_FORWARD.match(subject))) if full else Split("")
-        sender = self._sender()
+        stated = self._sender()
+        sender = self._behind_group(stated) if ours(stated.address) else stated
         path = self._return_path() if return_path is None else return_path.strip("<> ")
         signs = Signs(
             self.root.fields, sender.address, sender.name, subject, full, split.visible, self.calendar,
@@ -231,7 +238,7 @@ class _Reader:
             attachments=tuple(self.attachments),
             kind=kind,
             answerable=answerable(kind, signs),
-            proven=proven(results, sender.address, trusted),
+            proven=sender is stated and proven(results, sender.address, trusted),
             authentication=verdicts(results, trusted),
             return_path=path,
             returned=returned(outcomes, full, self.machines) if kind in _REPORTING else None,
@@ -301,6 +308,16 @@ class _Reader:
         self._note("missing_from")
         # A mail from somebody without an address is a mail nonetheless.
         return Address("email", "", self._text("from").strip("<> "))
+
+    def _behind_group(self, sender: Address) -> Address:
+        """Who wrote what a group of ours hands on under its own address, so that DMARC passes: `'Jane' via Support`."""
+        name, via, _ = sender.name.rpartition(" via ")
+        if not via or _LISTS.isdisjoint(self.root.fields):
+            return sender
+        behind = self._addresses("x-original-from") or self._addresses("reply-to")
+        if len(behind) != 1:
+            return sender
+        return behind[0] if behind[0].name else replace(behind[0], name=name.strip("' "))
 
     def _return_path(self) -> str | None:
         raw = self.root.fields.get("return-path")

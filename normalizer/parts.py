@@ -44,6 +44,7 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _PADDED_LINE_END = re.compile(rb"=[ \t]+(?=\r?\n)")
 _ENCODING = re.compile(rb"[^a-z0-9]+")
 _TRIPLET = re.compile(r"%[89A-Fa-f][0-9A-Fa-f]")
+_FILE_NAME = re.compile(r"[^\n]{1,200}\.[A-Za-z0-9]{2,5}")
 _EXTENDED = re.compile(r"([\w-]{2,20})'[\w-]*'(.+)", re.S)
 _MEANT = {
     "text": "text/plain", "plain": "text/plain", "plain/text": "text/plain", "text/*": "text/plain",
@@ -311,6 +312,8 @@ def file_name(part: Part) -> str:
     if not name and (described := part.first("content-location")):
         located = text(described).rpartition("/")[2]
         name = located if "." in located else ""
+    if not name and (described := part.first("content-description")):
+        name = found if _FILE_NAME.fullmatch(found := text(described)) else ""
     if "%" in name:
         name = _unescaped(name)
     if name[:1] == name[-1:] == "'":

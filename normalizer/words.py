@@ -17,6 +17,7 @@ MAX_HEADER = 65_536  # of one field, in bytes; what comes after is not read
 _PRINTABLE = bytes(range(32, 127))
 _FOLD = re.compile(rb"(?:[\r\n]+[ \t]*)+")
 _OPENING = re.compile(r"=\?([^?\s*=]*)(?:\*[^?\s]*)?\?([bBqQ])\?")
+_FURTHER = re.compile(r"\?(?:=[0-9A-F]{2})[^\s?]*\?=")
 _SPACES = re.compile(r"\s+")
 _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
@@ -73,7 +74,7 @@ class _Word(NamedTuple):
 def _words(value: str) -> Iterator[_Word]:
     at = 0
     while opening := _OPENING.search(value, at):
-        end = value.find("?=", opening.end())
+        end = _end(value, opening.end(), opening[2] in "bB")
         if end < 0:
             if _SPACES.search(value, opening.end()):
                 return
@@ -81,6 +82,14 @@ def _words(value: str) -> Iterator[_Word]:
         at = end + 2
         coded = value[opening.end() : end]
         yield _Word(opening.start(), at, opening[1].lower() or "utf-8", opening[2] in "bB", coded)
+
+
+def _end(value: str, start: int, base64: bool) -> int:
+    """Where an encoded-word ends. A question mark that was left as it is may stand before a coded byte."""
+    end = value.find("?=", start)
+    while end >= 0 and not base64 and (further := _FURTHER.match(value, end)):
+        end = further.end() - 2
+    return end
 
 
 def _decoded(run: list[_Word], value: str) -> str:

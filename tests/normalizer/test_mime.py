@@ -262,13 +262,43 @@ def test_what_pgp_signed_is_read_without_the_armour() -> None:
     assert parse_mail(b"Subject: s\n\n" + cut.encode()).full_text == cut
 
 
-def test_html_is_read_when_the_text_part_says_only_that_there_is_html() -> None:
-    head = PLAIN.split(b"Content-Type")[0]
-    body = (
-        b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n"
-        b"Your mail program does not support HTML.\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>the words</p>\r\n--b--\r\n"
-    )
-    assert parse_mail(head + body).text == "the words"
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Your mail program does not support HTML.",
+        "您的邮件客户端不支持HTML格式，请升级。",
+        "如果您无法正常查看本邮件，请点击这里",
+    ],
+)
+def test_html_is_read_when_the_text_part_says_only_that_there_is_html(said: str) -> None:
+    text = b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + said.encode()
+    assert parse_mail(mixed(b"", text, PAGE, kind=b"alternative")).text == "Please see below."
+
+
+def test_html_shows_emoji_that_are_images_and_hides_what_nobody_sees() -> None:
+    page = '<p>退&#8203;款 <img src="x" alt="😀"> <img alt="logo.png"><img alt=\'我\'>&zwnj; &zwnj; می\u200cخواهم</p>'
+    assert parse_mail(b"Content-Type: text/html; charset=utf-8\r\n\r\n" + page.encode()).text == "退款 😀 می\u200cخواهم"
+
+
+def test_a_file_without_a_name_is_called_as_it_is_described() -> None:
+    parts = [
+        b"Content-Type: image/png\r\nContent-Description: " + said + b"\r\n\r\nx" for said in (b"scan 1.png", b"a scan")
+    ]
+    assert [file.name for file in parse_mail(mixed(b"", WORDS, *parts)).attachments] == ["scan 1.png", ""]
+
+
+GROUP = (
+    b"From: \"'Jane Doe' via Support\" <support@example.com>\r\nReply-To: jane@customer.example\r\n"
+    b"List-ID: <support.example.com>\r\nSubject: s\r\n%s\r\nwords"
+)
+
+
+@pytest.mark.parametrize("field", [b"", b"X-Original-From: Jane Doe <jane@customer.example>\r\n"])
+def test_whoever_writes_by_a_group_of_ours_is_the_sender_but_not_proven(field: bytes) -> None:
+    passed = b"Authentication-Results: mx.example.com; dmarc=pass header.from=example.com\r\n" + GROUP % field
+    mail = parse_mail(passed, trusted={"mx.example.com"}, ours="support@example.com".__eq__)
+    assert (mail.sender.address, mail.sender.name, mail.proven) == ("jane@customer.example", "Jane Doe", False)
+    assert parse_mail(passed).sender.address == "support@example.com"  # a list of others may say what it likes
 
 
 def test_what_is_beyond_the_caps_is_noted_and_the_rest_is_read() -> None:

@@ -24,6 +24,8 @@ from normalizer.words import base64, parameters, text
         ("退款退货".encode("gbk"), "退款退货"),
         (b"one\r\n two\r\n\tthree", "one two three"),
         (b"=?utf-8?Q?one=0D=0ABcc:_two?=", "one Bcc: two"),
+        (b"=?utf-8?Q?why?=E5=8F=91?= =?utf-8?Q?=3F?= E5", "why?发? E5"),
+        (b"=?utf-8?Q?Don=C2=92t?=", "Don\u2019t"),
     ],
 )
 def test_an_unstructured_field_reads_as_people_read_it(raw: bytes, read: str) -> None:
@@ -118,6 +120,7 @@ def test_an_address_list_names_who_is_really_meant(raw: bytes, read: list[tuple[
         ("您的訂單已經取消，退款三天內入帳".encode("gbk"), "gb2312", "您的訂單已經取消，退款三天內入帳", ""),
         ("주문한 물건이 아직 오지 않았습니다".encode("euc-kr"), "", "주문한 물건이 아직 오지 않았습니다", ""),
         ("退款 order".encode(), "utf-16", "退款 order", "wrong_charset"),
+        (b"ok \xed\xa0\xbd\xed\xb8\x80", "utf-8", "ok 😀", "wrong_charset"),
     ],
 )
 def test_false_labels_do_no_harm(raw: bytes, label: str, read: str, defect: str) -> None:
