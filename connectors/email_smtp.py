@@ -76,6 +76,8 @@ class EmailSmtp(MailAccount):
         )
 
     def vouched(self, envelope: Envelope) -> bool:
+        if not self.settings.trusted_relays:
+            return False
         with suppress(ValueError):
             remote = ip_address(envelope.transport.get("remote", ""))
             return any(remote in network for network in self.settings.trusted_relays)

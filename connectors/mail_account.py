@@ -8,9 +8,10 @@ The same mail by two of these is one message, since all read it alike.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from pydantic import Field
@@ -20,7 +21,7 @@ from connectors.mail_keys import SEPARATOR, bare, keyed, keys
 from connectors.mail_out import LOOP, Postbox, Relay, compose, posted
 from connectors.mail_signing import Dkim, Signer
 from normalizer.addresses import address_list
-from normalizer.canon import Envelope, Kind, Message, Reply, Sent, digest
+from normalizer.canon import Envelope, Kind, Message, Reply, Sent, altered, digest
 from normalizer.errors import ConfigError, Refused
 from normalizer.identity import email_address
 from normalizer.mime import message
@@ -135,7 +136,7 @@ class MailAccount:
         proven = mail.proven or self.vouched(envelope) or _signed(mail, envelope)
         found = {"dkim": "pass"} if envelope.transport.get("dkim") else {}
         ours = [one for one in (*envelope.transport.get("rcpt_to", "").split(), *to) if self.owns(one)]
-        return replace(
+        return altered(
             mail,
             proven=proven,
             authentication={**mail.authentication, **found},
@@ -177,10 +178,11 @@ def _signed(mail: Message, envelope: Envelope) -> bool:
     return bool(domain) and any(aligned(one, domain) for one in envelope.transport.get("dkim", "").split())
 
 
-def matches(addresses: Iterable[str], recipient: str) -> bool:
+@lru_cache(maxsize=4096)
+def matches(addresses: frozenset[str], recipient: str) -> bool:
     """Whether an address is one of these, itself, without its +suffix, or by `*@domain`."""
     local, _, domain = email_address(recipient).rpartition("@")
-    return bool({f"{local}@{domain}", f"{local.partition('+')[0]}@{domain}", f"*@{domain}"} & frozenset(addresses))
+    return bool({f"{local}@{domain}", f"{local.partition('+')[0]}@{domain}", f"*@{domain}"} & addresses)
 
 
 def head_of(raw: bytes) -> bytes:

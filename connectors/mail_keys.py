@@ -6,6 +6,7 @@ client, whatever that does to Message-IDs. Whether it is right only the store ca
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from normalizer.identity import email_address
 
@@ -32,6 +33,7 @@ def keys(addresses: Iterable[str], separator: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, found)))[:MOST]
 
 
+@lru_cache(maxsize=4096)
 def _taken_apart(address: str, separator: str) -> tuple[str, str]:
     local, at, domain = email_address(address).rpartition("@")
     found = _KEY.search(local)

@@ -155,5 +155,7 @@ def _choices(said: str) -> tuple[Choice, ...]:
 
 
 def _short(text: str, length: int) -> str:
-    flat = " ".join(text.split(maxsplit=length))  # so many words are longer
+    flat = " ".join(text[: 2 * length].split())  # long enough, if it is not mostly blanks
+    if len(flat) <= length and len(text) > 2 * length:
+        flat = " ".join(text.split(maxsplit=length))  # so many words are longer
     return flat if len(flat) <= length else flat[: length - 1].rstrip() + "…"

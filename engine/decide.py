@@ -75,6 +75,7 @@ from normalizer.canon import (
     Task,
     Ticket,
     Wait,
+    altered,
     digest,
 )  # fmt: skip
 
@@ -226,7 +227,7 @@ def _outcome(board: _Board, company: Company) -> Decision:
         changes["review"] = replace(before_rules.review, held=_sorted(before_rules.review.held, board.held))
     assigned, nobody = _routed(board, company, changes)
     changes["sla"] = _promised(board, company, changes)
-    ticket = replace(before_rules, **changes)
+    ticket = altered(before_rules, **changes)
     ticket, effects, unable = _done(board, company, slots, ticket)
     fired = sorted(board.fired, key=_by_place)
     made = Decision(

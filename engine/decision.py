@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, computed_field
 from pydantic_core import to_json
 
-from normalizer.canon import Contact, Message, Pending, RelatedKind, Ticket, digest, dump, shape
+from normalizer.canon import Contact, Message, Pending, RelatedKind, Ticket, altered, digest, dump, shape
 
 Trigger = (
     str  # ticket.created, message.received, ticket.updated, timer.NAME, sla.near, sla.missed, outgoing.failed, ...
@@ -437,4 +437,4 @@ def _json(kind: Any, value: Any, omitted: Any = None) -> bytes:
 def sealed(decision: Decision, fired: Iterable[bytes] = ()) -> Decision:
     """The decision with its hash, which chains it to the ticket's previous one. `fired` as `record` takes it."""
     raw = record(replace(decision, hash="") if decision.hash else decision, fired)
-    return replace(decision, hash=hashlib.sha256(raw).hexdigest(), raw=raw)
+    return altered(decision, hash=hashlib.sha256(raw).hexdigest(), raw=raw)

@@ -12,6 +12,9 @@ from engine.company import Company
 from engine.vocabulary import WEEKDAYS
 from normalizer.canon import Milestone, Sla, Ticket
 
+_NOTHING, _DAY = timedelta(), timedelta(hours=24)
+_WEEKDAYS = tuple(WEEKDAYS.values())
+
 
 def promised(
     company: Company,
@@ -93,11 +96,7 @@ def promise(ticket: Ticket, company: Company, language: str) -> Promise | None:
     local = milestone.due.astimezone(company.zone)
     due = _moment(local, language)
     passing = milestone.due - ticket.captured_at
-    if (
-        timedelta() < passing <= timedelta(hours=24)
-        and not passing.seconds % 60
-        and (text := length(passing, language))
-    ):
+    if _NOTHING < passing <= _DAY and not passing.seconds % 60 and (text := length(passing, language)):
         return Promise(text, due, True)
     return Promise(f"{due} 前" if language.startswith("zh") else f"by {due}", due, False)
 
@@ -116,7 +115,7 @@ def _plural(count: int, unit: str) -> str:
 
 
 def _moment(local: datetime, language: str) -> str:
-    weekday = list(WEEKDAYS.values())[local.weekday()]
+    weekday = _WEEKDAYS[local.weekday()]
     if language.startswith("zh"):
         return f"{local.month}月{local.day}日（{weekday['zh']}）{local:%H:%M}"
     return f"{weekday['en']} {local.day} {local:%B}, {local:%H:%M} ({_zone(local)})"

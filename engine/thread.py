@@ -119,8 +119,8 @@ class Placed:
 BY = ("key", "in_reply_to", "references", "conversation", "number", "bounce", "ended", "stranger")
 
 
-def lookups(message: Message) -> Wanted:
-    """What to look for before this message can be placed."""
+def lookups(message: Message, *, ours: bool = False) -> Wanted:
+    """What to look for before this message can be placed. `ours`: its sender's address is one of ours."""
     itself = message.external_id if _changes(message) else ""
     answers = (itself, message.in_reply_to, *reversed(message.references))
     returned = message.returned if message.kind is Kind.BOUNCE else None
@@ -135,6 +135,7 @@ def lookups(message: Message) -> Wanted:
         keys=message.reply_keys,
         returned=returned.of if returned else (),
         bounced=tuple(map(identity, returned.recipients)) if returned else (),
+        ours=ours,
         deleted="" if message.channel == "email" or message.kind is Kind.DELETE else _deletion(message),
     )
 
@@ -216,6 +217,8 @@ def _links(ended: list[Ticket], strange: list[Ticket]) -> tuple[Related, ...]:
 
 def _named(message: Message, found: Found) -> Iterator[tuple[Ticket, str, bool]]:
     """The tickets this names, surest first, each once: by what, and whether it may join it."""
+    if not found.tickets:
+        return
     wanted = lookups(message)
     ids = [(found.by_message_id.get(answer, ""), answer) for answer in wanted.message_ids]
     told = [(found.by_key, "key")]
@@ -287,7 +290,7 @@ def _together(known: tuple[Identity, ...], said: tuple[Identity, ...], *, heard:
     for i in said:
         old = merged.get((i.kind, i.value), i)
         bouncing = "" if heard else old.bouncing
-        merged[i.kind, i.value] = replace(old, proven_by=old.proven_by or i.proven_by, bouncing=bouncing)
+        merged[i.kind, i.value] = Identity(i.kind, i.value, old.proven_by or i.proven_by, bouncing)
     return tuple(merged.values())
 
 

@@ -35,7 +35,7 @@ from gateway.mind import UNRENDERED, Mind
 from gateway.store.ledger import Entry, Recipient
 from gateway.store.standing import carried_by
 from gateway.store.work import Claim, Outcome
-from normalizer.canon import Kind, Message, Task, Ticket
+from normalizer.canon import Kind, Message, Task, Ticket, altered
 from normalizer.errors import Unavailable, Unreadable
 
 BATCH = 64
@@ -81,10 +81,7 @@ class Reading:
     def wanted(self, share: int) -> list[Wanted]:
         if self.told:
             return [self.told.wanted()]
-        return [
-            replace(lookups(message), ours=self.mind.is_ours(message.sender.address))
-            for message in self.messages[:share]
-        ]
+        return [lookups(message, ours=self.mind.is_ours(message.sender.address)) for message in self.messages[:share]]
 
 
 async def work(house: House) -> None:
@@ -178,7 +175,7 @@ async def one_round(house: House, readings: list[Reading]) -> list[Reading]:
         [(d.placed.ticket.id, local_day(house, d.placed.ticket)) for d in drafts if d.placed and d.placed.is_new]
     )
     await look_up(house, drafts, now)
-    ledger = await ledgers.opened(house, [to for d in drafts if (to := addressee(d))], now)
+    ledger = await ledgers.opened(house, [d.to for d in drafts if d.to], now)
     outcomes = await asyncio.to_thread(lambda: in_turn(house, drafts, numbers, ledger, now))
     await ledgers.closed(house, ledger)
     made = [(d, made) for d, made in zip(drafts, outcomes, strict=True) if isinstance(made, Outcome)]
@@ -187,9 +184,7 @@ async def one_round(house: House, readings: list[Reading]) -> list[Reading]:
         if isinstance(error, Exception):
             fail(d.reading, d.message, error)
     done = {id(d) for (d, _), kept in zip(made, committed[len(empty) :], strict=True) if kept}
-    for d, one in made:
-        if id(d) in done:
-            count(one, now)
+    count([one for d, one in made if id(d) in done], now)
     return await left(house, readings, drafts, done, now)
 
 
@@ -263,6 +258,10 @@ class Draft:
     last: bool  # with it the envelope is done
     news: notice.News | None = None
     outside: Mapping[str, Fact] = field(default_factory=dict)
+    to: Recipient | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.to = addressee(self)
 
     def touches(self) -> set[object]:
         """Ticket, contact and the ids that tie a conversation together: what others of this round may not touch."""
@@ -315,7 +314,7 @@ def in_turn(
         if moved:
             load = Counter(one.found.load)
             load.update(moved)
-            one.found = replace(one.found, load={whose: many for whose, many in load.items() if many > 0})
+            one.found = altered(one.found, load={whose: many for whose, many in load.items() if many > 0})
         became = outcome(house, one, numbers, ledger, now)
         made.append(became)
         if isinstance(became, Outcome):
@@ -365,14 +364,14 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger
         return Outcome(reading.claim, messages=((message, ""),), noted=noted, done=draft.last, forget=forget)
     placed = draft.placed
     if placed.is_new:
-        placed = replace(placed, ticket=replace(placed.ticket, number=numbers[placed.ticket.id]))
+        placed = replace(placed, ticket=altered(placed.ticket, number=numbers[placed.ticket.id]))
     amended = (draft.news.amended,) if draft.news and draft.news.amended else ()
     if not placed.trigger:  # news that changes the ticket, and nothing to decide
         return Outcome(reading.claim, tickets=(raised(placed.ticket),), amended=amended, done=True)
     before = draft.found.tickets.get(placed.ticket.id)
-    to = addressee(draft)
+    to = draft.to
     throttled = ledger.check(to) if to else ""
-    made, spoken = reading.mind.decide(replace(case(placed, message, draft, now), throttled=throttled))
+    made, spoken = reading.mind.decide(case(placed, message, draft, now, throttled))
     ticket = raised(made.ticket)
     entry = Entry(to, code) if to and (code := entered(made)) is not None else None
     if entry:
@@ -396,7 +395,7 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger
     )
 
 
-def case(placed: Placed, message: Message | None, draft: Draft, now: datetime) -> Case:
+def case(placed: Placed, message: Message | None, draft: Draft, now: datetime, throttled: str = "") -> Case:
     """What the decision may look at, recorded with it."""
     found, news = draft.found, draft.news
     changed = news.changed if news else {}
@@ -419,6 +418,7 @@ def case(placed: Placed, message: Message | None, draft: Draft, now: datetime) -
         cancelled=cancelled,
         answerable=bool(found.latest and found.latest.answerable),
         placed_by=placed.by,
+        throttled=throttled,
         milestone=news.about if news and placed.trigger.startswith("sla.") else "",
         tasks=tuple(map(_work, ticket.tasks)),
         task=next((_work(task) for task in ticket.tasks if news and task.id == news.about), None),
@@ -449,7 +449,7 @@ def entered(made: Decision) -> str | None:
 
 
 def raised(ticket: Ticket) -> Ticket:
-    return replace(ticket, version=ticket.version + 1)
+    return altered(ticket, version=ticket.version + 1)
 
 
 async def put_aside(house: House, reading: Reading) -> None:
@@ -468,21 +468,29 @@ async def put_aside(house: House, reading: Reading) -> None:
     house.hub.ring()
 
 
-def count(one: Outcome, now: datetime) -> None:
-    envelope = one.claim.envelope
-    metrics.processed.labels(envelope.connector, "done").inc()
-    metrics.process_seconds.observe((now - envelope.received_at).total_seconds())
-    for entry in one.acknowledged:
-        if entry.code:
-            metrics.withheld.labels(entry.code).inc()
-    for made in one.decisions:
-        for rule in made.fired:
-            metrics.fired.labels(rule.rule).inc()
-        for reason in made.withheld:
-            if f": {UNRENDERED}" in reason:
-                metrics.unrendered.inc()
-                log.error("words for the customer withheld", ticket=made.ticket.number, where=reason)
-        if made.case.trigger == "ticket.created":
-            ticket = made.ticket
-            category = ticket.category.value if ticket.category else "none"
-            metrics.tickets.labels(ticket.source.channel, category, ticket.priority.value).inc()
+def count(outcomes: Sequence[Outcome], now: datetime) -> None:
+    """The figures of a round, added up before they are told: each telling takes a lock and finds its labels."""
+    fired: Counter[str] = Counter()
+    for one in outcomes:
+        envelope = one.claim.envelope
+        metrics.processed.labels(envelope.connector, "done").inc()
+        metrics.process_seconds.observe((now - envelope.received_at).total_seconds())
+        for entry in one.acknowledged:
+            if entry.code:
+                metrics.withheld.labels(entry.code).inc()
+        for made in one.decisions:
+            fired.update([rule.rule for rule in made.fired])
+            _count(made)
+    for rule, times in fired.items():
+        metrics.fired.labels(rule).inc(times)
+
+
+def _count(made: Decision) -> None:
+    for reason in made.withheld:
+        if f": {UNRENDERED}" in reason:
+            metrics.unrendered.inc()
+            log.error("words for the customer withheld", ticket=made.ticket.number, where=reason)
+    if made.case.trigger == "ticket.created":
+        ticket = made.ticket
+        category = ticket.category.value if ticket.category else "none"
+        metrics.tickets.labels(ticket.source.channel, category, ticket.priority.value).inc()

@@ -12,11 +12,12 @@ the published JSON Schemas are generated from these classes.
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
+from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, computed_field
@@ -594,6 +595,23 @@ def shape(kind: Any) -> TypeAdapter[Any]:
     if kind not in _shapes:
         _shapes[kind] = TypeAdapter(kind)
     return _shapes[kind]
+
+
+@cache
+def _fields(kind: type[Any]) -> tuple[Callable[[Any], tuple[Any, ...]], Mapping[str, int]]:
+    names = [field.name for field in fields(kind)]
+    return attrgetter(*names), {name: at for at, name in enumerate(names)}
+
+
+def altered(value: T, **changes: Any) -> T:
+    """`dataclasses.replace` in half its time, for the nouns of many fields that each mail makes anew."""
+    kind: Any = type(value)
+    read, places = _fields(kind)
+    parts = list(read(value))
+    for name, changed in changes.items():
+        parts[places[name]] = changed
+    made: T = kind(*parts)
+    return made
 
 
 def dump(value: Any) -> bytes:

@@ -1,9 +1,8 @@
 """What machines can tell of a message: its language, what it is about, what it names. Made again at will."""
 
-from dataclasses import replace
 from functools import cached_property
 
-from normalizer.canon import Kind, Message, Understanding
+from normalizer.canon import Kind, Message, Understanding, altered
 from normalizer.classify import Classifier
 from normalizer.extract import MAX_CHARACTERS, extract
 from normalizer.fold import fold
@@ -27,7 +26,7 @@ class Enricher:
     def enrich(self, message: Message) -> Message:
         """The message with its understanding. What a machine wrote gets its language only."""
         if message.kind not in SPOKEN:
-            return replace(message, understanding=Understanding(language=language(message.text or message.subject)))
+            return altered(message, understanding=Understanding(language=language(message.text or message.subject)))
         folded = fold(message.text[:MAX_CHARACTERS])
         about = self.classifier.classify_folded(f"{_opening(message)}{folded}")
         understanding = Understanding(
@@ -39,7 +38,7 @@ class Enricher:
             sentiment=about.sentiment,
             extracted=extract(message.text, folded),
         )
-        return replace(message, understanding=understanding)
+        return altered(message, understanding=understanding)
 
 
 def _opening(message: Message) -> str:
