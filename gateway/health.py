@@ -39,7 +39,7 @@ async def signs(house: House) -> list[Sign]:
     seen, counts = await house.store.pulse(now), await house.store.counts()
     told, storm = await house.store.acknowledgements(now)
     return [
-        *_accounts(house, seen, now), _rules(house), _journal(counts, now), _disk(house), _clock(house),
+        *_accounts(house, seen, now), _rules(house), _journal(counts, now), *_bells(house), _disk(house), _clock(house),
         _outbound(house, counts), _acknowledgements(told, storm, now), *_targets(house, seen),
     ]  # fmt: skip
 
@@ -84,6 +84,12 @@ def _journal(counts: Counts, now: datetime) -> Sign:
         "tickets": counts.tickets,
     }  # fmt: skip
     return Sign("store", "journal", "bad" if age > LATE else "ok", "late" if age > LATE else "keeping_up", facts)
+
+
+def _bells(house: House) -> Iterator[Sign]:
+    """Whether processes wake each other, where they are to."""
+    if line := house.bells.line:
+        yield Sign("store", "redis", "ok" if line.up else "warning", "rings" if line.up else "away", {})
 
 
 def _disk(house: House) -> Sign:

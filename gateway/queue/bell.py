@@ -45,6 +45,8 @@ class Here:
 class Line(Protocol):
     """What bells need that are heard elsewhere."""
 
+    up: bool  # whether they are, just now
+
     async def keep(self) -> None:
         """Keep it up, until cancelled. What becomes of it, good or bad, is no trouble of who rings or waits."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from postgres import Postgres
 from redis_server import RedisServer
 from serving import Desk, Gateway, MailSink
 from storm import Sender, chat, mail
@@ -36,12 +37,15 @@ class Probe:
 
 
 @pytest.mark.timeout(3600)
-def test_nothing_is_lost_however_often_redis_is_killed(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_nothing_is_lost_however_often_redis_is_killed(
+    tmp_path: Path, postgres: Postgres, request: pytest.FixtureRequest
+) -> None:
     kills, dice = int(request.config.getoption("--redis-kills")), random.Random(1)
     away, back, woken = [], [], []
     with RedisServer() as redis, MailSink() as sink, Desk() as desk, ExitStack() as running:
         gateway = Gateway(tmp_path, mail_sink=sink.port, desk=desk.port)
-        gateway.config.write_text(f"redis: {redis.url}\n{gateway.config.read_text()}")
+        (tmp_path / "store").write_text(postgres.url(postgres.database()))
+        gateway.config.write_text(f"redis: {redis.url}\nstore: {{url: {{file: store}}}}\n{gateway.config.read_text()}")
         running.enter_context(gateway.start(roles="accept"))
         everybody = [gateway]
         everybody += [
@@ -62,6 +66,7 @@ def test_nothing_is_lost_however_often_redis_is_killed(tmp_path: Path, request: 
             away.append(probe())
             time.sleep(dice.uniform(0, 1))
             away.append(probe())
+            assert all(one.get("/readyz") == "ready\n" for one in everybody)
             redis.start()
             started = time.monotonic()
             while not connected():

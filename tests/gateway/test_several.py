@@ -77,5 +77,6 @@ def test_what_compose_would_run_makes_a_ticket_of_a_mail_and_shows_it_in_another
                 assert "问题 compose" in browser.get("/console/").text
                 connected = f'ticketgate_redis_connected{{server="localhost:{redis.port}"}} 1.0'
                 assert connected in browser.get("/metrics").text
+                assert "各进程之间即时唤醒" in browser.get("/console/health").text
         assert not (tmp_path / "data" / "ticketgate.db").exists()
         assert '"level": "error"' not in containers.log and "redis is away" not in containers.log
