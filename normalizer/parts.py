@@ -33,6 +33,12 @@ _KNOWN_FIELD = re.compile(
     re.M | re.I,
 )
 _ENVELOPE_LINE = re.compile(rb">?From [^\s:]")  # mbox's, before the header
+_TORN_SUBJECT = re.compile(rb"^(subject[ \t]*:[^\n]*)((?:\n(?![!-9;-~]+[ \t]*:)[^\s][^\n]*)+)", re.M | re.I)
+_REST_OF_HEADER = re.compile(
+    rb"(?:\r?\n)*(?:(?:mime-version|content-[a-z-]+|x-[a-z-]+|from|reply-to|to|cc|subject|date|message-id)[ \t]*:"
+    rb"[^\n]*\n(?:[ \t]+[^\s][^\n]*\n)*(?:\r?\n)?)+",
+    re.I,
+)
 _DASHES = re.compile(rb"^--([^\s][^\r\n]{0,199}?)[ \t]*\r?\n(?=[!-9;-~]+:)", re.M)
 _PREAMBLE = re.compile(rb"\s*(?:This is a (?:multi-?part|MIME)[^\r\n]*\s*)?", re.I)
 _REST = re.compile(rb"[ \t]*(?:\r*\n|\r|\Z)")  # of a delimiter's line
@@ -69,8 +75,8 @@ class Part:
     children: list["Part"] = field(default_factory=list)
 
     def first(self, name: str) -> bytes:
-        values = self.fields.get(name)
-        return values[0] if values else b""
+        """The first that says something."""
+        return next(filter(None, self.fields.get(name, ())), b"")
 
     @property
     def disposition(self) -> tuple[str, Mapping[str, str]]:
@@ -86,9 +92,13 @@ class Parts:
         if len(raw) > MAX_BYTES:
             raw = raw[:MAX_BYTES]
             self.defects.append("oversized")
+        if raw.startswith((b"\xff\xfe", b"\xfe\xff")):  # saved as "Unicode"
+            raw = raw.decode("utf-16", "replace").encode()
         self.raw = raw if b"\n" in raw else raw.replace(b"\r", b"\n")
         self.count = 0
         self.root = self._part(self._first_line(), len(self.raw), "text/plain")
+        if "content-type" not in self.root.fields:
+            self._mend_torn_header(self.root)
         if "content-type" not in self.root.fields:
             self._recognise_multipart(self.root)
         self._open()
@@ -131,6 +141,16 @@ class Parts:
             at += 1
         return at
 
+    def _mend_torn_header(self, part: Part) -> None:
+        """A header with empty lines in it, as scripts write that end lines twice: the rest stands in the body."""
+        rest = _REST_OF_HEADER.match(self.raw, part.start, part.end)
+        if rest and b"content-type" in rest[0].lower():
+            for name, value in islice(_fields(rest[0]), MAX_FIELDS):
+                part.fields.setdefault(name.decode("ascii").lower(), []).append(value.strip())
+            part.start = rest.end()
+            self._declare(part)
+            self._note("broken_header")
+
     def _recognise_multipart(self, part: Part) -> None:
         """A multipart whose type was lost on the way: it begins with a delimiter, or with what is said before one."""
         delimiter = _DASHES.search(self.raw, part.start, min(part.end, part.start + MAX_PREAMBLE))
@@ -168,7 +188,7 @@ class Parts:
         """Where the children lie. With a missing or wrong boundary, one that is really there is taken."""
         boundary = part.params.get("boundary", "").encode("utf-8", "surrogatepass").rstrip()
         spans = self._delimited(part, b"--" + boundary) if boundary else []
-        bare = boundary.partition(b" (")[0].strip(b"'")
+        bare = boundary.partition(b" (")[0].strip(b"'").removeprefix(b"--")
         if not spans and bare and bare != boundary:
             spans = self._delimited(part, b"--" + bare)
             self._note("wrong_boundary")
@@ -203,12 +223,15 @@ class Parts:
         self.count += 1
         fields, body = self._header(start, end)
         part = Part(fields, body, end, default)
+        self._declare(part)
+        return part
+
+    def _declare(self, part: Part) -> None:
         if declared := part.first("content-type"):
             part.media_type, part.params = _parameters(declared)
             part.media_type = _MEANT.get(part.media_type, part.media_type)
             if not _MEDIA_TYPE.fullmatch(part.media_type):
                 part.media_type = _repaired(part.media_type)
-        return part
 
     def _header(self, start: int, end: int) -> tuple[dict[str, list[bytes]], int]:
         """The fields, and where the body starts."""
@@ -238,7 +261,7 @@ class Parts:
             if further is None:
                 if not _ENVELOPE_LINE.match(block):
                     self._note("broken_header")
-                return block, body
+                return _TORN_SUBJECT.sub(lambda torn: torn[1] + torn[2].replace(b"\n", b"\n "), block), body
             at = further.start()
         self._note("missing_blank_line")
         return block[:at], start + at

@@ -56,7 +56,8 @@ _VERB = (
 )
 _VERB_END = re.compile(rf"(?:{_VERB})\s*[-:：]*\s*$", re.I)
 _VERB_INSIDE = re.compile(
-    r"\b(?:skrev|schreef|schrieb|wrote|escribió|escreveu|írta|napisana przez|odesílatel)\b|تمت كتابة|מאת", re.I
+    r"\b(?:skrev|schreef|schrieb|wrote|escribió|escreveu|írta|napisana przez|odesílatel)\b|写于|寫於|تمت كتابة|מאת",
+    re.I,
 )
 _MAIL_END = re.compile(r"[<(\[]\s*(?:mailto:)?\S+@\S+\s*[>)\]]+\s*[:：]?\s*$")
 _MAIL = re.compile(r"[<(\[]\s*(?:mailto:)?[^\s<>()\[\]]{1,100}@[^\s<>()\[\]]{1,255}\s*[>)\]]")
@@ -92,7 +93,7 @@ _LABELS = {
     "from": (
         "from|von|de|van|da|fra|från|od|nadawca|remitente|od kogo|发件人|發件人|寄件者|寄件人|差出人|送信者|보낸 사람|"
         "от|отправитель|від|expéditeur|mittente|lähettäjä|kimden|feladó|από|sender|de la|expeditor|dari|người gửi|"
-        "보낸이"
+        "보낸이|自"
     ),
     "date": (
         "date|sent|gesendet|datum|envoyé|envoyé le|verzonden|inviato|data|sendt|skickat|enviado|enviado el|wysłano|"
@@ -118,7 +119,7 @@ _ORIGINAL = re.compile(
     r"Ursprüngliche Nachricht|"
     r"Message d.origine|"
     r"Mensaje original|Mensagem original|Messaggio originale|Oorspronkelijk bericht|Oprindelig meddelelse|"
-    r"Ursprungligt meddelande|原始邮件|邮件原件|原邮件|回复的原邮件|回复的邮件|原始郵件|原始訊息|原始信件|"
+    r"Ursprungligt meddelande|原始(?:邮件|信息)|邮件原[件文]|原邮件(?:信息)?|回复的(?:原)?邮件|原始(?:郵件|訊息|信件)|"
     r"元のメッセージ|원본 메시지|"
     r"Исходное сообщение|(?:On )?[^-_=\n]{2,120} wrote)(?:\s|&nbsp;)*:?\s*[-_=]{2,}\s*$",
     re.I,
@@ -173,7 +174,7 @@ _MOBILE = re.compile(
     r"Mail|Outlook|Android|安卓|华为|荣耀|小米|红米|魅族|三星|OPPO|vivo|HUAWEI|Xiaomi|Windows|Phone|平板|大师|版|"
     r"企业微信|钉钉|飞书|"
     r"[A-Za-z0-9+]{3,})|"
-    r"(?:从|從) ?(?:Windows|我的|网易|網易|QQ|Android|iPhone|iPad|Outlook).{0,24}(?:发送|傳送|寄出|发来的手机邮件)|"
+    r"(?:从|從) ?(?:Windows|我的|网易|網易|QQ|Android|iPhone|iPad|Outlook).{0,24}(?:发送|傳送|寄出|发来的手机邮件)。?|"
     r"寄自.{1,20}|"
     r"签名由 ?.{2,20} ?定制|[^，,。]{2,20}から送信|[^,.]{1,20}에서 보냄)\s*$"
 )

@@ -215,7 +215,28 @@ def test_files_are_called_what_their_senders_meant(written: bytes, meant: str) -
     assert parse_mail(mixed(b"Subject: file\r\n", WORDS, file)).attachments[0].name == meant
 
 
-@pytest.mark.parametrize("boundary", [b"'c'", b"c (x)"])
+HTML = b"MIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<p>words</p>"
+
+
+@pytest.mark.parametrize(
+    ("raw", "subject", "words"),
+    [
+        (b"Subject: s\r\n\r\n" + HTML, "s", "words"),
+        (b"Subject: s\r\n\r\n\r\nX-Mailer: PHP\r\nReply-To: a@b.c\r\n" + HTML, "s", "words"),
+        (b"From: a@b.c\r\n\r\nSubject: s\r\n\r\n" + HTML.replace(b"\r\n", b"\r\n\r\n", 1), "s", "words"),
+        (b"Subject: s\r\nContent-Type: text/plain\r\n\r\nContent-Type: text/html", "s", "Content-Type: text/html"),
+        (b"Subject: s\r\n\r\nTo: the shop\r\n\r\nwords", "s", "To: the shop\n\nwords"),
+        (b"Subject: a long\none\r\nFrom: a@b.c\r\n\r\nwords", "a long one", "words"),
+        (b"Subject:\r\nSubject: s\r\n\r\nwords", "s", "words"),
+        ("Subject: 退款\r\n\r\n词".encode("utf-16"), "退款", "词"),
+    ],
+)
+def test_a_torn_header_is_mended(raw: bytes, subject: str, words: str) -> None:
+    mail = parse_mail(raw)
+    assert (mail.subject, mail.text) == (subject, words)
+
+
+@pytest.mark.parametrize("boundary", [b"'c'", b"c (x)", b"--c"])
 def test_a_boundary_written_wrong_is_found(boundary: bytes) -> None:
     head = b"Subject: s\r\nContent-Type: multipart/mixed; boundary=" + boundary
     assert parse_mail(head + b"\r\n\r\n--c\r\n\r\nwords\r\n--c--\r\n").text == "words"
