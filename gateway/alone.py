@@ -3,13 +3,16 @@
 Leases protect against a worker that is slow or gone, but they take minutes to run out. A process that starts and finds
 nobody else in its role knows that every lease there is belongs to the dead, and takes over at once. Every role holds
 keys in memory, so nobody may be in any of them while the master key is changed.
+
+Of those who take leases of lanes each has a name, so that of one who died they are free at once, whoever else is alive.
 """
 
 import asyncio
 import fcntl
 import os
+import secrets
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +20,7 @@ Leasing = Literal["process", "dispatch"]
 Role = Literal["accept", "console"] | Leasing
 LEASING: tuple[Leasing, ...] = ("process", "dispatch")
 ROLES: tuple[Role, ...] = ("accept", "process", "dispatch", "console")
+HOLDER = "holder-"
 
 
 class Presence:
@@ -41,6 +45,52 @@ class Presence:
 
     def leave(self) -> None:
         os.close(self._file)
+
+
+class Holder:
+    """The name by which a process takes leases of lanes, and the proof that it lives. Entered once, as a context."""
+
+    def __init__(self, folder: Path) -> None:
+        self.number = secrets.randbits(62) | 1  # 0: nobody
+        self._name = f"{HOLDER}{self.number}"
+        self._folder = folder
+
+    def __enter__(self) -> int:
+        self._file = _lock_file(self._folder, self._name)
+        while not _locked(self._file, self._path):  # between making and locking it somebody took it for a dead one's
+            os.close(self._file)
+            self._file = _lock_file(self._folder, self._name)
+        return self.number
+
+    def __exit__(self, *_: object) -> None:
+        """Its leases stay, and whoever looks next frees them."""
+        os.close(self._file)
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / f"{self._name}.lock"
+
+
+def dead_holders(folder: Path) -> Iterator[int]:
+    """Those that are gone; each is forgotten once the next is asked for."""
+    for path in folder.glob(f"{HOLDER}*.lock"):
+        with suppress(FileNotFoundError):  # another process was faster
+            file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                if _locked(file, path):
+                    yield int(path.stem.removeprefix(HOLDER))
+                    path.unlink()
+            finally:
+                os.close(file)
+
+
+def _locked(file: int, path: Path) -> bool:
+    """Whether it is ours now, and still has that name."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(file).st_ino == path.stat().st_ino
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 @contextmanager

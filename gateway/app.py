@@ -18,7 +18,19 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connectors.base import Webhook
-from gateway import api, api_events, api_house, api_rules, api_tickets, guard, http, metrics, problems, programs
+from gateway import (
+    api,
+    api_events,
+    api_house,
+    api_rules,
+    api_tickets,
+    guard,
+    http,
+    metrics,
+    problems,
+    programs,
+    workers,
+)
 from gateway.accept import Door
 from gateway.acting import Acting
 from gateway.chat import Chats
@@ -129,6 +141,8 @@ async def readyz(asked: starlette.requests.Request) -> Response:
     if trouble := await readiness.trouble():
         return Response(f"store: {trouble}\n", 503, media_type="text/plain")
     house: House = asked.app.state.house
+    if house.workers and (trouble := house.workers.trouble()):
+        return Response(f"workers: {trouble}\n", 503, media_type="text/plain")
     refused = "rules: a changed set was refused; the old one goes on\n" if house.rules.refusal else ""
     return Response(f"ready\n{refused}", media_type="text/plain")
 
@@ -148,4 +162,4 @@ async def measured(asked: starlette.requests.Request) -> Response:
     now = house.clock.now()
     _, storm = await house.store.acknowledgements(now)
     metrics.storm.set(storm.rages(now))
-    return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return Response(generate_latest(workers.whole), headers={"Content-Type": CONTENT_TYPE_LATEST})

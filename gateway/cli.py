@@ -67,7 +67,7 @@ def serve(
     role: Annotated[str, typer.Option(help="accept,process,dispatch,console in any mix.")] = "",
 ) -> None:
     """Run the gateway. 启动网关"""
-    from gateway import kernel, log, settings
+    from gateway import kernel, log, settings, worker
     from gateway import serve as server
     from gateway.alone import ROLES
 
@@ -76,7 +76,8 @@ def serve(
     roles = frozenset(part.strip() for part in role.split(",") if part.strip()) or frozenset(ROLES)
     if unknown := roles - set(ROLES):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: roles are {', '.join(ROLES)}")
-    if server.start(server.serve(configured, roles)):
+    workers = worker.hired(configured, roles)
+    if server.start(server.serve(configured, roles, workers)):
         kernel.afresh()
 
 

@@ -261,7 +261,7 @@ def with_rules(known: "Configured", use: "Callable[[LiveRules], Awaitable[None]]
 
     async def run(store: "Store") -> None:
         clock = SystemClock()
-        mind = await wire.live_mind(known, store, clock)
+        mind = await wire.decided_by(known, store, clock)
         try:
             await use(LiveRules(mind, RuleSets(store, clock), clock, lambda _: None))
         except Unfit as e:

@@ -16,6 +16,7 @@ from gateway.settings import Configured
 from gateway.signin import SignIn
 from gateway.store.store import Store
 from gateway.users import Users
+from gateway.workers import Workers
 
 
 @dataclass(slots=True)
@@ -28,6 +29,9 @@ class House:
     helpdesks: Mapping[str, Helpdesk]
     calls: Mapping[str, Callee] = field(default_factory=dict)
     bells: Bells = field(default_factory=Bells)
+    workers: Workers | None = None  # who process instead of us
+    follows: bool = False  # which rule set decides another process says, by the store
+    holder: int = 0  # by which leases are ours
     hub: Hub = field(init=False)  # something happened
     look_ups: LookUps = field(default_factory=LookUps)  # answers from elsewhere
     users: Users = field(init=False)
@@ -37,7 +41,7 @@ class House:
     def __post_init__(self) -> None:
         self.hub = Hub(self.store, self.bells.happened)
         self.users, self.signin = Users(self.store, self.clock), SignIn(self.store, self.clock)
-        self.rules = LiveRules(self.mind, RuleSets(self.store, self.clock), self.clock, self._think)
+        self.rules = LiveRules(self.mind, RuleSets(self.store, self.clock), self.clock, self._think, self.follows)
 
     def _think(self, mind: Mind) -> None:
         self.mind = mind

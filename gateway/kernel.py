@@ -1,5 +1,6 @@
 """The kernel that the settings choose. What durable_rules leaves to the native one is logged and counted."""
 
+import asyncio
 import os
 import sys
 from typing import NoReturn
@@ -37,8 +38,16 @@ def findings(ruleset: RuleSet) -> list[Finding]:
     ]  # fmt: skip
 
 
+async def wear(configured: Configured) -> None:
+    """Until this process should start afresh: durable_rules keeps memory of every set it was ever given."""
+    while True:
+        await asyncio.sleep(1)
+        if worn(configured):
+            break
+    log.warning("the rules were loaded often enough into durable_rules; starting afresh", kernel="durable")
+
+
 def worn(configured: Configured) -> bool:
-    """Whether this process should start afresh: durable_rules keeps memory of every set it was ever given."""
     return configured.settings.kernel == "durable" and durable.loads() > configured.settings.kernel_reloads
 
 

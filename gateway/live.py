@@ -6,7 +6,7 @@
 
 With `rules: {source: files}` the folder is the truth: what is saved there goes live by itself, and nothing else does.
 With `source: store` it is the store, which begins with what the folder holds. Either way each process looks once a
-second; work in flight ends with the set it began with.
+second; work in flight ends with the set it began with. Worker processes follow the store, where their gateway puts it.
 """
 
 import asyncio
@@ -45,8 +45,12 @@ class Refusal:
 class LiveRules:
     """What one process knows of it. `swap` is how the house changes its mind."""
 
-    def __init__(self, mind: Mind, sets: RuleSets, clock: Clock, swap: Callable[[Mind], None]) -> None:
+    def __init__(
+        self, mind: Mind, sets: RuleSets, clock: Clock, swap: Callable[[Mind], None], follows: bool = False
+    ) -> None:
+        """`follows`: another process of ours sees to it what is live in the store."""
         self.mind, self.sets, self.clock = mind, sets, clock
+        self.follows = follows
         self.refusal: Refusal | None = None
         self.since = clock.now()
         self._swap = swap
@@ -56,10 +60,12 @@ class LiveRules:
 
     @property
     def by_files(self) -> bool:
-        return self.mind.configured.settings.rules.source == "files"
+        return self.mind.configured.settings.rules.source == "files" and not self.follows
 
     async def begin(self) -> None:
         """Note what this process starts with, if that is to be live: the folder's set, or the first one of a store."""
+        if self.follows:
+            return  # the first look tells
         known = None if self.by_files else await self.sets.live()
         differs = bool(known) and await asyncio.to_thread(self._differs)
         if differs:

@@ -7,6 +7,7 @@ anything else is shown by its type and length. What libraries log goes through t
 import logging
 import sys
 from collections.abc import MutableMapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -59,6 +60,8 @@ ALLOWED = frozenset(
         "method",
         "route",
         "data",
+        "worker",
+        "pid",
     ]
 )
 
@@ -87,10 +90,14 @@ def frames_only(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMappi
     return line
 
 
-def configure(*, level: str = "info", json: bool | None = None) -> None:
-    """Set logging up once for the process. `json` None means: JSON unless standard error is a terminal."""
+def configure(*, level: str = "info", json: bool | None = None, worker: int = 0) -> None:
+    """Set logging up once for the process. `json` None means: JSON unless standard error is a terminal.
+
+    Each line of a worker process bears its number.
+    """
     as_json = not sys.stderr.isatty() if json is None else json
     shared: list[Any] = [
+        *([partial(_bear, worker)] if worker else []),
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         frames_only,
@@ -120,6 +127,11 @@ def configure(*, level: str = "info", json: bool | None = None) -> None:
     # httpx logs every URL at INFO, and some vendors carry a token in the URL; aiosmtpd logs addresses.
     for noisy in ("httpx", "httpcore", "mail.log", "mail.debug", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def _bear(worker: int, _: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    line["worker"] = worker
+    return line
 
 
 def library_line(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -61,6 +61,10 @@ events_told = Counter(
     ["name", "outcome"],
     registry=registry,
 )
+workers = Gauge("ticketgate_workers", "Worker processes that are ready; 0 where there are none", registry=registry)
+workers_replaced = Counter(
+    "ticketgate_workers_replaced", "Worker processes that ended, and were replaced", registry=registry
+)
 rules_reloaded = Counter("ticketgate_rules_reloaded", "Rule sets that were to go live", ["outcome"], registry=registry)
 rules_refused = Gauge(
     "ticketgate_rules_refused", "1 while a changed rule set is refused and the old one goes on", registry=registry

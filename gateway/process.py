@@ -32,6 +32,7 @@ from gateway.house import House
 from gateway.ledger import Ledger
 from gateway.log import log
 from gateway.mind import UNRENDERED, Mind
+from gateway.queue.bell import Bell
 from gateway.store.ledger import Entry, Recipient
 from gateway.store.standing import carried_by
 from gateway.store.work import Claim, Outcome
@@ -84,23 +85,33 @@ class Reading:
         return [lookups(message, ours=self.mind.is_ours(message.sender.address)) for message in self.messages[:share]]
 
 
-async def work(house: House) -> None:
-    """Process what waits, until cancelled."""
+async def work(house: House, stop: asyncio.Event) -> None:
+    """Process what waits; once told to stop, no more than what is under way."""
     gc.freeze()  # rules, models and tables stay: walking them at each full collection costs 0.1 ms a mail
     under_way: list[Reading] = []
-    while True:
-        fresh = await take_in(house, BATCH - len(under_way))
+    while under_way or not stop.is_set():
+        fresh = [] if stop.is_set() else await take_in(house, BATCH - len(under_way))
         if not fresh and not under_way:
-            await house.work.wait()
+            await rung(house.work, stop)
             continue
         under_way = await one_round(house, [*under_way, *fresh])
         house.owed.ring()
         house.hub.ring()
 
 
+async def rung(bell: Bell, stop: asyncio.Event) -> None:
+    """Until it rings, or it is time to stop."""
+    waiting = [asyncio.create_task(bell.wait()), asyncio.create_task(stop.wait())]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
+
+
 async def take_in(house: House, room: int) -> list[Reading]:
     """Claim what waits, as much as there is room for, and read it. What cannot be read at all is put aside."""
-    claims = await house.store.claim(house.clock.now(), room) if room > 0 else []
+    claims = await house.store.claim(house.clock.now(), room, house.holder) if room > 0 else []
     if not claims:
         return []
     if len(claims) == room:

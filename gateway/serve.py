@@ -5,14 +5,15 @@
     dispatch   what is owed goes out
     console    the pages for people
 
-Stopping: doors close first, what is under way is finished or left in the journal, the store is closed last.
+Stopping: doors close first, what is under way is finished or left in the journal, the store is closed last. With worker
+processes (worker.py) they do what waits; they stop after the doors, and the store is closed after them.
 """
 
 import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Collection, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -25,7 +26,7 @@ from connectors.registry import Listening
 from gateway import clock as clocks
 from gateway import kernel, wire
 from gateway.accept import Door
-from gateway.alone import LEASING, ROLES, Presence, Role, sole
+from gateway.alone import LEASING, ROLES, Holder, Presence, Role, dead_holders, sole
 from gateway.app import build
 from gateway.dispatch import dispatch
 from gateway.house import House
@@ -35,6 +36,7 @@ from gateway.process import work
 from gateway.settings import Configured
 from gateway.store.sweep import sweep
 from gateway.telling import tell
+from gateway.workers import Workers
 from normalizer.errors import ConfigError, Unavailable, Where
 
 PAUSE_AFTER_TROUBLE = 1.0
@@ -43,12 +45,12 @@ TAKES_NOTHING = 60  # seconds
 T = TypeVar("T")
 
 
-async def serve(configured: Configured, roles: frozenset[str], *, ready: asyncio.Event | None = None) -> bool:
-    """Run until SIGINT or SIGTERM, or until the process is worn: then True. Raises ConfigError if it cannot start."""
+async def serve(configured: Configured, roles: frozenset[str], workers: Workers | None = None) -> bool:
+    """Run until SIGINT or SIGTERM, or until it should start afresh: then True. Raises ConfigError if it cannot."""
     presences = [Presence(configured.data, role) for role in ROLES if role in roles]
     try:
         alone = {presence.role for presence in presences if presence.enter()}
-        house = await wire.house(configured)
+        house = await _house(configured, workers)
         try:
             if await house.store.outbox_held():
                 hint = "look at `ticketgate outbox list`, then `ticketgate outbox release`"
@@ -59,7 +61,7 @@ async def serve(configured: Configured, roles: frozenset[str], *, ready: asyncio
                 presence.stay()
             stop = _stopped()
             wearing = asyncio.create_task(_worn(configured, stop))
-            await run(house, roles, stop, ready or asyncio.Event())
+            await run(house, roles, stop, asyncio.Event())
             wearing.cancel()
             return wearing.done()
         finally:
@@ -67,6 +69,12 @@ async def serve(configured: Configured, roles: frozenset[str], *, ready: asyncio
     finally:
         for presence in presences:
             presence.leave()
+
+
+async def _house(configured: Configured, workers: Workers | None) -> House:
+    if workers is None:
+        return await wire.house(configured)
+    return await wire.house(configured, known=workers.mind, lines=workers.bells, workers=workers)
 
 
 async def _take_over(house: House, alone: Collection[Role]) -> None:
@@ -88,11 +96,7 @@ async def _sweep(house: House) -> None:
 
 async def _worn(configured: Configured, stop: asyncio.Event) -> None:
     """Stop in order once this process should start afresh."""
-    while True:
-        await asyncio.sleep(1)
-        if kernel.worn(configured):
-            break
-    log.warning("the rules were loaded often enough into durable_rules; starting afresh", kernel="durable")
+    await kernel.wear(configured)
     stop.set()
 
 
@@ -112,19 +116,22 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
     tasks = [asyncio.create_task(server.serve(sockets=[_bound(house.configured)]))]
     if "accept" in roles:
         tasks.extend(asyncio.create_task(_listen(listener, door)) for listener in wire.listeners(house))
-    tasks.append(asyncio.create_task(_again("rules", house.rules.follow)))
+    tasks.append(asyncio.create_task(again("rules", house.rules.follow)))
     if line := house.bells.line:
-        tasks.append(asyncio.create_task(_again("bells", line.keep)))
+        tasks.append(asyncio.create_task(again("bells", line.keep)))
     if "process" in roles:
-        tasks.append(asyncio.create_task(_again("process", lambda: work(house))))
-        tasks.append(asyncio.create_task(_again("timers", lambda: ring(house))))
-        tasks.append(asyncio.create_task(_again("index", lambda: index(house))))
+        tasks.append(
+            asyncio.create_task(house.workers.keep() if house.workers else again("process", partial(_work, house)))
+        )
+        tasks.append(asyncio.create_task(again("leases", lambda: free(house))))
+        tasks.append(asyncio.create_task(again("timers", lambda: ring(house))))
+        tasks.append(asyncio.create_task(again("index", lambda: index(house))))
     if "dispatch" in roles:
-        tasks.append(asyncio.create_task(_again("dispatch", lambda: dispatch(house))))
+        tasks.append(asyncio.create_task(again("dispatch", lambda: dispatch(house))))
     if "dispatch" in roles and house.outbound:
-        tasks.extend(asyncio.create_task(_again("events", partial(tell, house, one))) for one in subscribers)
+        tasks.extend(asyncio.create_task(again("events", partial(tell, house, one))) for one in subscribers)
     stopping = asyncio.create_task(stop.wait())
-    while not server.started and not stop.is_set():
+    while not _stands(server, house) and not stop.is_set():
         await asyncio.sleep(0.01)
         _raise_first(tasks)
     ready.set()
@@ -137,6 +144,8 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
     for task in [stopping, *tasks[1:]]:
         task.cancel()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    if house.workers:
+        await house.workers.end()
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
@@ -148,6 +157,26 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
     if line:
         await line.close()
     log.info("stopped")
+
+
+def _stands(server: uvicorn.Server, house: House) -> bool:
+    return server.started and (house.workers is None or house.workers.up)
+
+
+async def _work(house: House) -> None:
+    """What waits, by this process itself."""
+    with Holder(house.configured.data) as house.holder:
+        await work(house, asyncio.Event())
+
+
+async def free(house: House) -> None:
+    """What a process had in hand when it died is free for the next, however it died and whoever is alive."""
+    while True:
+        for holder in dead_holders(house.configured.data):
+            if many := await house.store.free(holder, house.clock.now()):
+                log.warning("a process died over its work; it is done again", count=many)
+                house.work.ring()
+        await (house.workers.missed.wait() if house.workers else asyncio.sleep(1))
 
 
 async def ring(house: House) -> None:
@@ -188,11 +217,13 @@ async def _hear(listener: Listening, door: Door) -> None:
         ) from e
 
 
-async def _again(role: str, start: Any) -> None:
+async def again(role: str, start: Callable[[], Awaitable[None]], stop: asyncio.Event | None = None) -> None:
     """Keep a worker running. A store that is unavailable (disk full) is waited for."""
-    while True:
+    while stop is None or not stop.is_set():
         try:
             await start()
+            if stop and stop.is_set():
+                return
         except Unavailable as e:
             log.error("waiting for the store", role=role, hint=e.reason)
         except Exception as e:
@@ -244,9 +275,13 @@ def _bound(configured: Configured) -> socket.socket:
 
 def start(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the fastest loop there is."""
+    with asyncio.Runner(loop_factory=fastest()) as runner:
+        return runner.run(main)
+
+
+def fastest() -> Callable[[], asyncio.AbstractEventLoop]:
     try:
         import uvloop
-    except ImportError:  # no uvloop on Windows
-        return asyncio.run(main)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
+    except ImportError:  # there is none for Windows
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop

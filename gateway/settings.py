@@ -33,6 +33,7 @@ Section = Literal["connectors", "helpdesks", "calls", "events"]  # accounts and 
 _REDIS = re.compile(
     r"rediss?://([^@/?#]*@)?([^@/?#:]+|\[[0-9a-f:]+\])(:\d{1,5})?(/\d*)?(\?[^@#]*)?|unix://([^@/?#]*@)?/[^@#]+"
 )
+MOST_WORKERS = 4  # unless more are asked for
 MACHINES = Path("/etc/ticketgate/ticketgate.yaml")
 
 
@@ -200,6 +201,7 @@ class Settings(BaseSettings):
     helpdesks: tuple[dict[str, Any], ...] = ()
     calls: tuple[dict[str, Any], ...] = ()
     events: tuple[dict[str, Any], ...] = ()
+    workers: int | None = Field(default=None, ge=0, le=64)  # processes that make tickets; by the cores without
     attempts: int = Field(default=3, ge=1, le=10)
     outgoing_attempts: int = Field(default=24, ge=1, le=100)
     acknowledgements: Acknowledgements = Acknowledgements()
@@ -211,6 +213,14 @@ class Settings(BaseSettings):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
+
+    @property
+    def worker_count(self) -> int:
+        """On one core they would only be in each other's way."""
+        if self.workers is not None:
+            return self.workers
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(cores, MOST_WORKERS) if cores > 1 else 0
 
     @field_validator("master_key")
     @classmethod

@@ -25,6 +25,7 @@ from gateway.store.database import Database
 from gateway.store.sqlite import Sqlite
 from gateway.store.store import FILE, Store
 from gateway.store.work import Limits
+from gateway.workers import Workers
 from normalizer.errors import ConfigError, Where
 
 KEY_FILE = "master.key"
@@ -32,15 +33,22 @@ KEY_FILE = "master.key"
 E = TypeVar("E", bound=Endpoint)
 
 
-async def house(configured: Configured, *, clock: Clock | None = None) -> House:
-    """A house with its store open (upgraded first, if it is older). Raises ConfigError."""
+async def house(
+    configured: Configured, *, clock: Clock | None = None, known: Mind | None = None, lines: Bells | None = None,
+    workers: Workers | None = None, worker: bool = False,
+) -> House:  # fmt: skip
+    """A house with its store open (upgraded first, if it is older). Raises ConfigError.
+
+    `known` is what was read already, `lines` are bells to use. A worker decides by what its gateway put live.
+    """
     clock = clock or SystemClock()
-    made = mind.read(configured) if configured.settings.rules.source == "files" else None
+    by_files = configured.settings.rules.source == "files" and not worker
+    made = (known or mind.read(configured)) if by_files else None
     store = await open_store(configured)
     try:
         built = House(
-            made or await live_mind(configured, store, clock), store, clock, helpdesks(configured), calls(configured),
-            bells(configured),
+            made or await live_mind(configured, store, clock, known), store, clock, helpdesks(configured),
+            calls(configured), lines or bells(configured), workers, worker,
         )  # fmt: skip
         await built.rules.begin()
     except BaseException:
@@ -49,17 +57,23 @@ async def house(configured: Configured, *, clock: Clock | None = None) -> House:
     return built
 
 
-async def live_mind(configured: Configured, store: Store, clock: Clock) -> Mind:
-    """What decides in this data folder: by its live rule set, or by the files, with which a store begins.
+async def decided_by(configured: Configured, store: Store, clock: Clock) -> Mind:
+    """What decides in this data folder. Raises ConfigError."""
+    if configured.settings.rules.source == "files":
+        return mind.read(configured)
+    return await live_mind(configured, store, clock)
+
+
+async def live_mind(configured: Configured, store: Store, clock: Clock, known: Mind | None = None) -> Mind:
+    """By its live rule set, or by the files, with which a store begins; what is `known` is not read again.
 
     Raises ConfigError, also for a live set that does not fit the present settings or this version.
     """
-    if configured.settings.rules.source == "files":
-        return mind.read(configured)
     sets = RuleSets(store, clock)
-    if live := await sets.live():
-        return mind.read(configured, await sets.bundle(live.sha, Bundle({})))
-    return mind.read(configured)
+    live = await sets.live()
+    if known and (live is None or live.sha == known.bundle.sha):
+        return known
+    return mind.read(configured, await sets.bundle(live.sha, Bundle({})) if live else None)
 
 
 async def open_store(configured: Configured) -> Store:

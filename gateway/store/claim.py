@@ -42,6 +42,7 @@ _behind = (
     .limit(bindparam("most"))
 )  # fmt: skip
 _lease = update(lanes).where(one_of(lanes.c.lane)).values(ready_at=bindparam("until"), fence=bindparam("with_fence"))
+_take = _lease.values(holder=bindparam("by"))
 _finish = update(work).where(one_of(work.c.seq)).values(state=bindparam("as_state"), finished_at=bindparam("at"))
 _next = (
     select(func.min(work.c.seq))
@@ -55,14 +56,14 @@ _held = select(lanes.c.lane, lanes.c.fence).where(one_of(lanes.c.lane)).with_for
 
 
 def claim(
-    connection: Connection, vault: Vault, limits: Limits, now: datetime, limit: int
+    connection: Connection, vault: Vault, limits: Limits, now: datetime, limit: int, holder: int
 ) -> list[tuple[Record, int, int]]:
     """Lease lanes: the heads' rows with fence and attempts. What was tried too often is set aside on the way."""
     while True:
         rows = connection.execute(_ready, {"now": now, "most": limit}).all()
         poison = [row for row in rows if row.attempts >= limits.attempts]
         if not poison:
-            return _lease_all(connection, _batch(rows), now + limits.lease)
+            return _lease_all(connection, _batch(rows), now + limits.lease, holder)
         for row in poison:
             reason = f"{row.attempts} attempts: {quarantine.trouble(vault, row) or 'the process died each time'}"
             quarantine.keep_journalled(connection, vault, row, "poison", reason, now)
@@ -80,11 +81,20 @@ def take_over(connection: Connection, now: datetime) -> None:
     connection.execute(update(lanes).where(lanes.c.fence != 0).values(ready_at=now, fence=0))
 
 
-def _lease_all(connection: Connection, rows: Sequence[Record], until: datetime) -> list[tuple[Record, int, int]]:
+def free(connection: Connection, holder: int, now: datetime) -> int:
+    """Free every lane that this one leased: it is known to be gone. Returns how many."""
+    leased = (lanes.c.holder == holder, lanes.c.fence != 0)
+    return connection.execute(update(lanes).where(*leased).values(ready_at=now, fence=0)).rowcount
+
+
+def _lease_all(
+    connection: Connection, rows: Sequence[Record], until: datetime, holder: int
+) -> list[tuple[Record, int, int]]:
     if not rows:
         return []
     fence = next_fence(connection)
-    lease(connection, [row.lane for row in rows], until, fence)
+    for these in chunks(row.lane for row in rows):
+        connection.execute(_take, {"these": these, "until": until, "with_fence": fence, "by": holder})
     for these in chunks(row.seq for row in rows):
         connection.execute(_count, {"these": these})
     return [(row, fence, row.attempts + 1) for row in rows]

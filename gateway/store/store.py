@@ -158,10 +158,10 @@ class Store:
 
     # ---- work --------------------------------------------------------------------------------------------------------
 
-    async def claim(self, now: datetime, limit: int) -> list[Claim]:
-        """The oldest waiting envelope of each free lane, oldest first, leased for `limits.lease`."""
+    async def claim(self, now: datetime, limit: int, holder: int = 0) -> list[Claim]:
+        """The oldest waiting envelope of each free lane, oldest first, leased to this holder for `limits.lease`."""
         leased = await self.database.write(
-            "claim", partial(leases.claim, vault=self.vault, limits=self.limits, now=now, limit=limit)
+            "claim", partial(leases.claim, vault=self.vault, limits=self.limits, now=now, limit=limit, holder=holder)
         )
         if not leased:
             return []
@@ -297,6 +297,10 @@ class Store:
         """Free what this role had leased before. Only for who knows that nobody else in this role is alive."""
         freeing = leases.take_over if role == "process" else outbox.take_over
         await self.database.write("arrange", partial(freeing, now=now))
+
+    async def free(self, holder: int, now: datetime) -> int:
+        """Free the lanes leased to a holder that is known to be gone. Returns how many."""
+        return await self.database.write("arrange", partial(leases.free, holder=holder, now=now))
 
     # ---- looking -----------------------------------------------------------------------------------------------------
 

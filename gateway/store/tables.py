@@ -123,6 +123,7 @@ lanes = _looked_up(
     Column("head", BigInteger, nullable=False),
     Column("ready_at", Instant, nullable=False),  # end of the lease, or of the wait after a failure
     Column("fence", BigInteger, nullable=False),  # 0: nobody's
+    Column("holder", BigInteger, nullable=False, server_default=text("0")),  # who took that lease
 )
 Index("lanes_by_head", lanes.c.head)
 

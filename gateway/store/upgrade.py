@@ -14,7 +14,7 @@ from gateway.store.tables import counters, metadata
 from normalizer.errors import ConfigError, Where
 
 SCRIPTS = Path(__file__).parent / "migrations"
-REVISION = "0008"  # of the tables as they stand in tables.py
+REVISION = "0009"  # of the tables as they stand in tables.py
 
 
 def revision(connection: Connection) -> str:

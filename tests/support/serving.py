@@ -37,6 +37,7 @@ time_zone: Asia/Shanghai
 data: ./data
 outbound: {outbound}
 attempts: {attempts}
+workers: {workers}
 http: {{listen: "127.0.0.1:{http}"}}
 signin: {{local: {local}}}
 acknowledgements: {acknowledgements}
@@ -88,6 +89,7 @@ class Gateway:
     address: str = "support@example.com"
     acknowledgements: str = "{domain_an_hour: 0, whole_an_hour: 0, storm_a_minute: 0}"
     attempts: int = 3
+    workers: int = 0  # none: a fault point then ends the whole gateway
     accounts: tuple[Mapping[str, Any], ...] = ()  # more of them, as they stand in ticketgate.yaml
     local: str = "admin"  # role of who asks from this machine as long as there is no user; null: none
     smtp: int = field(default_factory=free_port)
@@ -104,6 +106,7 @@ class Gateway:
                 address=self.address,
                 acknowledgements=self.acknowledgements,
                 attempts=self.attempts,
+                workers=self.workers,
                 local=self.local,
                 http=self.http,
                 smtp=self.smtp,

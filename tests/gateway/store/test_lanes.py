@@ -86,6 +86,20 @@ async def test_a_finished_claim_cannot_commit_again(store: Store) -> None:
     assert keys(await store.claim(NOW, 1)) == ["a2"]
 
 
+async def test_of_a_holder_that_died_the_lanes_are_free_and_of_others_they_are_not(store: Store) -> None:
+    await arrive(store, "a", "b", "c")
+    (dead,) = await store.claim(NOW, 1, holder=7)
+    (alive,) = await store.claim(NOW, 1, holder=8)
+    (of_both,) = await store.claim(NOW, 1, holder=7)
+    assert await store.commit([outcome(of_both, "20261123001")], NOW) == [True]
+    assert await store.free(7, NOW) == 1
+    (again,) = await store.claim(NOW, 10, holder=9)
+    assert (again.envelope, again.attempts) == (dead.envelope, 2)
+    assert await store.commit([outcome(dead, "20261123002")], NOW) == [False]
+    assert await store.commit([outcome(alive, "20261123003")], NOW) == [True]
+    assert await store.free(8, NOW) == 0
+
+
 async def test_a_lane_that_is_held_goes_on_later_as_if_it_had_never_been_claimed(store: Store) -> None:
     await arrive(store, "a1", "a2", lane="a")
     (claim,) = await store.claim(NOW, 1)
