@@ -17,6 +17,7 @@ import pytest
 from serving import Gateway
 from storm import Sender, chat, mail, with_work
 
+pytestmark = pytest.mark.xdist_group("workers")
 WORKERS = 2
 POISONED = """
 import os, signal
@@ -100,7 +101,8 @@ def test_a_new_mail_wakes_a_worker_at_once(gateway: Gateway) -> None:
             time.sleep(0.1 * n)  # wherever the workers are in their own looking
             started = time.monotonic()
             answer = client.post(
-                "/api/v1/messages", json={"from": {"email": "w@example.cn"}, "text": f"订单 {n}", "id": f"w{n}"}
+                "/api/v1/messages",
+                json={"from": {"email": "w@example.cn"}, "text": f"订单 {n}", "external_id": f"w{n}"},
             )
             took.append(time.monotonic() - started)
             assert answer.status_code == 200, answer.text
