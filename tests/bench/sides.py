@@ -55,6 +55,7 @@ connectors:
       text: text
       sent_at: sent_at
 """
+ALONE = {"TICKETGATE_WORKERS": "0"}
 WEBHOOK_PATH = "/in/webhook/shop"
 
 
@@ -136,12 +137,12 @@ def ready(port: int) -> bool:
 
 
 @contextmanager
-def ticketgate(folder: Path, roles: str) -> Iterator[Gate]:
+def ticketgate(folder: Path, roles: str, more: Mapping[str, str] = {}) -> Iterator[Gate]:
     """`ticketgate serve` on a fresh data folder."""
     gate = Gate(free_port(), free_port(), folder / "data" / "ticketgate.db")
     folder.mkdir(parents=True)
     (folder / "ticketgate.yaml").write_text(SETTINGS.format(smtp=gate.smtp, http=gate.http))
-    with serving(folder, roles) as process:
+    with serving(folder, roles, more=more) as process:
         wait_for(lambda: ready(gate.http), process, folder)
         yield gate
 
@@ -177,8 +178,11 @@ def smtp_end_to_end(folder: Path) -> Iterator[Side]:
 
 @contextmanager
 def smtp_end_to_end_shared(folder: Path) -> Iterator[Side]:
-    """A second process in role `process` beside the first, which does everything."""
-    with ticketgate(folder, "") as gate, serving(folder, "process", other := free_port()) as second:
+    """A second process in role `process` beside the first, which does everything; neither has workers."""
+    with (
+        ticketgate(folder, "", ALONE) as gate,
+        serving(folder, "process", other := free_port(), ALONE) as second,
+    ):
         wait_for(lambda: ready(other), second, folder)
         yield lambda count, run: ticketed(gate, "smtp", gate.smtp, count, run)
 
@@ -192,7 +196,7 @@ def scaled(workers: int) -> Callable[[Path], AbstractContextManager[Side]]:
             gate = Gate(free_port(), free_port(), postgres.url(postgres.database()))
             folder.mkdir(parents=True)
             (folder / "ticketgate.yaml").write_text(SETTINGS.format(smtp=gate.smtp, http=gate.http))
-            servers = {"TICKETGATE_STORE": str(gate.database), "TICKETGATE_REDIS": redis.url}
+            servers = {"TICKETGATE_STORE": str(gate.database), "TICKETGATE_REDIS": redis.url, **ALONE}
             for roles, port in (("accept", gate.http), *(("process", free_port()) for _ in range(workers))):
                 process = running.enter_context(serving(folder, roles, port, servers))
                 wait_for(partial(ready, port), process, folder)
