@@ -19,10 +19,13 @@ from normalizer.errors import Rejected, Unavailable
 
 
 class Door:
-    """Where listeners and webhooks hand in what they got: `Accept`, `Recall` and `Refuse` of connectors/base.py."""
+    """Where listeners and webhooks hand in what they got: `Accept`, `Recall` and `Refuse` of connectors/base.py.
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    `sends`: whether this process dispatches too, so that words of ours may come to be in the answer to a request.
+    """
+
+    def __init__(self, house: House, *, sends: bool = True) -> None:
+        self.house, self.sends = house, sends
 
     async def accept(
         self, envelopes: Sequence[Envelope], cursor: Cursor | None = None, *, idempotency: Idempotency | None = None
@@ -66,7 +69,9 @@ class Door:
             await self.refuse(settings.connector, settings.account, e.code, e.reason, request.body, facts(request))
             raise
         await self.accept([envelope])
-        return await connector.respond(request) if _responding(connector) else connector.answer(request)
+        if self.sends and _responding(connector):
+            return await connector.respond(request)
+        return connector.answer(request)
 
 
 def _responding(connector: Webhook) -> TypeGuard[Responding]:

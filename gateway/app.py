@@ -47,7 +47,7 @@ def build(house: House, roles: frozenset[str], ready: asyncio.Event) -> ASGIApp:
     """The application with the doors of these roles; `ready` is set once the process stands."""
     routes: list[BaseRoute] = []
     api_app = programs.application()
-    door, limiter = Door(house), Limiter()
+    door, limiter = Door(house, sends="dispatch" in roles), Limiter()
     if "accept" in roles:
         routes.extend(form.routes(door, limiter))
         routes.extend(Chats(door, limiter).routes())

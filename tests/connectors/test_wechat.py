@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import time
 import urllib.request
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 from hypothesis import given
@@ -415,3 +417,18 @@ async def test_a_question_is_a_ticket_and_its_acknowledgement_goes_back_in_the_a
             (ticket,) = await asyncio.to_thread(gateway.tickets)
     assert ticket["number"] in side.opened(body)["Content"]
     assert side.opened(again)["Content"] == side.opened(body)["Content"] and side.sent == []
+
+
+def test_a_process_that_does_not_send_waits_for_nothing(tmp_path: Path, vendor: Side) -> None:
+    secrets = {"tokens": TOKEN, "encoding_aes_keys": KEY}
+    for name, secret in secrets.items():
+        (tmp_path / name).write_text(secret)
+    account = {"connector": "wechat", "account": "main", "app_id": APP_ID, "passive_seconds": 4.5}
+    account |= {name: [{"file": name}] for name in secrets}
+    with Gateway(tmp_path, accounts=(account,)).start(roles="accept") as gateway:
+        asked = vendor.signed(message(Content="你好"), datetime.now(UTC))
+        url = asked.url.replace("127.0.0.1/", f"127.0.0.1:{gateway.http}/")
+        started = time.monotonic()
+        answer = httpx.post(url, content=asked.body, headers=asked.headers, timeout=20)
+        assert (answer.status_code, answer.text) == (200, "success")
+        assert time.monotonic() - started < 3
