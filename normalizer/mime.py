@@ -54,6 +54,7 @@ _TEXT_TYPES = frozenset({"text/plain", "text/html", "text/markdown", "text/x-pla
 _ENRICHED = frozenset({"text/enriched", "text/richtext"})  # RFC 1896, RFC 1341
 # The mail once more for one program's eyes; everybody else reads the HTML beside it.
 _RENDERINGS = frozenset({"text/x-amp-html", "text/watch-html"})
+_MAILS = frozenset({"message/rfc822", "message/global"})
 _LISTS = frozenset({"list-id", "list-post", "mailing-list"})
 _REPORTING = frozenset({Kind.BOUNCE, Kind.READ_RECEIPT, Kind.FEEDBACK_LOOP, Kind.DELIVERY_NOTICE})
 _REPORTS = frozenset({
@@ -429,7 +430,7 @@ class _Reader:
         if not name and part.media_type in _MACHINES:
             return
         disposition, _ = part.disposition
-        if part.media_type == "message/rfc822":
+        if part.media_type in _MAILS or name.lower().endswith(".eml"):
             if len(self.mails) < MAX_FORWARDED:
                 self.mails.append((name, content))
             name = name or _mail_name(content)

@@ -97,7 +97,7 @@ SHOP = (
         (b"Subject: FW: Your order\r\n", b"Content-Type: message/rfc822\r\nContent-Disposition: attachment"),
         (b"Subject: kettle\r\nX-Forwarded-Message-Id: <9@shop.example>\r\n", b"Content-Type: message/rfc822"),
         (b"Subject: kettle\r\n", b'Content-Type: message/rfc822; name="Forwarded Message.eml"'),
-        ("Subject: 转发：订单\r\n".encode(), b"Content-Type: message/rfc822"),
+        ("Subject: 转发：订单\r\n".encode(), b"Content-Type: application/octet-stream; name=1.eml"),
     ],
 )
 def test_a_mail_handed_on_as_a_file_is_read_like_one_handed_on_in_the_text(head: bytes, attached: bytes) -> None:
