@@ -26,8 +26,17 @@ _RAISED = {
     "cp50220": "iso2022_jp_ext", "cp50221": "iso2022_jp_ext", "iso-2022-kr": "iso2022_kr", "euc-kr": "cp949",
     "ks_c_5601-1987": "cp949", "ks_c_5601": "cp949", "cp949": "cp949", "us-ascii": "ascii", "ascii": "ascii",
     "ansi_x3.4-1968": "ascii", "utf8": "utf-8", "utf-8": "utf-8", "unicode-1-1-utf-8": "utf-8",
+    "csiso2022kr": "iso2022_kr",
     "utf-16": "utf-16", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be", "utf-32": "utf-32",
 }  # fmt: skip
+# Labels nobody registered, by what is in them.
+_KIN = (
+    (re.compile(r"utf[-_]?8"), "utf-8"), (re.compile(r"gb|936|1386"), "gb18030"),
+    (re.compile(r"big-?5|950"), "big5hkscs"),
+    (re.compile(r"2022-?_?jp"), "iso2022_jp_ext"), (re.compile(r"s(?:hift)?[-_]?jis|932|943"), "cp932"),
+    (re.compile(r"us-?ascii"), "ascii"), (re.compile(r"koi8"), "koi8_r"), (re.compile(r"ks_?c|949"), "cp949"),
+)  # fmt: skip
+_NUMBERED = re.compile(r"(?:^|[^0-9])(8859[-_]\d{1,2}|125[0-8])$")
 _STATEFUL = frozenset(
     {"hz", "utf-7", "iso2022_jp_ext", "iso2022_jp_2", "iso2022_jp_3", "iso2022_kr", "utf-16", "utf-16-le"}
 )
@@ -43,6 +52,7 @@ _GENERIC = frozenset(
 MAX_GUESSES = 50  # of one mail
 _guesses: ContextVar[list[int] | None] = ContextVar("guesses", default=None)
 
+_SHIFTED_OUT = re.compile(rb"(?:\x1b\$\)A)?\x0e([!-~]*)\x0f?|\x1b\$\)A")
 _LABEL = re.compile(r"[a-z0-9_.:+-]+")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -75,13 +85,26 @@ def codec(label: str) -> str:
     if raised := _RAISED.get(name):
         return raised
     if known := webencodings.lookup(name):
-        return str(_RAISED.get(known.name, known.codec_info.name))
+        name = str(_RAISED.get(known.name, known.codec_info.name))
     try:
         info = codecs.lookup(name)
+    except (LookupError, ValueError):  # some are known to the web only, as what is not to be read
+        return _kin(name)
+    return _RAISED.get(info.name, info.name) if "escape" not in info.name and _is_charset(info.name) else ""
+
+
+def _is_charset(name: str) -> bool:
+    """Whether any bytes can be read by it: base64, zip and the names of domains are codecs too, or say they are."""
+    try:
+        return isinstance(b"A\xff".decode(name, "replace"), str)
     except (LookupError, ValueError):
-        return ""
-    text_encoding: bool = getattr(info, "_is_text_encoding", True)  # base64 and zip are codecs too
-    return _RAISED.get(info.name, info.name) if text_encoding and "escape" not in info.name else ""
+        return False
+
+
+def _kin(name: str) -> str:
+    if numbered := _NUMBERED.search(name):
+        return ("iso" if numbered[1].startswith("8859") else "cp") + numbered[1].replace("_", "-")
+    return next((codec for sign, codec in _KIN if sign.search(name)), "")
 
 
 def decode(raw: bytes, label: str = "", hint: str = "") -> tuple[str, str]:
@@ -142,6 +165,8 @@ def _from_surrogates(raw: bytes) -> str:
 
 def _escaped(raw: bytes) -> str:
     """ISO 2022, which says by its own escapes what it is."""
+    if b"\x1b$)A" in raw:  # ISO-2022-CN, RFC 1922
+        return _SHIFTED_OUT.sub(lambda out: bytes(byte | 0x80 for byte in out[1]), raw).decode("gb18030", "replace")
     names = ("iso2022_kr", "iso2022_jp_ext") if b"\x1b$)C" in raw else ("iso2022_jp_ext", "iso2022_jp_3")
     return next(filter(None, (_strict(raw, name) for name in names)), None) or raw.decode("ascii")
 

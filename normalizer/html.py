@@ -22,7 +22,7 @@ _BREAKING = frozenset({
 })  # fmt: skip
 _SPACED = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table", "blockquote", "pre"})
 _HIDING = frozenset({"div", "span", "p", "td", "tr", "table", "font"})
-_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all", re.I)
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|max-height\s*:\s*0(?![\d.])", re.I)
 _META_CHARSET = re.compile(rb"<meta[^>]{0,500}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_.:-]{2,40})", re.I)
 _NEWLINES = re.compile(r"\n{3,}")
 _ALT = re.compile(r"""\balt\s*=\s*(?:"([^"]{1,16})"|'([^']{1,16})'|([^\s"'>]{1,16}))""", re.I)

@@ -42,6 +42,7 @@ _NO_TEXT = re.compile(
     r"\s*(?:\S+\s+){0,12}\S*\s*(?:html|HTML)(?![a-zA-Z])[^\n]{0,200}\s*|\s*[^\n]{0,20}(?:无法|無法|不能)(?:正常)?(?:查看|显示|顯示|浏览|瀏覽)[^\n]{0,60}\s*"
 )
 _PGP = "-----BEGIN PGP MESSAGE-----"
+_NO_WORDS = re.compile(r"(?:\[(?:cid:|image|图片)[^\]\n]{0,200}\]|[\s\u200b\ufeff])*")  # places of images
 _PAGE = re.compile(
     r"\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype html|html|head|body|meta|style|div|p|table|span|font|br)\b[^>]{0,500}>",
     re.I,
@@ -510,9 +511,13 @@ class _Chunk:
     html: str = ""
 
     def words(self) -> str:
-        if self.html and (not self.plain.strip() or (len(self.plain) < 300 and _NO_TEXT.fullmatch(self.plain))):
-            return html_to_text(self.html)
-        return self.plain
+        return html_to_text(self.html) if self.html and self.says_nothing() else self.plain
+
+    def says_nothing(self) -> bool:
+        """No plain text, or one that only says that there is HTML."""
+        if len(self.plain) >= 300:
+            return not self.plain.strip()
+        return bool(_NO_WORDS.fullmatch(self.plain) or _NO_TEXT.fullmatch(self.plain))
 
 
 def _either(chunks: list[_Chunk]) -> _Chunk:
@@ -524,7 +529,7 @@ def _words(chunks: list[_Chunk]) -> list[str]:
     """What the texts say, one after the other; what is there as plain text and as HTML, once."""
     said: list[tuple[bool, str]] = []
     for chunk in chunks:
-        words, page = chunk.words(), not chunk.plain.strip()
+        words, page = chunk.words(), chunk.says_nothing()
         if words and not (said and said[-1][0] != page and "".join(said[-1][1].split()) == "".join(words.split())):
             said.append((page, words))
     return [words for _, words in said]

@@ -1,6 +1,9 @@
 """Header words, parameters, address lists: what senders write, and what they mean."""
 
+import encodings.aliases
+
 import pytest
+import webencodings.labels  # type: ignore[import-untyped]
 
 from normalizer.addresses import address_list
 from normalizer.charset import codec, decode
@@ -120,11 +123,39 @@ def test_an_address_list_names_who_is_really_meant(raw: bytes, read: list[tuple[
         ("您的訂單已經取消，退款三天內入帳".encode("gbk"), "gb2312", "您的訂單已經取消，退款三天內入帳", ""),
         ("주문한 물건이 아직 오지 않았습니다".encode("euc-kr"), "", "주문한 물건이 아직 오지 않았습니다", ""),
         ("退款 order".encode(), "utf-16", "退款 order", "wrong_charset"),
+        (b"\x1b$)A\x0eMK?n\x0f ok", "iso-2022-cn", "退款 ok", ""),
         (b"ok \xed\xa0\xbd\xed\xb8\x80", "utf-8", "ok 😀", "wrong_charset"),
     ],
 )
 def test_false_labels_do_no_harm(raw: bytes, label: str, read: str, defect: str) -> None:
     assert decode(raw, label) == (read, defect)
+
+
+LABELS = {
+    *encodings.aliases.aliases,
+    *encodings.aliases.aliases.values(),
+    *webencodings.labels.LABELS,
+    "idna",
+    "undefined",
+    "punycode",
+}
+
+
+@pytest.mark.parametrize("raw", [b"\xcd\xcb \x1b$)A\x0eMK\x0f", b"+ADw- ~{<:", b"\xff\xfe\x00", b"x"])
+def test_no_label_that_python_or_the_web_knows_makes_bytes_raise(raw: bytes) -> None:
+    for label in LABELS:
+        assert isinstance(decode(raw, label)[0], str)
+
+
+@pytest.mark.parametrize(
+    ("label", "known"),
+    [
+        ("windows-936", "gb18030"), ("gb18030-2022", "gb18030"), ("x-big5-eten", "big5hkscs"), ("zh_CN.UTF-8", "utf-8"),
+        ("win-1251", "cp1251"), ("x-8859-2", "iso8859-2"), ("iso-2022-jp-dos", "iso2022_jp_ext"), ("unknown-8bit", ""),
+    ],
+)  # fmt: skip
+def test_labels_nobody_registered_are_known_by_their_kin(label: str, known: str) -> None:
+    assert codec(label) == known
 
 
 def test_labels_that_are_no_charset_are_unknown() -> None:
