@@ -298,7 +298,7 @@ def test_html_is_read_when_the_text_part_says_only_that_there_is_html(said: str)
 
 
 def test_html_shows_emoji_that_are_images_and_hides_what_nobody_sees() -> None:
-    page = '<p>退&#8203;款 <img src="x" alt="😀"> <img alt="logo.png"><img alt=\'我\'><div style="max-height:0px">preview</div>&zwnj; &zwnj; می\u200cخواهم</p>'
+    page = '<p>退&#8203;款 <img src="x" alt="😀"> <img alt="logo.png"><img alt=\'我\'><span style="max-height:0px">preview</span>&zwnj; &zwnj; می\u200cخواهم</p>'
     assert parse_mail(b"Content-Type: text/html; charset=utf-8\r\n\r\n" + page.encode()).text == "退款 😀 می\u200cخواهم"
 
 
