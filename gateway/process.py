@@ -117,7 +117,7 @@ async def take_in(house: House, room: int) -> list[Reading]:
     if len(claims) == room:
         house.work.ring()  # there may be more than one of us can take
     mind = house.mind
-    readings = await asyncio.to_thread(lambda: [read(mind, claim) for claim in claims])
+    readings = await asyncio.to_thread(read_all, mind, claims)
     reach("process.after_read")
     readings = [whole for reading in readings if (whole := await entire(house, reading))]
     return await going_on(house, readings)
@@ -148,8 +148,22 @@ async def going_on(house: House, readings: Sequence[Reading]) -> list[Reading]:
     return [reading for reading in readings if reading.messages or not reading.trouble]
 
 
+def read_all(mind: Mind, claims: Sequence[Claim]) -> list[Reading]:
+    """Parse all, then enrich all: so what each works with stays in the processor's cache.
+
+    Trouble with one is kept beside it and stops no other.
+    """
+    readings = [read(mind, claim) for claim in claims]
+    for reading in readings:
+        try:
+            reading.messages = understood(mind, reading.messages)
+        except Exception as e:
+            reading.messages, reading.trouble = [], reading.trouble or e
+    return readings
+
+
 def read(mind: Mind, claim: Claim) -> Reading:
-    """Parse and enrich one envelope. Trouble with one is kept beside it and stops no other."""
+    """Parse one envelope."""
     envelope = claim.envelope
     if envelope.connector == MEDIUM and not envelope.transport:  # erased before anybody looked at it
         return Reading(claim, mind, [])
@@ -159,9 +173,9 @@ def read(mind: Mind, claim: Claim) -> Reading:
         connector = mind.connectors.get((envelope.connector, envelope.account))
         if connector is None:
             raise Unreadable(f"no account {envelope.connector}/{envelope.account} is configured any more")
-        return Reading(claim, mind, understood(mind, connector.parse(envelope)))
+        return Reading(claim, mind, list(connector.parse(envelope)))
     except Unreadable as e:
-        return Reading(claim, mind, understood(mind, e.readable), trouble=e)
+        return Reading(claim, mind, list(e.readable), trouble=e)
     except Exception as e:
         return Reading(claim, mind, [], trouble=e)
 
