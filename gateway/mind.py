@@ -53,6 +53,7 @@ class Mind:
     bundle: Bundle  # the texts it is made of
     views: Mapping[str, View]  # by name, in their file's order
     connectors: Mapping[Account, Connector]
+    answering: Mapping[Account, Account | None]  # which account speaks to whom each of them brings
     mailboxes: Mapping[Account, Mailbox]  # those of them that speak by mail
     enricher: Enricher
     company: Company
@@ -61,15 +62,22 @@ class Mind:
     templates: Templates
 
     def decide(self, case: Case) -> tuple[Decision, Spoken]:
-        """What the rules decide, and the words for the customer that come of it.
+        """What the rules decide, and the words for the customer that come of it."""
+        return self.spoken(self.decided(case))
+
+    def decided(self, case: Case) -> Decision:
+        """What the rules decide, before it is put into words."""
+        return decide(self.ruleset, self.company, case)
+
+    def spoken(self, made: Decision) -> tuple[Decision, Spoken]:
+        """A decision with the words for the customer that come of it.
 
         A template that cannot be rendered costs these words, not the ticket: the decision says so.
         """
-        made = decide(self.ruleset, self.company, case)
         spoken: dict[str, Words] = {}
         for effect in made.effects:
             try:
-                if words := self._spoken(effect, made.ticket, case.contact):
+                if words := self._spoken(effect, made.ticket, made.case.contact):
                     spoken[effect.verb] = words
             except ConfigError as e:
                 where = replace(e.where, file=Path(e.where.file).name)  # the same wherever the rules stand
@@ -114,8 +122,7 @@ class Mind:
         and to nobody whose address is a machine's. What people write goes to Reply-To.
         """
         own = (message.connector, message.account)
-        connector = self.connectors.get(own)
-        via = connector.settings.answering if connector and hasattr(connector.settings, "answering") else own
+        via = self.answering.get(own, own)
         to = self._addressee(message, automatic)
         if via is None or via not in self.connectors or not to.address:
             return None
@@ -196,6 +203,7 @@ def _made(configured: Configured, bundle: Bundle, known: Mapping[Account, Connec
         bundle=bundle,
         views={view.name: view for view in shown},
         connectors=accounts,
+        answering={account: getattr(one.settings, "answering", account) for account, one in accounts.items()},
         mailboxes={account: one for account, one in accounts.items() if isinstance(one, Mailbox)},
         enricher=Enricher(base.cues),
         company=base.company,

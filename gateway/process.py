@@ -284,6 +284,7 @@ class Draft:
     news: notice.News | None = None
     outside: Mapping[str, Fact] = field(default_factory=dict)
     to: Recipient | None = field(init=False)
+    made: Decision | None = None
 
     def __post_init__(self) -> None:
         self.to = addressee(self)
@@ -332,27 +333,51 @@ def distinct(drafts: Sequence[Draft]) -> list[Draft]:
 def in_turn(
     house: House, drafts: Sequence[Draft], numbers: dict[str, str], ledger: Ledger, now: datetime
 ) -> list[Outcome | Exception]:
-    """The outcomes of a round, one after another: each decision knows whom those before it gave work to."""
-    made: list[Outcome | Exception] = []
+    """The outcomes of a round. An exception is an answer too, so that one cannot spoil a batch.
+
+    Decisions are made one after another: each knows whom those before it gave work to. Then all are put into words:
+    what either works with stays in the processor's cache.
+    """
     moved: Counter[str] = Counter()
+    failed: list[Exception | None] = []
     for one in drafts:
         if moved:
             load = Counter(one.found.load)
             load.update(moved)
             one.found = altered(one.found, load={whose: many for whose, many in load.items() if many > 0})
-        became = outcome(house, one, numbers, ledger, now)
-        made.append(became)
-        if isinstance(became, Outcome):
-            _move(moved, one, became)
-    return made
+        try:
+            _decide(one, numbers, ledger, now)
+        except Exception as e:
+            failed.append(e)
+        else:
+            failed.append(None)
+            _move(moved, one)
+    return [error or outcome(house, one) for one, error in zip(drafts, failed, strict=True)]
 
 
-def _move(moved: Counter[str], draft: Draft, became: Outcome) -> None:
-    for ticket in became.tickets:
-        moved.update(carried_by(ticket))
-        if before := draft.found.tickets.get(ticket.id):
-            moved.subtract(carried_by(before))
-    for group, agent, number in became.turns:
+def _decide(draft: Draft, numbers: dict[str, str], ledger: Ledger, now: datetime) -> None:
+    """What the rules make of it; none if there is nothing to decide."""
+    placed = draft.placed
+    if placed is None:
+        return
+    if placed.is_new:
+        draft.placed = placed = replace(placed, ticket=altered(placed.ticket, number=numbers[placed.ticket.id]))
+    if not placed.trigger:
+        return
+    throttled = ledger.check(draft.to) if draft.to else ""
+    draft.made = made = draft.reading.mind.decided(case(placed, draft.message, draft, now, throttled))
+    if draft.to and (code := entered(made)) is not None:
+        ledger.enter(draft.to, code)
+
+
+def _move(moved: Counter[str], draft: Draft) -> None:
+    if draft.placed is None:
+        return
+    ticket = draft.made.ticket if draft.made else draft.placed.ticket
+    moved.update(carried_by(ticket))
+    if before := draft.found.tickets.get(ticket.id):
+        moved.subtract(carried_by(before))
+    for group, agent, number in turns(draft.made) if draft.made else ():
         for whose in (turn(group), turn(group, agent)):
             moved[whose] += number - draft.found.load.get(whose, 0)
 
@@ -369,15 +394,15 @@ def addressee(draft: Draft) -> Recipient | None:
     return ledgers.recipient(draft.message, way[1]) if way else None
 
 
-def outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger, now: datetime) -> Outcome | Exception:
+def outcome(house: House, draft: Draft) -> Outcome | Exception:
     """Everything that is committed for one draft; an exception is an answer, so that one cannot spoil a batch."""
     try:
-        return _outcome(house, draft, numbers, ledger, now)
+        return _outcome(house, draft)
     except Exception as e:
         return e
 
 
-def _outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger, now: datetime) -> Outcome:
+def _outcome(house: House, draft: Draft) -> Outcome:
     reading, message = draft.reading, draft.message
     forget = reading.forget and draft.last
     if draft.placed is None:
@@ -387,20 +412,14 @@ def _outcome(house: House, draft: Draft, numbers: dict[str, str], ledger: Ledger
             return Outcome(alone, forget=of_nobody or forget, done=draft.last)
         noted = no_request(message)
         return Outcome(reading.claim, messages=((message, ""),), noted=noted, done=draft.last, forget=forget)
-    placed = draft.placed
-    if placed.is_new:
-        placed = replace(placed, ticket=altered(placed.ticket, number=numbers[placed.ticket.id]))
+    placed, to = draft.placed, draft.to
     amended = (draft.news.amended,) if draft.news and draft.news.amended else ()
-    if not placed.trigger:  # news that changes the ticket, and nothing to decide
+    if draft.made is None:  # news that changes the ticket, and nothing to decide
         return Outcome(reading.claim, tickets=(raised(placed.ticket),), amended=amended, done=True)
     before = draft.found.tickets.get(placed.ticket.id)
-    to = draft.to
-    throttled = ledger.check(to) if to else ""
-    made, spoken = reading.mind.decide(case(placed, message, draft, now, throttled))
+    made, spoken = reading.mind.spoken(draft.made)
     ticket = raised(made.ticket)
     entry = Entry(to, code) if to and (code := entered(made)) is not None else None
-    if entry:
-        ledger.enter(entry.recipient, entry.code)
     return Outcome(
         reading.claim,
         messages=((message, ticket.id),) if message else (),
