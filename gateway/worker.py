@@ -79,7 +79,7 @@ def hired(configured: Configured, roles: frozenset[str]) -> Workers | None:
     for number in range(1, many + 1):
         children[number] = _forked(configured, made, number, (telling, *pipes), [reports, *_channels(children)])
     spawn = partial(_spawned, configured, telling, pipes)
-    bells = None if configured.settings.redis else Bells(*pipes)
+    bells = None if configured.settings.redis.url else Bells(*pipes)
     return Workers(children, reports, made, bells, spawn)
 
 
@@ -149,7 +149,8 @@ class _Worker:
 
     def __init__(self, configured: Configured, made: Mind | None, number: int, ends: Ends) -> None:
         self.configured, self.mind, self.number, self.ends = configured, made, number, ends
-        own = wire.bells(configured) if configured.settings.redis else Bells(ends.work, ends.owed, ends.happened)
+        by_redis = bool(configured.settings.redis.url)
+        own = wire.bells(configured) if by_redis else Bells(ends.work, ends.owed, ends.happened)
         self.done = Heard(own.happened)
         self.bells = replace(own, happened=self.done)
         self.changes = Changes(metrics.registry)

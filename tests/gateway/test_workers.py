@@ -21,8 +21,9 @@ WORKERS = 2
 POISONED = """
 import os, signal
 from gateway import process
-from gateway.queue import pipe
+from gateway.queue import bell, pipe
 pipe.Pipe.__init__.__defaults__ = (None, 300.0)  # who is not woken waits for long
+bell.Here.__init__.__defaults__ = (300.0,)
 plain = process.read
 def read(mind, claim):
     if b"poison" in claim.envelope.body:
