@@ -12,8 +12,14 @@ from itertools import pairwise
 MAX_CHARACTERS = 2_000_000
 MAX_QUOTES = 20
 
-# What stands between tags, and of each tag: end mark, name, attributes. Comments and declarations have no name.
-_TAG = re.compile(r"<!--.*?(?:-->|\Z)|<(/?)([a-zA-Z][^\s>/]*)([^>]*)(?:>|\Z)|<[!?][^>]*(?:>|\Z)", re.S)
+# What stands between tags, and of each tag: end mark, name, attributes. Comments and declarations have no name. A value
+# in quotes may have a `>` in it, not a `<`: where the closing quote was forgotten the text goes on.
+_TAG = re.compile(
+    r"<!--.*?(?:-->|\Z)"
+    r"|<(/?)([a-zA-Z][^\s>/]*)([^>=]*+(?:=(?:\s*+(?:\"[^\"<]*+\"|'[^'<]*+'))?+[^>=]*+)*+)(?:>|\Z)"
+    r"|<[!?][^>]*(?:>|\Z)",
+    re.S,
+)
 _RAW = frozenset({"style", "script", "title", "template", "noscript", "svg", "select", "textarea"})
 _BREAKING = frozenset({
     "address", "article", "aside", "blockquote", "body", "center", "dd", "div", "dl", "dt", "fieldset", "figure",

@@ -468,6 +468,7 @@ class _Reader:
 
     def _keep(self, name: str, media_type: str, content: bytes, inline: bool) -> None:
         sha256 = hashlib.sha256(content).hexdigest()
+        name = " ".join(name.splitlines())
         self.attachments.append(Attachment(name, media_type, len(content), sha256, inline, content=content))
 
     def _body_digest(self, sender: Address, subject: str, full: str, html: str) -> str:

@@ -302,6 +302,24 @@ def test_html_shows_emoji_that_are_images_and_hides_what_nobody_sees() -> None:
     assert parse_mail(b"Content-Type: text/html; charset=utf-8\r\n\r\n" + page.encode()).text == "退款 😀 می\u200cخواهم"
 
 
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ('<p title="a > b">one</p>', "one"),
+        ('<a href="x>one</a> <b class="y">two</b>', "one two"),
+        ("<p title=Bob's>it's</p>", "it's"),
+        ("<p title='>' data-x=\">\">one", "one"),
+    ],
+)
+def test_html_ends_its_tags_where_browsers_see_the_end(page: str, shown: str) -> None:
+    assert parse_mail(b"Content-Type: text/html\r\n\r\n" + page.encode()).text == shown
+
+
+def test_no_name_of_a_file_has_lines() -> None:
+    file = b'Content-Type: a/b; name="=?utf-8?Q?a=0Ab.pdf?="\r\n\r\nx'
+    assert parse_mail(mixed(b"", WORDS, file)).attachments[0].name == "a b.pdf"
+
+
 def test_a_file_without_a_name_is_called_as_it_is_described() -> None:
     parts = [
         b"Content-Type: image/png\r\nContent-Description: " + said + b"\r\n\r\nx" for said in (b"scan 1.png", b"a scan")
