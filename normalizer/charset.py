@@ -57,7 +57,8 @@ _LABEL = re.compile(r"[a-z0-9_.:+-]+")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Windows-1252 that somebody took for Latin-1 on its way to UTF-8; the controls themselves are in no text.
-_CONTROL_1 = re.compile("[\x80-\x84\x86-\x9f]")
+_CONTROL_1 = re.compile("[\x80-\x9f]")
+_CONTROLS_1 = {code: bytes([code]).decode("cp1252", "ignore") for code in range(0x80, 0xA0) if code != 0x85}
 _HARMLESS = bytes(byte for byte in range(256) if (byte >= 32 and byte != 127) or byte in b"\t\n\x0c\r")
 # Four Chinese characters in a row, which no Latin text has.
 _CHINESE_RUN = re.compile(rb"(?:[\xb0-\xf7][\xa1-\xfe]){4}")
@@ -273,6 +274,6 @@ def clean(text: str) -> str:
         text = _CONTROLS.sub("", text)
     if len(raw) == len(text):
         return text
-    if b"\xc2" in raw:
-        text = _CONTROL_1.sub(lambda control: control[0].encode("latin-1").decode("cp1252", "ignore"), text)
+    if b"\xc2" in raw and _CONTROL_1.search(text):
+        text = text.translate(_CONTROLS_1)
     return unicodedata.normalize("NFC", text)

@@ -143,7 +143,7 @@ class Parts:
 
     def _mend_torn_header(self, part: Part) -> None:
         """A header with empty lines in it, as scripts write that end lines twice: the rest stands in the body."""
-        rest = _REST_OF_HEADER.match(self.raw, part.start, part.end)
+        rest = _REST_OF_HEADER.match(self.raw, part.start, min(part.end, part.start + MAX_HEADER_BLOCK))
         if rest and b"content-type" in rest[0].lower():
             for name, value in islice(_fields(rest[0]), MAX_FIELDS):
                 part.fields.setdefault(name.decode("ascii").lower(), []).append(value.strip())
