@@ -93,6 +93,11 @@ _FOLLOWING = {
 
 def decide(ruleset: RuleSet, company: Company, case: Case) -> Decision:
     """What these rules make of this case. Pure; equal arguments give a decision with an equal hash."""
+    return sealed(*weighed(ruleset, company, case))
+
+
+def weighed(ruleset: RuleSet, company: Company, case: Case) -> tuple[Decision, list[bytes]]:
+    """The same before it is sealed, and as JSON the rules that fired: for who has more to do before."""
     board = _Board(ruleset, company, case, ruleset.facts(case, company))
     board.take_due()
     for number, stage in enumerate(ruleset.stages, 1):
@@ -212,7 +217,7 @@ def _words(made: Iterable[Effect], kind: type[Tag] | type[Untag]) -> list[str]:
     return [tag for effect in made if isinstance(effect, Tag | Untag) and type(effect) is kind for tag in effect.tags]
 
 
-def _outcome(board: _Board, company: Company) -> Decision:
+def _outcome(board: _Board, company: Company) -> tuple[Decision, list[bytes]]:
     before_rules = board.case.ticket
     withheld = _stopped(board)
     merged = board.merged
@@ -240,7 +245,7 @@ def _outcome(board: _Board, company: Company) -> Decision:
         withheld=(*withheld, *unable.values(), *nobody),
         ticket=ticket,
     )
-    return sealed(made, [raw for _, raw in fired])
+    return made, [raw for _, raw in fired]
 
 
 def _promised(board: _Board, company: Company, changes: dict[str, Anything]) -> Anything:
@@ -260,14 +265,14 @@ def _promised(board: _Board, company: Company, changes: dict[str, Anything]) -> 
 
 
 def without(decision: Decision, verb: str, reason: str) -> Decision:
-    """The decision without its words for the customer, which cannot be given for this reason."""
+    """The decision, not sealed yet, without its words for the customer, which cannot be given for this reason."""
     effects = tuple(effect for effect in decision.effects if effect.verb != verb)
     ticket, was = decision.ticket, decision.case.ticket
     if verb != "acknowledge":
         ticket = replace(ticket, replied_at=was.replied_at)
     if verb == "ask_for" and "status" not in {written.field for written in decision.written}:
         ticket = replace(ticket, status=was.status)
-    return sealed(replace(decision, effects=effects, ticket=ticket, withheld=(*decision.withheld, f"{verb}: {reason}")))
+    return replace(decision, effects=effects, ticket=ticket, withheld=(*decision.withheld, f"{verb}: {reason}"))
 
 
 def _by_place(told: trace.Told) -> tuple[int, int, str]:

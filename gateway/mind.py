@@ -19,8 +19,8 @@ from engine import company as companies
 from engine import facts, rulebook, views
 from engine.acknowledgement import Words, is_nobody
 from engine.company import Company
-from engine.decide import decide, without
-from engine.decision import Acknowledge, Answer, AskFor, Case, Decision, Effect
+from engine.decide import weighed, without
+from engine.decision import Acknowledge, Answer, AskFor, Case, Decision, Effect, sealed
 from engine.effects import ANSWERING, ASKING
 from engine.explain import explain
 from engine.reading import suggestion
@@ -63,14 +63,16 @@ class Mind:
 
     def decide(self, case: Case) -> tuple[Decision, Spoken]:
         """What the rules decide, and the words for the customer that come of it."""
-        return self.spoken(self.decided(case))
+        made, fired = self.weighed(case)
+        made, spoken = self.spoken(made)
+        return sealed(made, fired), spoken
 
-    def decided(self, case: Case) -> Decision:
-        """What the rules decide, before it is put into words."""
-        return decide(self.ruleset, self.company, case)
+    def weighed(self, case: Case) -> tuple[Decision, list[bytes]]:
+        """What the rules decide, before it is put into words and sealed."""
+        return weighed(self.ruleset, self.company, case)
 
     def spoken(self, made: Decision) -> tuple[Decision, Spoken]:
-        """A decision with the words for the customer that come of it.
+        """A decision that is not sealed yet, with the words for the customer that come of it.
 
         A template that cannot be rendered costs these words, not the ticket: the decision says so.
         """

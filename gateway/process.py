@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from engine import waiting
 from engine.acknowledgement import THROTTLES
 from engine.decide import TOO_MANY
-from engine.decision import Acknowledge, Case, Decision, Fact, Feedback, Route, Work
+from engine.decision import Acknowledge, Case, Decision, Fact, Feedback, Route, Work, sealed
 from engine.routing import turn
 from engine.thread import Found, Placed, Wanted, lookups, place
 from gateway import ledger as ledgers
@@ -31,7 +31,7 @@ from gateway.gather import gather
 from gateway.house import House
 from gateway.ledger import Ledger
 from gateway.log import log
-from gateway.mind import UNRENDERED, Mind
+from gateway.mind import UNRENDERED, Mind, Spoken
 from gateway.queue.bell import Bell
 from gateway.store.ledger import Entry, Recipient
 from gateway.store.standing import carried_by
@@ -284,7 +284,10 @@ class Draft:
     news: notice.News | None = None
     outside: Mapping[str, Fact] = field(default_factory=dict)
     to: Recipient | None = field(init=False)
-    made: Decision | None = None
+    made: Decision | None = None  # not sealed yet
+    fired: Sequence[bytes] = ()  # as `sealed` takes it
+    spoken: Spoken = field(default_factory=dict)
+    trouble: Exception | None = None
 
     def __post_init__(self) -> None:
         self.to = addressee(self)
@@ -335,11 +338,10 @@ def in_turn(
 ) -> list[Outcome | Exception]:
     """The outcomes of a round. An exception is an answer too, so that one cannot spoil a batch.
 
-    Decisions are made one after another: each knows whom those before it gave work to. Then all are put into words:
-    what either works with stays in the processor's cache.
+    Decisions are made one after another: each knows whom those before it gave work to. Then all are put into words,
+    then all are sealed: what each step works with stays in the processor's cache.
     """
     moved: Counter[str] = Counter()
-    failed: list[Exception | None] = []
     for one in drafts:
         if moved:
             load = Counter(one.found.load)
@@ -347,12 +349,16 @@ def in_turn(
             one.found = altered(one.found, load={whose: many for whose, many in load.items() if many > 0})
         try:
             _decide(one, numbers, ledger, now)
-        except Exception as e:
-            failed.append(e)
-        else:
-            failed.append(None)
             _move(moved, one)
-    return [error or outcome(house, one) for one, error in zip(drafts, failed, strict=True)]
+        except Exception as e:
+            one.trouble = e
+    for one in drafts:
+        try:
+            if one.made:
+                one.made, one.spoken = one.reading.mind.spoken(one.made)
+        except Exception as e:
+            one.trouble = e
+    return [one.trouble or outcome(house, one) for one in drafts]
 
 
 def _decide(draft: Draft, numbers: dict[str, str], ledger: Ledger, now: datetime) -> None:
@@ -365,8 +371,9 @@ def _decide(draft: Draft, numbers: dict[str, str], ledger: Ledger, now: datetime
     if not placed.trigger:
         return
     throttled = ledger.check(draft.to) if draft.to else ""
-    draft.made = made = draft.reading.mind.decided(case(placed, draft.message, draft, now, throttled))
-    if draft.to and (code := entered(made)) is not None:
+    weighing = case(placed, draft.message, draft, now, throttled)
+    draft.made, draft.fired = draft.reading.mind.weighed(weighing)
+    if draft.to and (code := entered(draft.made)) is not None:
         ledger.enter(draft.to, code)
 
 
@@ -417,7 +424,7 @@ def _outcome(house: House, draft: Draft) -> Outcome:
     if draft.made is None:  # news that changes the ticket, and nothing to decide
         return Outcome(reading.claim, tickets=(raised(placed.ticket),), amended=amended, done=True)
     before = draft.found.tickets.get(placed.ticket.id)
-    made, spoken = reading.mind.spoken(draft.made)
+    made = sealed(draft.made, draft.fired)
     ticket = raised(made.ticket)
     entry = Entry(to, code) if to and (code := entered(made)) is not None else None
     return Outcome(
@@ -426,7 +433,7 @@ def _outcome(house: House, draft: Draft) -> Outcome:
         contacts=(placed.contact,),
         tickets=(ticket,),
         decisions=(made,),
-        outgoing=owing.outgoing(house, made, spoken, ticket, draft.found.latest),
+        outgoing=owing.outgoing(house, made, draft.spoken, ticket, draft.found.latest),
         timers=owing.timers(house, before, ticket),
         cancelled_timers=owing.cancelled(before, ticket),
         turns=turns(made),
