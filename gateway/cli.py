@@ -68,8 +68,8 @@ def serve(
 ) -> None:
     """Run the gateway. 启动网关"""
     from gateway import kernel, log, settings, worker
-    from gateway import serve as server
     from gateway.alone import ROLES
+    from gateway.running import start
 
     configured = settings.read(config)
     log.configure(level=configured.settings.log_level)
@@ -77,7 +77,9 @@ def serve(
     if unknown := roles - set(ROLES):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: roles are {', '.join(ROLES)}")
     workers = worker.hired(configured, roles)
-    if server.start(server.serve(configured, roles, workers)):
+    from gateway import serve as server  # after the fork: what only the doors need, only the gateway has
+
+    if start(server.serve(configured, roles, workers)):
         kernel.afresh()
 
 
@@ -90,11 +92,11 @@ def demo(
 ) -> None:
     """Send real sample mails, forms and webhooks through a fresh gateway, and show what became of them. 演示"""
     from gateway import log
-    from gateway import serve as server
     from gateway.demo import run as demonstration
+    from gateway.running import start
 
     log.configure(level="error")
-    server.start(demonstration.run(once=once, port=port, kernel=kernel, language=language(lang)))
+    start(demonstration.run(once=once, port=port, kernel=kernel, language=language(lang)))
 
 
 @app.command()

@@ -13,10 +13,10 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import uvicorn
@@ -33,16 +33,14 @@ from gateway.house import House
 from gateway.indexing import index
 from gateway.log import log
 from gateway.process import work
+from gateway.running import again
 from gateway.settings import Configured
 from gateway.store.sweep import sweep
 from gateway.telling import tell
 from gateway.workers import Workers
 from normalizer.errors import ConfigError, Unavailable, Where
 
-PAUSE_AFTER_TROUBLE = 1.0
 TAKES_NOTHING = 60  # seconds
-
-T = TypeVar("T")
 
 
 async def serve(configured: Configured, roles: frozenset[str], workers: Workers | None = None) -> bool:
@@ -217,20 +215,6 @@ async def _hear(listener: Listening, door: Door) -> None:
         ) from e
 
 
-async def again(role: str, start: Callable[[], Awaitable[None]], stop: asyncio.Event | None = None) -> None:
-    """Keep a worker running. A store that is unavailable (disk full) is waited for."""
-    while stop is None or not stop.is_set():
-        try:
-            await start()
-            if stop and stop.is_set():
-                return
-        except Unavailable as e:
-            log.error("waiting for the store", role=role, hint=e.reason)
-        except Exception as e:
-            log.error("worker failed; starting it again", role=role, exc_info=e)
-        await asyncio.sleep(PAUSE_AFTER_TROUBLE)
-
-
 def _raise_first(tasks: list[asyncio.Task[Any]]) -> None:
     for task in tasks:
         if task.done() and not task.cancelled() and (error := task.exception()):
@@ -271,17 +255,3 @@ def _bound(configured: Configured) -> socket.socket:
             "is another gateway running? choose another port",
         ) from e  # fmt: skip
     return made
-
-
-def start(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the fastest loop there is."""
-    with asyncio.Runner(loop_factory=fastest()) as runner:
-        return runner.run(main)
-
-
-def fastest() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:  # there is none for Windows
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop

@@ -29,7 +29,7 @@ from gateway.mind import Mind
 from gateway.process import work
 from gateway.queue.bell import Bell, Bells
 from gateway.queue.pipe import Pipe
-from gateway.serve import again, fastest, start
+from gateway.running import again, fastest, start
 from gateway.settings import Configured
 from gateway.workers import BEGIN, FIGURES, OURS, READY, TROUBLE, Child, Workers, deaf
 from normalizer.errors import ConfigError, Unavailable
