@@ -68,6 +68,7 @@ def serve(
 ) -> None:
     """Run the gateway. 启动网关"""
     from gateway import kernel, log, settings, worker
+    from gateway import serve as server
     from gateway.alone import ROLES
     from gateway.running import start
 
@@ -77,8 +78,6 @@ def serve(
     if unknown := roles - set(ROLES):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: roles are {', '.join(ROLES)}")
     workers = worker.hired(configured, roles)
-    from gateway import serve as server  # after the fork: what only the doors need, only the gateway has
-
     if start(server.serve(configured, roles, workers)):
         kernel.afresh()
 

@@ -1,6 +1,6 @@
 """HTTP requests as connectors want them, and our errors as clients want them (RFC 9457)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -12,10 +12,11 @@ import starlette.responses
 
 from connectors.base import Request, Response
 from gateway.settings import Http
-from normalizer.errors import Rejected
+from normalizer.errors import Rejected, Unavailable
 
 KEPT_OF_OVERSIZED = 64 * 1024
 DRAINED = 64 * 1024 * 1024
+TRY_AGAIN = {"Retry-After": "5"}
 
 
 class Oversized(Rejected):
@@ -24,6 +25,21 @@ class Oversized(Rejected):
     def __init__(self, limit: int, first: bytes) -> None:
         super().__init__(f"larger than {limit} bytes", status=413, code="oversized")
         self.first = first
+
+
+async def answered(answer: Awaitable[starlette.responses.Response]) -> starlette.responses.Response:
+    """The answer, or why there is none."""
+    try:
+        return await answer
+    except (Rejected, Unavailable) as e:
+        return refusal(e)
+
+
+def refusal(e: Rejected | Unavailable) -> starlette.responses.Response:
+    """Of what is unavailable nothing was kept; the caller must come again."""
+    if isinstance(e, Rejected):
+        return problem(e.status, e.code, e.reason)
+    return problem(503, "unavailable", "could not be stored just now; send it again", TRY_AGAIN)
 
 
 async def whole(asked: starlette.requests.Request, limit: int) -> bytes:

@@ -13,7 +13,6 @@ from starlette.routing import compile_path
 from gateway import http
 from normalizer.errors import Rejected, Unavailable
 
-TRY_AGAIN = {"Retry-After": "5"}
 MEDIA_TYPE = "application/problem+json"
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -44,14 +43,8 @@ _MEANINGS = {
 
 
 async def rejected(_: starlette.requests.Request, e: Exception) -> Response:
-    assert isinstance(e, Rejected)
-    return http.problem(e.status, e.code, e.reason)
-
-
-async def unavailable(_: starlette.requests.Request, e: Exception) -> Response:
-    """Nothing was kept; the caller must come again."""
-    assert isinstance(e, Unavailable)
-    return http.problem(503, "unavailable", "could not be stored just now; send it again", TRY_AGAIN)
+    assert isinstance(e, Rejected | Unavailable)
+    return http.refusal(e)
 
 
 async def _invalid(_: starlette.requests.Request, e: Exception) -> Response:
@@ -88,6 +81,6 @@ async def _gone(_: starlette.requests.Request, e: Exception) -> Response:
 
 
 HANDLERS: dict[int | type[Exception], Any] = {
-    Rejected: rejected, Unavailable: unavailable, RequestValidationError: _invalid, HTTPException: _other,
+    Rejected: rejected, Unavailable: rejected, RequestValidationError: _invalid, HTTPException: _other,
     starlette.requests.ClientDisconnect: _gone,
 }  # fmt: skip

