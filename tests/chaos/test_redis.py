@@ -49,14 +49,9 @@ def test_nothing_is_lost_however_often_redis_is_killed(
         (tmp_path / "store").write_text(postgres.url(postgres.database()))
         gateway.config.write_text(f"redis: {redis.url}\nstore: {{url: {{file: store}}}}\n{gateway.config.read_text()}")
         running.enter_context(gateway.start(roles="accept"))
-        everybody = [
-            gateway,
-            gateway.beside("process", WORKERS),
-            gateway.beside("process"),
-            gateway.beside("dispatch,console"),
-        ]
-        for one in everybody[1:]:
-            running.enter_context(one)
+        everybody = [gateway]
+        for roles, more in (("process", WORKERS), ("process", {}), ("dispatch,console", {})):
+            everybody.append(running.enter_context(gateway.beside(roles, more)))
         probe = Probe(gateway)
         senders = [Sender(gateway, send, send.__name__, pause=0.1) for send in (mail, chat)]
         threads = [threading.Thread(target=sender.run, daemon=True) for sender in senders]
