@@ -43,10 +43,8 @@ _NO_TEXT = re.compile(
 )
 _PGP = "-----BEGIN PGP MESSAGE-----"
 _NO_WORDS = re.compile(r"(?:\[(?:cid:|image|图片)[^\]\n]{0,200}\]|[\s\u200b\ufeff])*")  # places of images
-_PAGE = re.compile(
-    r"\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype html|html|head|body|meta|style|div|p|table|span|font|br)\b[^>]{0,500}>",
-    re.I,
-)
+_PAGE = re.compile(r"\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype html|html)\b[^>]{0,500}>", re.I)
+_FRAGMENT = re.compile(r"\s*<(?:head|body|meta|style|div|p|table|span|font|br)\b[^>]{0,500}>", re.I)
 _UNSAFE = re.compile(r"[^-\w. ]+")
 _UUENCODED = re.compile(
     rb"^begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n(?:[!-`][^\r\n]{0,100}\r?\n)*+(?:`|[ ])?\r?\n?end[ \t]*(?:\r?\n|\Z)", re.M
@@ -383,6 +381,8 @@ class _Reader:
             self.media_types.add(child.media_type)
             if not self._says_again(child, "".join(said.words().split())):
                 self._attach(child)
+        if "&nbsp;" in said.plain and "&nbsp;" in said.html:  # QQ takes the tags out and leaves these
+            said.plain = said.plain.replace("&nbsp;", " ")
         return said
 
     def _says_again(self, part: Part, words: str) -> bool:
@@ -412,7 +412,7 @@ class _Reader:
             return _Chunk(html=text.strip("\n"))
         if part.params.get("format", "").lower() == "flowed":
             text = unflow(text, part.params.get("delsp", "").lower() == "yes")
-        if _PAGE.match(text):
+        if _PAGE.match(text) or (_FRAGMENT.match(text) and text.rstrip().endswith(">")):
             text = html_to_text(text)
         return _Chunk(plain=unarmoured(text))
 
