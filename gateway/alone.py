@@ -1,37 +1,134 @@
-"""Who else works in this data folder. A lock the kernel gives back when a process dies, however it dies.
+"""Who else works in this data folder. A lock that is given back when a process dies, however it dies.
 
 Leases protect against a worker that is slow or gone, but they take minutes to run out. A process that starts and finds
 nobody else in its role knows that every lease there is belongs to the dead, and takes over at once. Every role holds
 keys in memory, so nobody may be in any of them while the master key is changed.
 
 Of those who take leases of lanes each has a name, so that of one who died they are free at once, whoever else is alive.
+
+The kernel keeps the locks of one machine, as files in the data folder; PostgreSQL those of all machines that share a
+database (store/advisory.py).
 """
 
 import asyncio
 import fcntl
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 Leasing = Literal["process", "dispatch"]
 Role = Literal["accept", "console"] | Leasing
 LEASING: tuple[Leasing, ...] = ("process", "dispatch")
 ROLES: tuple[Role, ...] = ("accept", "process", "dispatch", "console")
 HOLDER = "holder-"
+PATIENCE = 1.0  # seconds between two tries to be the only one
 
 
-class Presence:
+class Presence(Protocol):
     """Held by every process in a role for as long as it lives."""
 
+    role: Role
+
+    def enter(self) -> bool:
+        """Come in; True if nobody else is in this role, so that what was leased in it may be taken over."""
+
+    def stay(self) -> None:
+        """Let others of this role in, once the taking over is done."""
+
+    def leave(self) -> None: ...
+
+
+class Locks(ABC):
+    """Those of one process, until `close`."""
+
+    @abstractmethod
+    def presence(self, role: Role) -> Presence: ...
+
+    @abstractmethod
+    def holder(self) -> AbstractContextManager[int]:
+        """A name by which to take leases of lanes, and the proof that who took them lives. They stay afterwards."""
+
+    @abstractmethod
+    async def dead_holders(self, free: Callable[[int], Awaitable[None]]) -> None:
+        """Call `free` for each that is gone, and forget it."""
+
+    @abstractmethod
+    async def sole(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
+        """Run `body` once no other process runs one of this name; they wait until it ends, however it ends.
+
+        Should another have come in meanwhile, as after the server that keeps the locks was away, it is cancelled and
+        begun anew once it is alone again.
+        """
+
+    @abstractmethod
+    async def keep(self) -> None:
+        """Until cancelled: see to it that what is held stays so."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    @contextmanager
+    def nobody(self) -> Iterator[bool]:
+        """Whether no process is in any role; if so, none comes in before the end."""
+        presences = [self.presence(role) for role in ROLES]
+        try:
+            yield all(presence.enter() for presence in presences)
+        finally:
+            for presence in presences:
+                presence.leave()
+
+
+def fresh_holder() -> int:
+    """A name nobody has; 0 is nobody's."""
+    return secrets.randbits(62) | 1
+
+
+class FolderLocks(Locks):
+    """Files in the data folder, locked by the kernel."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def presence(self, role: Role) -> Presence:
+        return _Present(self.folder, role)
+
+    def holder(self) -> AbstractContextManager[int]:
+        return _Holder(self.folder)
+
+    async def dead_holders(self, free: Callable[[int], Awaitable[None]]) -> None:
+        for holder in _dead_holders(self.folder):
+            await free(holder)
+
+    async def sole(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
+        file = _lock_file(self.folder, name)
+        try:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(PATIENCE)
+            await body()
+        finally:
+            os.close(file)
+
+    async def keep(self) -> None:
+        await asyncio.Event().wait()
+
+    def close(self) -> None:
+        pass
+
+
+class _Present:
     def __init__(self, folder: Path, role: Role) -> None:
         self.role: Role = role
         self._file = _lock_file(folder, role)
 
     def enter(self) -> bool:
-        """Come in; True if nobody else is in this role, so that what was leased in it may be taken over."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -40,18 +137,15 @@ class Presence:
         return True
 
     def stay(self) -> None:
-        """Let others of this role in, once the taking over is done."""
         fcntl.flock(self._file, fcntl.LOCK_SH)
 
     def leave(self) -> None:
         os.close(self._file)
 
 
-class Holder:
-    """The name by which a process takes leases of lanes, and the proof that it lives. Entered once, as a context."""
-
+class _Holder:
     def __init__(self, folder: Path) -> None:
-        self.number = secrets.randbits(62) | 1  # 0: nobody
+        self.number = fresh_holder()
         self._name = f"{HOLDER}{self.number}"
         self._folder = folder
 
@@ -71,7 +165,7 @@ class Holder:
         return self._folder / f"{self._name}.lock"
 
 
-def dead_holders(folder: Path) -> Iterator[int]:
+def _dead_holders(folder: Path) -> Iterator[int]:
     """Those that are gone; each is forgotten once the next is asked for."""
     for path in folder.glob(f"{HOLDER}*.lock"):
         with suppress(FileNotFoundError):  # another process was faster
@@ -93,39 +187,12 @@ def _locked(file: int, path: Path) -> bool:
         return False
 
 
-@contextmanager
-def nobody(folder: Path) -> Iterator[bool]:
-    """Whether no process is in any role; if so, none comes in before the end."""
-    presences = [Presence(folder, role) for role in ROLES]
-    try:
-        yield all(presence.enter() for presence in presences)
-    finally:
-        for presence in presences:
-            presence.leave()
-
-
 @asynccontextmanager
 async def opening(folder: Path) -> AsyncIterator[None]:
     """One process at a time: a folder that is being made, upgraded or given new keys is opened by others after that."""
     file = _lock_file(folder, "opening")
     try:
         await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(file)
-
-
-@asynccontextmanager
-async def sole(folder: Path, name: str) -> AsyncIterator[None]:
-    """Once no other process is in this; they wait until it ends, however it ends."""
-    file = _lock_file(folder, name)
-    try:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(1)
         yield
     finally:
         os.close(file)

@@ -21,6 +21,7 @@ from normalizer.errors import Refused, Unavailable
 
 AT_A_TIME = 32  # leased in one transaction
 LONGEST_WAIT = timedelta(hours=1)
+PAUSE = 1.0  # seconds until a store that is away is asked again
 LONGEST_ATTEMPT = 90.0  # seconds; well within the lease
 
 
@@ -35,7 +36,7 @@ async def dispatch(house: House) -> None:
     under_way: set[asyncio.Task[None]] = set()
     try:
         while True:
-            owed = await house.store.due(house.clock.now(), AT_A_TIME, outbound=house.outbound)
+            owed = await _due(house)
             for one in owed:
                 task = asyncio.create_task(deliver(house, one))
                 under_way.add(task)
@@ -49,6 +50,15 @@ async def dispatch(house: House) -> None:
         await asyncio.gather(*under_way, return_exceptions=True)
 
 
+async def _due(house: House) -> list[Owed]:
+    """What is under way goes on while the store is away: nothing is due then."""
+    try:
+        return await house.store.due(house.clock.now(), AT_A_TIME, outbound=house.outbound)
+    except Unavailable as e:
+        log.error("waiting for the store", role="dispatch", hint=e.reason)
+        return []
+
+
 async def deliver(house: House, owed: Owed) -> None:
     """One attempt, and what became of it."""
     outgoing = owed.outgoing
@@ -57,13 +67,25 @@ async def deliver(house: House, owed: Owed) -> None:
     if isinstance(settlement, Later) and outgoing.attempts >= house.configured.settings.outgoing_attempts:
         told = f"gave up after {outgoing.attempts} attempts: {settlement.reason}"
         settlement = Never(told, status=settlement.status)
-    await house.store.settle(owed, settlement, now)
+    await _settled(house, owed, settlement, now)
     outcome = type(settlement).__name__.lower()
     metrics.settled.labels(outgoing.target, outcome).inc()
     level = log.info if isinstance(settlement, Sent) else log.warning
     level("outgoing " + outcome, outgoing=outgoing.id, target=outgoing.target, attempts=outgoing.attempts)
     house.work.ring()
     house.hub.ring()
+
+
+async def _settled(house: House, owed: Owed, settlement: Settlement, now: datetime) -> None:
+    """Told as soon as the store can be told, as long as the lease lasts: what was sent must not be sent again."""
+    while True:
+        try:
+            await house.store.settle(owed, settlement, now)
+            return
+        except Unavailable:
+            if house.clock.now() > now + house.store.limits.outgoing_lease:
+                raise
+            await asyncio.sleep(PAUSE)
 
 
 async def attempt(house: House, owed: Owed) -> Settlement:

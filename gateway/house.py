@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from connectors.base import Helpdesk
 from connectors.calls import Callee
+from gateway.alone import Locks
 from gateway.clock import Clock
 from gateway.events import Hub
 from gateway.live import LiveRules
@@ -26,6 +27,7 @@ class House:
     mind: Mind
     store: Store
     clock: Clock
+    locks: Locks
     helpdesks: Mapping[str, Helpdesk]
     calls: Mapping[str, Callee] = field(default_factory=dict)
     bells: Bells = field(default_factory=Bells)

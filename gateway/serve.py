@@ -26,13 +26,13 @@ from connectors.registry import Listening
 from gateway import clock as clocks
 from gateway import kernel, wire
 from gateway.accept import Door
-from gateway.alone import LEASING, ROLES, Holder, Presence, Role, dead_holders, sole
+from gateway.alone import LEASING, ROLES, Locks, Role
 from gateway.dispatch import dispatch
 from gateway.front import Front
+from gateway.holding import hold
 from gateway.house import House
 from gateway.indexing import index
 from gateway.log import log
-from gateway.process import work
 from gateway.running import again
 from gateway.settings import Configured
 from gateway.store.sweep import sweep
@@ -45,10 +45,11 @@ TAKES_NOTHING = 60  # seconds
 
 async def serve(configured: Configured, roles: frozenset[str], workers: Workers | None = None) -> bool:
     """Run until SIGINT or SIGTERM, or until it should start afresh: then True. Raises ConfigError if it cannot."""
-    presences = [Presence(configured.data, role) for role in ROLES if role in roles]
+    locks = wire.locks(configured)
+    presences = [locks.presence(role) for role in ROLES if role in roles]
     try:
         alone = {presence.role for presence in presences if presence.enter()}
-        house = await _house(configured, workers)
+        house = await _house(configured, workers, locks)
         try:
             if await house.store.outbox_held():
                 hint = "look at `ticketgate outbox list`, then `ticketgate outbox release`"
@@ -67,12 +68,13 @@ async def serve(configured: Configured, roles: frozenset[str], workers: Workers 
     finally:
         for presence in presences:
             presence.leave()
+        locks.close()
 
 
-async def _house(configured: Configured, workers: Workers | None) -> House:
+async def _house(configured: Configured, workers: Workers | None, locks: Locks) -> House:
     if workers is None:
-        return await wire.house(configured)
-    return await wire.house(configured, known=workers.mind, lines=workers.bells, workers=workers)
+        return await wire.house(configured, alone=locks)
+    return await wire.house(configured, known=workers.mind, lines=workers.bells, workers=workers, alone=locks)
 
 
 async def _take_over(house: House, alone: Collection[Role]) -> None:
@@ -115,11 +117,12 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
     if "accept" in roles:
         tasks.extend(asyncio.create_task(_listen(listener, door)) for listener in wire.listeners(house))
     tasks.append(asyncio.create_task(again("rules", house.rules.follow)))
+    tasks.append(asyncio.create_task(again("locks", house.locks.keep)))
     if line := house.bells.line:
         tasks.append(asyncio.create_task(again("bells", line.keep)))
     if "process" in roles:
         tasks.append(
-            asyncio.create_task(house.workers.keep() if house.workers else again("process", partial(_work, house)))
+            asyncio.create_task(house.workers.keep() if house.workers else again("process", partial(hold, house)))
         )
         tasks.append(asyncio.create_task(again("leases", lambda: free(house))))
         tasks.append(asyncio.create_task(again("timers", lambda: ring(house))))
@@ -161,19 +164,16 @@ def _stands(server: uvicorn.Server, house: House) -> bool:
     return server.started and (house.workers is None or house.workers.up)
 
 
-async def _work(house: House) -> None:
-    """What waits, by this process itself."""
-    with Holder(house.configured.data) as house.holder:
-        await work(house, asyncio.Event())
-
-
 async def free(house: House) -> None:
     """What a process had in hand when it died is free for the next, however it died and whoever is alive."""
+
+    async def freed(holder: int) -> None:
+        if many := await house.store.free(holder, house.clock.now()):
+            log.warning("a process died over its work; it is done again", count=many)
+            house.work.ring()
+
     while True:
-        for holder in dead_holders(house.configured.data):
-            if many := await house.store.free(holder, house.clock.now()):
-                log.warning("a process died over its work; it is done again", count=many)
-                house.work.ring()
+        await house.locks.dead_holders(freed)
         await (house.workers.missed.wait() if house.workers else asyncio.sleep(1))
 
 
@@ -196,8 +196,7 @@ async def _listen(listener: Listening, door: Door) -> None:
     if isinstance(listener, Listener):
         settings = listener.settings
         name = f"listen-{settings.connector}-{quote(settings.account, safe='')}"
-        async with sole(door.house.configured.data, name):
-            await _hear(listener, door)
+        await door.house.locks.sole(name, partial(_hear, listener, door))
     else:
         await _hear(listener, door)
 

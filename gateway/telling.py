@@ -9,12 +9,12 @@ events are kept (a week) is told `missed` first, and should look anew.
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from connectors.base import Cursor
 from connectors.calls import Subscriber
 from gateway import metrics
-from gateway.alone import sole
 from gateway.house import House
 from gateway.log import log
 from gateway.store.work import Event
@@ -28,27 +28,30 @@ LONGEST_WAIT = timedelta(minutes=5)
 
 async def tell(house: House, subscriber: Subscriber) -> None:
     """Until cancelled. Of several processes one tells; when it ends another goes on."""
+    await house.locks.sole(f"events-{subscriber.settings.name}", partial(_tell, house, subscriber))
+
+
+async def _tell(house: House, subscriber: Subscriber) -> None:
     name = f"events:{subscriber.settings.name}"
-    async with sole(house.configured.data, f"events-{subscriber.settings.name}"):
-        failures = 0
-        while True:
-            page = await _page(house, name)
-            if not page:
-                await asyncio.sleep(PATIENCE)
-                continue
-            try:
-                if wanted := [_told(one) for one in page if one.kind == MISSED or subscriber.wants(one.kind)]:
-                    await subscriber.tell(wanted, house.clock.now())
-            except (Unavailable, Refused) as e:
-                failures += 1
-                metrics.events_told.labels(subscriber.settings.name, "failed").inc()
-                log.warning("events are not taken", target=subscriber.settings.name, hint=e.reason, attempts=failures)
-                wait = getattr(e, "wait", None) or timedelta(seconds=2 ** min(failures, 10))
-                await asyncio.sleep(min(LONGEST_WAIT, wait).total_seconds())
-            else:
-                failures = 0
-                metrics.events_told.labels(subscriber.settings.name, "taken").inc(len(page))
-                await _move(house, name, str(page[-1].seq))
+    failures = 0
+    while True:
+        page = await _page(house, name)
+        if not page:
+            await asyncio.sleep(PATIENCE)
+            continue
+        try:
+            if wanted := [_told(one) for one in page if one.kind == MISSED or subscriber.wants(one.kind)]:
+                await subscriber.tell(wanted, house.clock.now())
+        except (Unavailable, Refused) as e:
+            failures += 1
+            metrics.events_told.labels(subscriber.settings.name, "failed").inc()
+            log.warning("events are not taken", target=subscriber.settings.name, hint=e.reason, attempts=failures)
+            wait = getattr(e, "wait", None) or timedelta(seconds=2 ** min(failures, 10))
+            await asyncio.sleep(min(LONGEST_WAIT, wait).total_seconds())
+        else:
+            failures = 0
+            metrics.events_told.labels(subscriber.settings.name, "taken").inc(len(page))
+            await _move(house, name, str(page[-1].seq))
 
 
 async def _page(house: House, name: str) -> list[Event]:

@@ -2,14 +2,15 @@
 
 from base64 import b64decode
 from collections.abc import Mapping
-from typing import TypeVar
+from contextlib import closing
+from typing import TYPE_CHECKING, TypeVar
 
 from connectors import registry
 from connectors.base import Helpdesk
 from connectors.calls import Callee, Endpoint, Subscriber
 from gateway import mind
 from gateway import settings as settings_files
-from gateway.alone import nobody, opening
+from gateway.alone import FolderLocks, Locks, opening
 from gateway.backup import put_back
 from gateway.bundle import Bundle
 from gateway.clock import Clock, SystemClock
@@ -28,6 +29,9 @@ from gateway.store.work import Limits
 from gateway.workers import Workers
 from normalizer.errors import ConfigError, Where
 
+if TYPE_CHECKING:
+    from gateway.store.postgres import Postgres
+
 KEY_FILE = "master.key"
 
 E = TypeVar("E", bound=Endpoint)
@@ -35,7 +39,7 @@ E = TypeVar("E", bound=Endpoint)
 
 async def house(
     configured: Configured, *, clock: Clock | None = None, known: Mind | None = None, lines: Bells | None = None,
-    workers: Workers | None = None, worker: bool = False,
+    workers: Workers | None = None, worker: bool = False, alone: Locks | None = None,
 ) -> House:  # fmt: skip
     """A house with its store open (upgraded first, if it is older). Raises ConfigError.
 
@@ -47,8 +51,9 @@ async def house(
     store = await open_store(configured)
     try:
         built = House(
-            made or await live_mind(configured, store, clock, known), store, clock, helpdesks(configured),
-            calls(configured), lines or bells(configured), workers, worker,
+            made or await live_mind(configured, store, clock, known), store, clock,
+            alone or FolderLocks(configured.data), helpdesks(configured), calls(configured),
+            lines or bells(configured), workers, worker,
         )  # fmt: skip
         await built.rules.begin()
     except BaseException:
@@ -100,15 +105,27 @@ async def _open_store(configured: Configured) -> Store:
 
 def database(configured: Configured) -> Database:
     """What the settings say the store stands on, not opened yet. Raises ConfigError."""
+    return _postgres(configured) if configured.settings.store.url else Sqlite(configured.data / FILE)
+
+
+def locks(configured: Configured) -> Locks:
+    """By which processes on one store know of each other. Raises ConfigError."""
+    if not configured.settings.store.url:
+        return FolderLocks(configured.data)
+    server = _postgres(configured)
+    from gateway.store.advisory import AdvisoryLocks
+
+    return AdvisoryLocks(server)
+
+
+def _postgres(configured: Configured) -> "Postgres":
     told = configured.settings.store
-    if not (url := told.url.get_secret_value()):
-        return Sqlite(configured.data / FILE)
     try:
         from gateway.store.postgres import Postgres
     except ImportError as e:
         where = configured.document.where("store")
         raise ConfigError(where, f"PostgreSQL needs {e.name}", "pip install 'ticketgate[scale]'") from e
-    return Postgres(url, told.password.get_secret_value() if told.password else "")
+    return Postgres(told.url.get_secret_value(), told.password.get_secret_value() if told.password else "")
 
 
 def bells(configured: Configured) -> Bells:
@@ -142,7 +159,7 @@ async def rotate(configured: Configured) -> int:
 
     A key in the data folder is replaced by a fresh one; one from the settings must be there already, before the old.
     """
-    with nobody(configured.data) as alone:
+    with closing(locks(configured)) as held, held.nobody() as alone:
         if not alone:
             raise ConfigError(Where(str(configured.data)), "a gateway is running on it", "stop it first, then rotate")
         async with opening(configured.data):

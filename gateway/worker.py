@@ -22,11 +22,10 @@ from typing import NoReturn
 
 from gateway import kernel, log, metrics, settings, wire
 from gateway import mind as minds
-from gateway.alone import Holder, Presence
 from gateway.figures import Changes
+from gateway.holding import hold
 from gateway.house import House
 from gateway.mind import Mind
-from gateway.process import work
 from gateway.queue.bell import Bell, Bells
 from gateway.queue.pipe import Pipe
 from gateway.running import again, fastest, start
@@ -159,7 +158,8 @@ class _Worker:
     async def run(self) -> int:
         """An exit code: 0 if there is nothing wrong."""
         asyncio.get_running_loop().add_reader(self.ends.channel, self._told)
-        presence = Presence(self.configured.data, "process")
+        self.locks = wire.locks(self.configured)
+        presence = self.locks.presence("process")
         try:
             presence.enter()
             presence.stay()
@@ -170,14 +170,14 @@ class _Worker:
             return 1
         finally:
             presence.leave()
+            self.locks.close()
         return 0
 
     async def _work(self) -> None:
-        house = await wire.house(self.configured, known=self.mind, lines=self.bells, worker=True)
+        house = await wire.house(self.configured, known=self.mind, lines=self.bells, worker=True, alone=self.locks)
         try:
-            with Holder(self.configured.data) as house.holder:
-                self._tell(READY, b"")
-                await self._until_stopped(house)
+            self._tell(READY, b"")
+            await self._until_stopped(house)
         finally:
             self._report()
             await house.look_ups.close()
@@ -188,12 +188,13 @@ class _Worker:
     async def _until_stopped(self, house: House) -> None:
         beside = [
             asyncio.create_task(again("rules", house.rules.follow)),
+            asyncio.create_task(again("locks", house.locks.keep)),
             asyncio.create_task(self._report_always()),
             asyncio.create_task(self._wear()),
             *([asyncio.create_task(again("bells", line.keep))] if (line := self.bells.line) else []),
         ]
         try:
-            await again("process", lambda: work(house, self.stop), self.stop)
+            await again("process", lambda: hold(house, self.stop), self.stop)
         finally:
             for task in beside:
                 task.cancel()

@@ -21,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--mutations", type=int, default=300, help="how many changed requests each service's door is shown"
     )
     parser.addoption("--flood", default=60, help="mails of one sender that the flood test sends")
+    parser.addoption("--restarts", default=2, help="how often PostgreSQL is stopped or killed under load")
     parser.addoption("--imap-kills", default=3, help="how often the mailbox's server is killed")
     parser.addoption("--redis-kills", default=2, help="how often Redis is killed under load")
     parser.addoption("--imap-mails", default=90, help="how many mails arrive meanwhile")

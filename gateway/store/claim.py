@@ -81,9 +81,12 @@ def take_over(connection: Connection, now: datetime) -> None:
     connection.execute(update(lanes).where(lanes.c.fence != 0).values(ready_at=now, fence=0))
 
 
-def free(connection: Connection, holder: int, now: datetime) -> int:
+def free(connection: Connection, holder: int, now: datetime, *, tried: bool = True) -> int:
     """Free every lane that this one leased: it is known to be gone. Returns how many."""
     leased = (lanes.c.holder == holder, lanes.c.fence != 0)
+    if not tried:
+        for these in chunks(connection.scalars(select(lanes.c.head).where(*leased)).all()):
+            connection.execute(_uncount, {"these": these})
     return connection.execute(update(lanes).where(*leased).values(ready_at=now, fence=0)).rowcount
 
 

@@ -151,6 +151,13 @@ _lease = (
 )
 
 
+_untold = (
+    update(outgoing)
+    .where(outgoing.c.fence != 0)
+    .values(leased_until=bindparam("now"), fence=0, attempts=outgoing.c.attempts - 1, tries=outgoing.c.tries - 1)
+)
+
+
 def take_over(connection: Connection, now: datetime) -> None:
     """Free everything leased: whoever was sending is known to be gone."""
     leased = (outgoing.c.state == WAITING, outgoing.c.leased_until > now)
@@ -158,12 +165,16 @@ def take_over(connection: Connection, now: datetime) -> None:
 
 
 def due(
-    connection: Connection, limits: Limits, now: datetime, limit: int, *, outbound: bool = True
-) -> list[tuple[Record, int]]:
+    connection: Connection, limits: Limits, now: datetime, limit: int, *, outbound: bool = True,
+    untold: Sequence[datetime] = (),
+) -> list[tuple[Record, int]]:  # fmt: skip
     """Lease what is due, with its fence; nothing while the outbox is held, and files alone while outbound is off.
 
-    Of each target no more than may be under way there at once: what hangs takes no other target's turn.
+    Of each target no more than may be under way there at once: what hangs takes no other target's turn. Leases that
+    were asked for `untold`, when the store went away before it could say of what, are free at once.
     """
+    if untold:
+        connection.execute(_untold.where(outgoing.c.leased_until.in_(untold)), {"now": now})
     if is_held(connection):
         return []
     connection.execute(_one_at_a_time)

@@ -85,6 +85,7 @@ from gateway.store.work import (
     Stuck,
 )  # fmt: skip
 from normalizer.canon import Contact, Envelope, Identity, Kind, Message, Ticket
+from normalizer.errors import Unavailable
 
 FILE = "ticketgate.db"
 
@@ -98,6 +99,7 @@ class Store:
         self.database, self.vault, self.blobs, self.zone, self.limits = database, vault, blobs, zone, limits
         self._journal: Together[Arrival, list[bool]] = Together(self._journal_batch)
         self._refuse: Together[aside.Refusal, bool] = Together(self._refuse_batch)
+        self._untold: list[datetime] = []  # until when that is leased of which we may not have been told
         self._settle: Together[tuple[Owed, Settlement, datetime], bool] = Together(self._settle_batch)
 
     @classmethod
@@ -226,10 +228,18 @@ class Store:
 
         Without `outbound` only files that were left behind at vendors: nothing leaves the house by them.
         """
-        leased = await self.database.write(
-            "due", partial(outbox.due, limits=self.limits, now=now, limit=limit, outbound=outbound)
-        )
-        return await self.database.read(partial(self._owed, leased=leased)) if leased else []
+        until, untold = now + self.limits.outgoing_lease, self._untold
+        try:
+            leased = await self.database.write(
+                "due",
+                partial(outbox.due, limits=self.limits, now=now, limit=limit, outbound=outbound, untold=untold),
+            )
+            told = await self.database.read(partial(self._owed, leased=leased)) if leased else []
+        except Unavailable:
+            self._untold = [*untold, until]
+            raise
+        self._untold = []
+        return told
 
     def _owed(self, connection: Any, leased: Sequence[tuple[Record, int]]) -> list[Owed]:
         fences = {row.seq: fence for row, fence in leased}
@@ -298,9 +308,12 @@ class Store:
         freeing = leases.take_over if role == "process" else outbox.take_over
         await self.database.write("arrange", partial(freeing, now=now))
 
-    async def free(self, holder: int, now: datetime) -> int:
-        """Free the lanes leased to a holder that is known to be gone. Returns how many."""
-        return await self.database.write("arrange", partial(leases.free, holder=holder, now=now))
+    async def free(self, holder: int, now: datetime, *, tried: bool = True) -> int:
+        """Free the lanes leased to a holder that is known to be gone, or to have let go of them. Returns how many.
+
+        Not `tried`: it was not what it worked on that stopped it, and does not count as an attempt.
+        """
+        return await self.database.write("arrange", partial(leases.free, holder=holder, now=now, tried=tried))
 
     # ---- looking -----------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from serving import free_port
+from serving import STORE_PASSWORD, Gateway, free_port
 
 from gateway.store import postgres as stores
 from gateway.store import upgrade
@@ -28,6 +28,9 @@ shared_buffers = 32MB
 fsync = {fsync}
 log_line_prefix = '%m %p '
 """
+STORE = """\
+store: {{url: "postgresql://ticketgate@127.0.0.1:{port}/{database}", password: {{env: TEST_STORE_PASSWORD}}}}
+"""
 EMPTIED = """
 SET session_replication_role = replica;
 DO $$ DECLARE name text; BEGIN
@@ -38,7 +41,7 @@ DO $$ DECLARE name text; BEGIN
   INSERT INTO counters VALUES ('fence', 0);
 END $$
 """
-PASSWORD = "not for everybody"
+PASSWORD = STORE_PASSWORD
 _numbers = itertools.count()
 
 
@@ -62,7 +65,7 @@ class Postgres:
         if os.getuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
         word = self.folder / "password"
-        word.write_text(PASSWORD)
+        word.write_text(STORE_PASSWORD)
         word.chmod(0o644)
         self._run("initdb", "-D", str(self.data), "-U", "ticketgate", "-A", "scram-sha-256", f"--pwfile={word}",
                   "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")  # fmt: skip
@@ -119,7 +122,7 @@ class Postgres:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, database: str = "postgres") -> str:
-        return f"postgresql://ticketgate:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://ticketgate:{STORE_PASSWORD}@127.0.0.1:{self.port}/{database}"
 
     def connect(self, database: str = "postgres") -> "psycopg.Connection[Any]":
         return psycopg.connect(self.url(database), autocommit=True, connect_timeout=5)
@@ -147,3 +150,10 @@ class Postgres:
             made = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         if made == (upgrade.REVISION,):
             self._free.append(name)
+
+
+def stored_in(server: Postgres, gateway: Gateway) -> Gateway:
+    """A gateway that did not start yet, with its store in a new database there."""
+    told = STORE.format(port=server.port, database=server.database())
+    gateway.config.write_text(told + gateway.config.read_text())
+    return gateway

@@ -31,6 +31,7 @@ from gateway import settings, wire
 from normalizer.canon import public
 
 START_WITHIN = 30.0
+STORE_PASSWORD = "not-for-everybody"
 CONFIG = """\
 company: 测试公司
 time_zone: Asia/Shanghai
@@ -126,7 +127,12 @@ class Gateway:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"TEST_SHOP_SECRET": self.shop_secret, "TEST_DESK_SECRET": self.desk_secret, "PYTHONUNBUFFERED": "1"}
+        return {
+            "TEST_SHOP_SECRET": self.shop_secret,
+            "TEST_DESK_SECRET": self.desk_secret,
+            "PYTHONUNBUFFERED": "1",
+            "TEST_STORE_PASSWORD": STORE_PASSWORD,
+        }
 
     def start(
         self, *, command: tuple[str, ...] = (), wait: bool = True, roles: str = "", environment: Mapping[str, str] = {}
