@@ -87,7 +87,7 @@ BENCHES = {
                                 "Node-RED 4.1", sides.node_red, 2, 4, 500),
     "smtp_end_to_end_shared": Bench("5 KB mail to ticket, work shared by two processes", "mails/s",
                                     sides.smtp_end_to_end_shared, "django-helpdesk 2.6.1", sides.helpdesk, 8, 12, 50),
-    "scaled": Bench("5 KB mail to ticket, 2 workers, PostgreSQL and Redis", "mails/s", sides.scaled(2),
+    "scaled": Bench("5 KB mails that wait to tickets, 2 workers, PostgreSQL and Redis", "mails/s", sides.scaled(2),
                     "the same with 1 worker", sides.scaled(1), 1.6, 1.9, 200),
     "normalize": Bench("normalize 5 KB mail", "mails/s", normalizing.ours,
                        "stdlib compat32 decoding", normalizing.stdlib, 0.40, 0.60, 200, stores=False),

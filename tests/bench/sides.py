@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -25,6 +26,8 @@ import load
 import psycopg
 from postgres import Postgres
 from redis_server import RedisServer
+
+from gateway.store.postgres import OURS, TURN
 
 HERE = Path(__file__).parent
 PATIENCE = 120.0  # seconds for a start, and for the last ticket of a run
@@ -188,7 +191,10 @@ def smtp_end_to_end_shared(folder: Path) -> Iterator[Side]:
 
 
 def scaled(workers: int) -> Callable[[Path], AbstractContextManager[Side]]:
-    """So many processes in role `process` behind a door of their own, on PostgreSQL, woken by Redis."""
+    """So many processes in role `process` on PostgreSQL, woken by Redis.
+
+    They sleep while the mails come in at a door of their own: its work, and the load's, is not on their clock.
+    """
 
     @contextmanager
     def opened(folder: Path) -> Iterator[Side]:
@@ -197,12 +203,42 @@ def scaled(workers: int) -> Callable[[Path], AbstractContextManager[Side]]:
             folder.mkdir(parents=True)
             (folder / "ticketgate.yaml").write_text(SETTINGS.format(smtp=gate.smtp, http=gate.http))
             servers = {"TICKETGATE_STORE": str(gate.database), "TICKETGATE_REDIS": redis.url, **ALONE}
+            processes = []
             for roles, port in (("accept", gate.http), *(("process", free_port()) for _ in range(workers))):
-                process = running.enter_context(serving(folder, roles, port, servers))
-                wait_for(partial(ready, port), process, folder)
-            yield lambda count, run: ticketed(gate, "smtp", gate.smtp, count, run)
+                processes.append(running.enter_context(serving(folder, roles, port, servers)))
+                wait_for(partial(ready, port), processes[-1], folder)
+            yield lambda count, run: _drained(gate, processes[1:], count, run)
 
     return opened
+
+
+def _drained(gate: Gate, workers: Sequence[subprocess.Popen[str]], count: int, run: int) -> Took:
+    """From waking them to the last ticket stored with its acknowledgement."""
+    before = finished(gate.database)
+    with _asleep(str(gate.database), workers):
+        taken = answered("smtp", gate.smtp, count, run)
+    began = time.time()
+    return Took(count, _stored(gate.database, before + count) - began, taken.facts)
+
+
+@contextmanager
+def _asleep(database: str, workers: Sequence[subprocess.Popen[str]]) -> Iterator[None]:
+    """Stopped, and not in the middle of writing, for which the door would wait."""
+    question = f"SELECT pg_try_advisory_xact_lock({OURS}, {TURN})"
+    try:
+        while True:
+            for worker in workers:
+                worker.send_signal(signal.SIGSTOP)
+            with psycopg.connect(database) as connection:
+                if (connection.execute(question).fetchone() or (False,))[0]:
+                    break
+            for worker in workers:
+                worker.send_signal(signal.SIGCONT)
+            time.sleep(0.1)
+        yield
+    finally:
+        for worker in workers:
+            worker.send_signal(signal.SIGCONT)
 
 
 @contextmanager
