@@ -9,10 +9,13 @@ from pathlib import Path
 
 from gateway import wire
 from gateway.backup import put_back, take
-from gateway.backup.manifest import BLOBS, Manifest
+from gateway.backup.manifest import BLOBS, Manifest, Told
 from gateway.backup.sealed import Keys
 from gateway.crypto import KeyRing
 from gateway.settings import Configured
+from gateway.store.carry import Server
+from gateway.store.snapshot import File
+from gateway.store.store import FILE
 from gateway.terminal import moment, progress, show
 from normalizer.errors import ConfigError, TicketgateError, Where
 
@@ -44,13 +47,19 @@ def backup(
     if file.is_dir():
         file /= f"ticketgate-{now:%Y%m%dT%H%M%SZ}.backup"
     keys = Keys(_masters(known, key), _passphrase(passphrase))
+    server = wire.server(known)
     source = take.Source(
-        known.data, known.folder if wanted.config else None, known.rules if wanted.config else None, wanted.key
-    )
+        known.data, Server(server) if server else File(known.data / FILE),
+        known.folder if wanted.config else None, known.rules if wanted.config else None, wanted.key,
+    )  # fmt: skip
     os.nice(POLITE)
     started = time.perf_counter()
-    with progress() as told:
-        made = take.take(source, file, keys, now, told)
+    try:
+        with progress() as told:
+            made = take.take(source, file, keys, now, told)
+    finally:
+        if server:
+            asyncio.run(server.close())
     _show(file, made, json, seconds=round(time.perf_counter() - started, 1))
     if missing := [one for one in made.left_out if one.startswith(BLOBS)]:
         raise TicketgateError(f"{file} was made, but the data folder is damaged: {missing[0]} ({len(missing)} in all)")
@@ -66,10 +75,12 @@ def verify(known: Configured, file: Path, passphrase: Path | None, key: Path | N
 def restore(
     known: Configured, file: Path, into: Path, passphrase: Path | None, key: Path | None, now: datetime, *, json: bool
 ) -> None:
-    target = put_back.Target(into, known.settings.zone, keep_key=known.settings.master_key is None)
+    target = put_back.Target(
+        into, known.settings.zone, keep_key=known.settings.master_key is None, database=wire.server(known)
+    )
     keys = _opening(known, passphrase, key)
     with progress() as told:
-        done = asyncio.run(put_back.restore(file, target, keys, now, told))
+        done = asyncio.run(_restored(file, target, keys, now, told))
     columns = ["folder", "as of", "tickets", "outbox", "numbers skipped", "then"]
     held = "held, and every timer"
     then = "set data: to the folder, start, look at `ticketgate outbox list`, then `ticketgate outbox release`"
@@ -79,6 +90,14 @@ def restore(
         raise TicketgateError(
             "restored, but master_key of the settings does not open it: add the key of that time to it"
         )
+
+
+async def _restored(file: Path, target: put_back.Target, keys: Keys, now: datetime, told: Told) -> put_back.Restored:
+    try:
+        return await put_back.restore(file, target, keys, now, told)
+    finally:
+        if target.database:
+            await target.database.close()
 
 
 def _show(file: Path, manifest: Manifest, json: bool, seconds: float) -> None:

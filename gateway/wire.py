@@ -83,7 +83,7 @@ async def live_mind(configured: Configured, store: Store, clock: Clock, known: M
 
 async def open_store(configured: Configured) -> Store:
     """The data folder, alone: what the commands need that look into it."""
-    put_back.refuse_unfinished(configured.data)
+    await put_back.refuse_unfinished(configured.data, server(configured))
     async with opening(configured.data):
         return await _open_store(configured)
 
@@ -105,17 +105,22 @@ async def _open_store(configured: Configured) -> Store:
 
 def database(configured: Configured) -> Database:
     """What the settings say the store stands on, not opened yet. Raises ConfigError."""
-    return _postgres(configured) if configured.settings.store.url else Sqlite(configured.data / FILE)
+    return server(configured) or Sqlite(configured.data / FILE)
+
+
+def server(configured: Configured) -> Database | None:
+    """The database if it is no file in the data folder, not opened yet; to be closed. Raises ConfigError."""
+    return _postgres(configured) if configured.settings.store.url else None
 
 
 def locks(configured: Configured) -> Locks:
     """By which processes on one store know of each other. Raises ConfigError."""
     if not configured.settings.store.url:
         return FolderLocks(configured.data)
-    server = _postgres(configured)
+    shared = _postgres(configured)
     from gateway.store.advisory import AdvisoryLocks
 
-    return AdvisoryLocks(server)
+    return AdvisoryLocks(shared)
 
 
 def _postgres(configured: Configured) -> "Postgres":

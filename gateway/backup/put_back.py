@@ -2,7 +2,8 @@
 
     unpack     into FOLDER/restore.part; every chunk is authentic, every hash as the manifest has it
     prepare    opened as the store opens it: upgraded if it is older, outbox and timers held, serials skipped ahead
-    put live   blob files first, the database last: with its rename, and not before, the folder is a data folder
+    put live   blob files first, the database last: with its rename, and not before, the folder is a data folder.
+               On PostgreSQL its rows are written in one transaction, whose commit is that moment
 
 Killed anywhere it can be run again; a gateway refuses to start on what is unfinished.
 """
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 from zoneinfo import ZoneInfo
@@ -24,7 +26,8 @@ from gateway.backup.manifest import BLOBS, CONFIG, DATABASE, KEY, MANIFEST, RULE
 from gateway.backup.sealed import CHUNK, Keys, Opening
 from gateway.crypto import KeyRing, sync_folder, write_key
 from gateway.faults import reach
-from gateway.store import snapshot, upgrade
+from gateway.store import carry, snapshot, upgrade
+from gateway.store.database import Database
 from gateway.store.store import Store
 from normalizer.errors import ConfigError, Unavailable, Where
 
@@ -35,11 +38,15 @@ HARMLESS = frozenset({"lost+found"})  # a fresh disk is an empty folder; so is o
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to, how days are counted there, and whether the key that opened the data is to lie beside it."""
+    """Where to, how days are counted there, and whether the key that opened the data is to lie beside it.
+
+    The database is a file in the folder, unless another is named; that must be empty.
+    """
 
     folder: Path
     zone: ZoneInfo
     keep_key: bool
+    database: Database | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,8 @@ def verify(file: Path, keys: Keys, told: Told = lambda *_: None) -> Manifest:
 
 async def restore(file: Path, target: Target, keys: Keys, now: datetime, told: Told = lambda *_: None) -> Restored:
     """Raises ConfigError: not empty, damaged, another key, a newer version; Unavailable: no room."""
+    if target.database:
+        await target.database.read(partial(carry.refuse_filled, place=target.database.place))
     with _trouble(target.folder), _staging(target.folder) as staging:
         manifest = _unpacked(file, keys, staging, told)
         reach("restore.after_unpack")
@@ -69,14 +78,24 @@ async def restore(file: Path, target: Target, keys: Keys, now: datetime, told: T
         masters = _masters(staging, keys)
         skipped = await _prepared(staging, manifest, target, masters, now)
         reach("restore.before_live")
-        _put_live(staging, target, masters)
+        await _put_live(staging, target, masters, told)
         reach("restore.after_live")
     return Restored(manifest, skipped, masters)
 
 
-def refuse_unfinished(folder: Path) -> None:
-    """A gateway that started here would begin anew, without the tickets that were to be restored."""
-    if (folder / UNFINISHED).exists() and not (folder / DATABASE).exists():
+async def refuse_unfinished(folder: Path, database: Database | None = None) -> None:
+    """A gateway that started here would begin anew, without the tickets that were to be restored.
+
+    `database` is where they are if not in the folder; it is closed.
+    """
+    try:
+        unfinished = (folder / UNFINISHED).exists()
+        if unfinished and database:
+            unfinished = not await database.read(upgrade.revision)
+    finally:
+        if database:
+            await database.close()
+    if unfinished and not (folder / DATABASE).exists():
         raise ConfigError(
             Where(str(folder)), "a restore into this folder was not finished", "run `ticketgate restore` again",
             code="unfinished-restore",
@@ -217,7 +236,7 @@ async def _prepared(staging: Path, manifest: Manifest, target: Target, masters: 
     return skipped
 
 
-def _put_live(staging: Path, target: Target, masters: Sequence[bytes]) -> None:
+async def _put_live(staging: Path, target: Target, masters: Sequence[bytes], told: Told) -> None:
     folder = target.folder
     for inner in (staging / "blobs", staging):
         sync_folder(inner)
@@ -229,5 +248,9 @@ def _put_live(staging: Path, target: Target, masters: Sequence[bytes]) -> None:
     if target.keep_key:
         write_key(folder / KEY, masters)
     sync_folder(folder)
-    (staging / DATABASE).replace(folder / DATABASE)
-    sync_folder(folder)
+    if target.database:
+        filling = partial(carry.fill, target.database, staging / DATABASE, lambda done, all_: told("fill", done, all_))
+        await target.database.aside(filling)
+    else:
+        (staging / DATABASE).replace(folder / DATABASE)
+        sync_folder(folder)

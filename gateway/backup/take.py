@@ -28,7 +28,8 @@ from gateway.backup.sealed import CHUNK, Keys, Sealing
 from gateway.crypto import sync_folder
 from gateway.faults import reach
 from gateway.store import snapshot, upgrade
-from gateway.store.store import FILE
+from gateway.store.carry import Server
+from gateway.store.snapshot import File
 from normalizer.errors import ConfigError, Unavailable, Where
 
 LARGEST_SETTING = 16 * 1024 * 1024
@@ -39,6 +40,7 @@ class Source:
     """What is to be backed up. `config` and `rules` are folders, or None if they are not wanted."""
 
     data: Path
+    database: File | Server
     config: Path | None = None
     rules: Path | None = None
     key: bool = False  # the master keys too; only sensible under a passphrase
@@ -50,8 +52,8 @@ def take(source: Source, file: Path, keys: Keys, now: datetime, told: Told = lam
         raise ConfigError(
             Where(str(file)), "there is a file already", "choose another name; backups are never replaced"
         )
-    if not (source.data / FILE).exists():
-        raise ConfigError(Where(str(source.data)), "no data folder of Ticketgate: nothing to back up", "--config FILE")
+    if not source.database.there:
+        raise ConfigError(Where(source.database.place), "no data of Ticketgate: nothing to back up", "--config FILE")
     try:
         with _unfinished(file) as (out, part, copy):
             manifest = _sealed(source, copy, out, keys, now, told)
@@ -86,7 +88,7 @@ def _unfinished(file: Path) -> Iterator[tuple[BinaryIO, Path, Path]]:
 
 
 def _sealed(source: Source, copy: Path, out: BinaryIO, keys: Keys, now: datetime, told: Told) -> Manifest:
-    snapshot.copy(source.data / FILE, copy, lambda done, pages: told("copy", done, pages))
+    source.database.copy(copy, lambda done, whole: told("copy", done, whole))
     reach("backup.after_copy")
     revision, tickets, blobs = snapshot.read(copy, _figures)
     sealing = Sealing(out, keys)
@@ -94,7 +96,7 @@ def _sealed(source: Source, copy: Path, out: BinaryIO, keys: Keys, now: datetime
         packing = _Packing(tar, now, _size(source.data, copy, blobs), told)
         packing.file(DATABASE, copy)
         for name in blobs:
-            packing.blob(source.data, name)
+            packing.blob(source, name)
         for prefix, folder in ((CONFIG, source.config), (RULES, source.rules)):
             if folder:
                 packing.settings(prefix, folder, source.data, keys)
@@ -127,12 +129,12 @@ class _Packing:
     def words(self, name: str, words: bytes) -> None:
         self._add(name, io.BytesIO(words), len(words))
 
-    def blob(self, data: Path, name: str) -> None:
+    def blob(self, source: Source, name: str) -> None:
         """One that is gone was pruned or erased since the copy was made; or else the data folder is damaged."""
         try:
-            self.file(BLOBS + name, data / "blobs" / name)
+            self.file(BLOBS + name, source.data / "blobs" / name)
         except FileNotFoundError:
-            if name in snapshot.read(data / FILE, snapshot.blobs_named):
+            if name in source.database.blobs():
                 self.left_out.append(f"{BLOBS}{name}: the file is missing in the data folder")
 
     def settings(self, prefix: str, folder: Path, data: Path, keys: Keys) -> None:

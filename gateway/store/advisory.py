@@ -90,12 +90,18 @@ class AdvisoryLocks(Locks):
     def ask(self, sql: str, *key: int) -> Any:
         """The one value, on a new connection if the old one is lost. Raises Unavailable."""
         with self._mutex, self._database.guarded():
+            known = self._connection is not None
             try:
-                found = self._connected().execute(sql, key).fetchone()
-                return found[0] if found else None
+                return self._asked(sql, key)
             except psycopg.OperationalError:
                 self._lose()
+                if known:
+                    return self._asked(sql, key)
                 raise
+
+    def _asked(self, sql: str, key: tuple[int, ...]) -> Any:
+        found = self._connected().execute(sql, key).fetchone()
+        return found[0] if found else None
 
     def share(self, key: int) -> None:
         """Hold it beside others from now on, through every loss of the connection."""

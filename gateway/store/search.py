@@ -117,14 +117,14 @@ def earlier(connection: Connection, vault: Vault) -> Batch | None:
 
 def write(connection: Connection, batch: Batch) -> bool:
     """False if it was not needed any more: somebody else came as far, or a person was erased meanwhile."""
-    mark, value = batch.moved
+    moved, value = batch.moved
     marks = _read(connection)
-    if (marks[mark], marks[ERASURES]) != (batch.marks[mark], batch.marks[ERASURES]):
+    if (marks[moved], marks[ERASURES]) != (batch.marks[moved], batch.marks[ERASURES]):
         return False
     _insert(connection, batch.digests)
     for seq, ticket in zip(batch.seqs, batch.found, strict=True):
         _complete(connection, seq, ticket)
-    _mark(connection, mark, value)
+    mark(connection, moved, value)
     return True
 
 
@@ -142,7 +142,7 @@ def _complete(connection: Connection, seq: int, ticket: Ticket) -> None:
 
 def forget(connection: Connection, vault: Vault, seqs: Iterable[int]) -> None:
     """Take all words of these tickets out, those of earlier versions too; `remember` what is left afterwards."""
-    _mark(connection, ERASURES, _read(connection)[ERASURES] + 1)
+    mark(connection, ERASURES, _read(connection)[ERASURES] + 1)
     if in_arrays(connection):
         for these in chunks(seqs):
             connection.execute(_remove_arrays, {"these": these})
@@ -231,7 +231,8 @@ def _read(connection: Connection) -> dict[str, int]:
     return {FOLLOWED: 0, BACKWARDS: 0, ERASURES: 0} | dict(connection.execute(_marks).all())
 
 
-def _mark(connection: Connection, name: str, value: int) -> None:
+def mark(connection: Connection, name: str, value: int) -> None:
+    """Keep how far something came."""
     statement = insert(connection, counters)
     connection.execute(
         statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value}),

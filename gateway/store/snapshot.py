@@ -26,6 +26,27 @@ REST = 0.5  # of what a step took
 LONGEST_REST = 0.05
 
 
+class File:
+    """A database that is a file, as a backup sees it."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    @property
+    def there(self) -> bool:
+        return self.file.exists()
+
+    @property
+    def place(self) -> str:
+        return str(self.file.parent)
+
+    def copy(self, to: Path, told: Callable[[int, int], None]) -> None:
+        copy(self.file, to, told)
+
+    def blobs(self) -> list[str]:
+        return read(self.file, blobs_named)
+
+
 def copy(file: Path, to: Path, told: Callable[[int, int], None]) -> None:
     """`told(done, all)` hears of every step, in pages. Raises OSError, sqlite3.Error; ConfigError if damaged."""
     os.close(os.open(to, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600))

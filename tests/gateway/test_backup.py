@@ -31,6 +31,7 @@ from gateway.backup import put_back, sealed, take
 from gateway.backup.manifest import Manifest
 from gateway.backup.sealed import Keys
 from gateway.store import snapshot, upgrade
+from gateway.store.snapshot import File
 from gateway.store.store import FILE
 from normalizer.errors import ConfigError
 
@@ -245,7 +246,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         await store.close()
 
     asyncio.run(data())
-    take.take(take.Source(folder / "data"), made, KEYS, datetime(2026, 11, 23, 10, tzinfo=UTC))
+    take.take(
+        take.Source(folder / "data", File(folder / "data" / FILE)), made, KEYS, datetime(2026, 11, 23, 10, tzinfo=UTC)
+    )
     return made.read_bytes()
 
 
@@ -343,7 +346,7 @@ async def test_a_backup_of_an_older_version_is_upgraded_on_the_way(tmp_path: Pat
         script.set_main_option("script_location", str(upgrade.SCRIPTS))
         script.attributes["connection"] = connection
         command.upgrade(script, "0001")
-    made = take.take(take.Source(old), file, KEYS, datetime(2026, 11, 23, tzinfo=UTC))
+    made = take.take(take.Source(old, File(old / FILE)), file, KEYS, datetime(2026, 11, 23, tzinfo=UTC))
     assert made.revision == "0001" != upgrade.REVISION
     await put_back.restore(file, put_back.Target(new, ZONE, keep_key=True), KEYS, datetime(2026, 11, 24, tzinfo=UTC))
     assert snapshot.read(new / FILE, upgrade.revision) == upgrade.REVISION

@@ -134,6 +134,10 @@ class Postgres:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
         return name
 
+    def drop(self, name: str) -> None:
+        with self.connect() as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
     def lent(self) -> str:
         """One that is set up, and holds nothing else; `give_back` makes it so for the next."""
         if self._free:

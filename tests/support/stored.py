@@ -15,6 +15,7 @@ from gateway.crypto import KeyRing
 from gateway.store.database import Database
 from gateway.store.postgres import Postgres
 from gateway.store.store import Store
+from gateway.store.upgrade import REVISION
 from gateway.store.work import Claim, Limits, Outcome, Timer
 from normalizer.canon import (
     Address,
@@ -37,6 +38,20 @@ NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 MASTER = b"m" * 32
 
+
+LATER = f"{int(REVISION) + 1:04d}"
+LATER_SCRIPT = f'''"""A later revision."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{LATER}"
+down_revision = "{REVISION}"
+
+
+def upgrade() -> None:
+    op.add_column("tickets", sa.Column("later", sa.Text()))
+'''
 
 _server: postgres.Postgres | None = None
 _elsewhere = ""

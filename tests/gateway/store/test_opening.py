@@ -12,7 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
-from stored import MASTER, NOW, arrive, envelope, opened, stored
+from stored import LATER, LATER_SCRIPT, MASTER, NOW, arrive, envelope, opened, stored
 
 from gateway.crypto import KeyRing
 from gateway.store import upgrade
@@ -21,19 +21,6 @@ from gateway.store.tables import metadata
 from normalizer.errors import ConfigError
 
 NOW_AT = upgrade.REVISION
-LATER = f"{int(NOW_AT) + 1:04d}"
-LATER_SCRIPT = f'''"""A later revision."""
-
-import sqlalchemy as sa
-from alembic import op
-
-revision = "{LATER}"
-down_revision = "{NOW_AT}"
-
-
-def upgrade() -> None:
-    op.add_column("tickets", sa.Column("later", sa.Text()))
-'''
 
 
 def schema(file: Path) -> dict[str, object]:
