@@ -78,6 +78,7 @@ class Reading:
     trouble: Exception | None = None  # once all messages are placed the envelope is put aside for this
     lost: int = 0
     forget: bool = False  # some of it was taken back before it came: nobody may read it again
+    begun: bool = False  # some of its messages are committed
 
     def wanted(self, share: int) -> list[Wanted]:
         if self.told:
@@ -192,8 +193,9 @@ async def one_round(house: House, readings: list[Reading]) -> list[Reading]:
         return []
     now = house.clock.now()
     empty = [
-        Outcome(reading.claim, noted="nothing") for reading in readings if not reading.messages and not reading.told
-    ]
+        Outcome(reading.claim, noted="" if reading.begun else "nothing")
+        for reading in readings if not reading.messages and not reading.told
+    ]  # fmt: skip
     readings = [reading for reading in readings if reading.messages or reading.told]
     drafts = distinct(await drafted(house, readings, now))
     numbers = await house.store.numbers(
@@ -263,6 +265,7 @@ async def left(
         tried = [d for d in drafts if d.reading is reading]
         kept = {id(d.message) for d in tried if id(d) in done}
         reading.messages = [message for message in reading.messages if id(message) not in kept]
+        reading.begun = reading.begun or bool(kept)
         reading.lost += len(kept) < len(tried) and not reading.trouble
         finished = any(d.last and id(d) in done for d in tried)
         if not finished and reading.lost < ROUNDS_LOST:

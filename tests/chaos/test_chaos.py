@@ -9,19 +9,23 @@ from pathlib import Path
 
 import pytest
 from serving import Desk, Gateway, MailSink
-from storm import FAULTS, storm, with_work
+from storm import FAULTS, OF_WORKERS, storm, with_work
 from tallied import count, lost
 
 HERE = Path(__file__).parent
 
 
 @pytest.mark.timeout(3600)
-def test_nothing_accepted_is_lost_or_doubled_however_often_it_is_killed(tmp_path: Path, kills: int) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_nothing_accepted_is_lost_or_doubled_however_often_it_is_killed(
+    tmp_path: Path, kills: int, workers: int
+) -> None:
+    kills = kills // 2 if workers else kills
     with MailSink() as sink, Desk() as desk:
         # Killed from outside at the same point again and again, an innocent envelope looks like one that kills.
-        gateway = Gateway(tmp_path, mail_sink=sink.port, desk=desk.port, attempts=10)
+        gateway = Gateway(tmp_path, mail_sink=sink.port, desk=desk.port, attempts=10, workers=workers)
         with_work(gateway)
-        seen = storm(gateway, kills)
+        seen = storm(gateway, kills, points=OF_WORKERS if workers else FAULTS)
         gateway.settle(max(120, 4 * kills))
         time.sleep(2.5)  # the last waits are over, and what rang is journalled
         gateway.settle(120)
@@ -29,6 +33,7 @@ def test_nothing_accepted_is_lost_or_doubled_however_often_it_is_killed(tmp_path
         ledger = asyncio.run(count(gateway))
 
         assert len(seen.accepted) > kills  # there was a storm
+        assert ("a worker ended" in gateway.log.read_text()) == bool(workers)
         assert not lost(seen.accepted, ledger)
         assert [external for external, times in ledger.messages.items() if times > 1] == []
         assert seen.commented
@@ -48,7 +53,7 @@ def test_nothing_accepted_is_lost_or_doubled_however_often_it_is_killed(tmp_path
         calls = Counter(one["id"] for one in desk.received if one["type"] == "ticket.call")
         assert len(calls) == len(ledger.worked)
         assert sum(calls.values()) - len(calls) <= seen.kills * 8  # under way at once when it was killed
-        if kills >= 4 * len(FAULTS):  # each had two turns
+        if kills >= 4 * len(FAULTS) and not workers:  # each had two turns
             assert set(FAULTS) <= set(seen.points)
 
 

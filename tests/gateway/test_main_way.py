@@ -32,7 +32,7 @@ def desk() -> Iterator[Desk]:
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, sink: MailSink, desk: Desk) -> Iterator[Gateway]:
-    with Gateway(tmp_path_factory.mktemp("gateway"), mail_sink=sink.port, desk=desk.port) as running:
+    with Gateway(tmp_path_factory.mktemp("gateway"), mail_sink=sink.port, desk=desk.port, workers=2) as running:
         yield running
 
 

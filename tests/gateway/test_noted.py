@@ -89,6 +89,15 @@ def test_an_alarm_that_a_machine_sends_is_a_ticket_and_is_not_answered(gateway: 
     assert noted(gateway) == []
 
 
+def test_an_envelope_that_holds_two_requests_is_not_shown_as_one_without_any(gateway: Gateway) -> None:
+    said = b'{"id": "%d", "text": "where is my order?", "from": "two%d@example.cn"}'
+    assert gateway.webhook(b'{"messages": [%s, %s]}' % (said % (1, 1), said % (2, 2)), identity="two") == 204
+    gateway.settle()
+
+    assert len(gateway.tickets()) == 2
+    assert noted(gateway) == []
+
+
 def test_an_envelope_that_holds_no_message_is_shown_too(gateway: Gateway) -> None:
     assert gateway.webhook(b'{"messages": []}', identity="empty") == 204
     gateway.settle()

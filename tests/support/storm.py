@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from http.client import HTTPConnection, HTTPException
@@ -28,6 +28,10 @@ FAULTS = (
     "due.after_commit", "settle.before_commit", "settle.after_commit", "refuse.before_commit", "refuse.after_commit",
     "set_aside.before_commit", "set_aside.after_commit", "ring.before_commit", "ring.after_commit", "call.before",
     "call.after",
+)  # fmt: skip
+OF_WORKERS = (
+    "process.after_read", "commit.before_commit", "claim.after_commit", "commit.after_commit", "number.after_commit",
+    "process.after_find", "set_aside.before_commit", "claim.before_commit",
 )  # fmt: skip
 WORDS = (
     "订单号{n}，物流显示已签收但未收到货",
@@ -194,8 +198,14 @@ def died_within(gateway: Gateway, seconds: float) -> bool:
     return False
 
 
-def storm(gateway: Gateway, kills: int, *, seed: int = 1, command: tuple[str, ...] = (), senders: int = 2) -> Storm:
-    """Kill the gateway `kills` times, every other time at a fault point, while senders pour in; leave it stopped."""
+def storm(
+    gateway: Gateway, kills: int, *, seed: int = 1, command: tuple[str, ...] = (), senders: int = 2,
+    points: Sequence[str] = FAULTS,
+) -> Storm:  # fmt: skip
+    """Kill the gateway `kills` times, every other time at a fault point, while senders pour in; leave it stopped.
+
+    Of a gateway with workers a fault point ends the process that comes by; it is killed as a whole a little later.
+    """
     dice = random.Random(seed)
     seen = Storm()
     pouring = [
@@ -209,7 +219,7 @@ def storm(gateway: Gateway, kills: int, *, seed: int = 1, command: tuple[str, ..
         thread.start()
     try:
         for n in range(kills):
-            point = FAULTS[(n // 2) % len(FAULTS)] if n % 2 == 0 else ""
+            point = points[(n // 2) % len(points)] if n % 2 == 0 else ""
             fault = {"TICKETGATE_FAULT": f"{point}:{dice.randint(1, 4)}"} if point else {}
             gateway.start(command=command, wait=False, environment=fault)
             assert gateway.process
