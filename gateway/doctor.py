@@ -43,6 +43,7 @@ async def examine(config: Path | None) -> list[Finding]:
         _rules(known),
         *_disk(configured),
         *await _store(configured),
+        _workers(configured),
         *await _redis(configured),
         *_ways_back(known),
     ]
@@ -112,6 +113,13 @@ def _sync(file: Path) -> float:
         os.fsync(out.fileno())
     file.unlink()
     return time.perf_counter() - started
+
+
+def _workers(configured: Configured) -> Finding:
+    many, cores = configured.settings.worker_count, settings.usable_cores()
+    said = f"{many}, on {cores} cores" if many else f"none: the gateway works alone, on {cores} cores"
+    hint = "each takes about 16 MB, and they take turns at the cores" if many > cores else ""
+    return Finding("worker processes", said, hint=hint)
 
 
 async def _store(configured: Configured) -> list[Finding]:

@@ -33,7 +33,8 @@ Section = Literal["connectors", "helpdesks", "calls", "events"]  # accounts and 
 _REDIS = re.compile(
     r"rediss?://([^@/?#]*@)?([^@/?#:]+|\[[0-9a-f:]+\])(:\d{1,5})?(/\d*)?(\?[^@#]*)?|unix://([^@/?#]*@)?/[^@#]+"
 )
-MOST_WORKERS = 4  # unless more are asked for
+MOST_WORKERS = 2  # unless more are asked for: an idle gateway stays below 150 MB
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds it may use of so many
 MACHINES = Path("/etc/ticketgate/ticketgate.yaml")
 
 
@@ -219,7 +220,7 @@ class Settings(BaseSettings):
         """On one core they would only be in each other's way."""
         if self.workers is not None:
             return self.workers
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = usable_cores()
         return min(cores, MOST_WORKERS) if cores > 1 else 0
 
     @field_validator("master_key")
@@ -247,6 +248,16 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings, file_secret_settings
+
+
+def usable_cores() -> int:
+    """How many this process may keep busy."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        most, of = QUOTA.read_text().split()
+        return cores if most == "max" else min(cores, max(1, round(int(most) / int(of))))
+    except (OSError, ValueError):  # no such container, or no such system
+        return cores
 
 
 @dataclass(frozen=True, slots=True)
