@@ -26,7 +26,9 @@ def choose(
     """The agent for a route. Who has the ticket already keeps it, if he fits; ties go to the first by name."""
     if route.assignee or not route.by:
         return Chosen(route.assignee)
-    fitting = [name for name in company.members.get(route.group, ()) if _has(company, name, route.skills)]
+    fitting = company.members.get(route.group, ())
+    if route.skills:
+        fitting = tuple(name for name in fitting if _has(company, name, route.skills))
     if not fitting:
         wanted = f" with {', '.join(route.skills)}" if route.skills else ""
         return Chosen(nobody=f"assignee: nobody in {route.group}{wanted}")

@@ -39,19 +39,7 @@ _DENIED_EN = re.compile(
     r"|\bno need (?:for|to)(?: an?| any| the)?|\bnot (?:an?|about|about an?|about the|asking for|asking for an?|"
     r"requesting an?|looking for an?)) $"
 )
-_DENIAL_MARKS = (
-    "不",
-    "无需",
-    "无须",
-    "并非",
-    "n't",
-    "not ",
-    "no ",
-    "dont",
-    "never",
-    "没",
-    "别",
-)  # one stands in every denial
+_DENIAL_MARK = re.compile("不|无[需须]|并非|n't|not |no |dont|never|没|别")  # one stands in every denial
 _NEGATIONS = (
     "不",
     "没",
@@ -166,12 +154,11 @@ class Classifier:
     def _scores(self, folded: str) -> _Scores | None:
         """The weight of the cues found; None if there is not a single one."""
         found: dict[int, int] = {}  # cue -> what every mention of it so far does not count for
-        marks = [mark for mark in _DENIAL_MARKS if mark in folded]
         for index, start, end in self._matches(folded):
             if found.get(index, 1) and (self._anywhere[index] or self._stands_alone(folded, index, start, end)):
                 if len(found) >= MAX_CUES and index not in found:
                     break
-                found[index] = _void(folded, start, end, marks) if marks else 0
+                found[index] = _void(folded, start, end)
         if not found:
             return None
         scores = _Scores()
@@ -205,7 +192,7 @@ class Classifier:
         for topic, total in scores.topics.items():
             for code, share in self._shares.get(topic, ()):
                 totals[code] += share * total
-        for code, category in self.taxonomy.categories.items():
+        for code, category in self.taxonomy.categories.items() if scores.feelings else ():
             for feeling, share in category.feeling.items():
                 if felt := scores.feelings.get(feeling):
                     totals[code] += share * felt
@@ -289,14 +276,12 @@ def _joins(character: str) -> bool:
 _TOPICAL, _JUDGING, _FEELING = 1, 2, 4
 
 
-def _void(folded: str, start: int, end: int, marks: list[str]) -> int:
+def _void(folded: str, start: int, end: int) -> int:
     """What a mention does not count for: nothing the customer denies (不是退款), no judgement they negate (不满意)."""
-    before = folded[max(0, start - _BEFORE) : start]
-    for mark in marks:
-        if mark in before:
-            break
-    else:
+    first = max(0, start - _BEFORE)
+    if not _DENIAL_MARK.search(folded, first, start):
         return 0
+    before = folded[first:start]
     if (_DENIED_ZH.search(before) and not _QUESTION_ZH.match(folded, end)) or _DENIED_EN.search(before):
         return _TOPICAL | _JUDGING
     return _JUDGING | _FEELING if before.endswith(_NEGATIONS) else 0

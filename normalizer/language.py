@@ -64,7 +64,7 @@ def language(text: str) -> str:
 
 def _plain(sample: str) -> str:
     words = _ASCII_LETTERS.findall(sample)
-    english = sum(word in _ENGLISH for word in sample.lower().split())
+    english = sum(map(_ENGLISH.__contains__, sample.lower().split()))
     return "en" if english >= 4 and english * 5 >= len(words) else _detected(words)
 
 
