@@ -398,14 +398,26 @@ def outbox_drop(
 
 
 @outbox_app.command("hold")
-def outbox_hold(config: Config = None) -> None:
+def outbox_hold(
+    config: Config = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(help="The store was put back to that moment by other means than ours: skip numbers given since."),
+    ] = None,
+) -> None:
     """Let nothing go out and no timer ring, until released. What is accepted meanwhile becomes tickets as ever."""
+    known = configured(config)
+    moment = _local(as_of, known)
+    if moment and moment > now():
+        raise typer.BadParameter("--as-of is later than now")
 
     async def hold(store: "Store") -> None:
         await store.hold_outbox()
         typer.echo("held: nothing goes out and no timer rings until `ticketgate outbox release`")
+        if moment:
+            typer.echo(f"numbers of each day until today go on {await store.resume(moment, now())} further")
 
-    with_store(configured(config), hold)
+    with_store(known, hold)
 
 
 @outbox_app.command("release")

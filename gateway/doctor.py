@@ -129,6 +129,7 @@ async def _store(configured: Configured) -> list[Finding]:
         return [Finding("data folder", str(e), False)]
     try:
         counts, held = await store.counts(), await store.outbox_held()
+        which, wrong = await store.database.about()
     finally:
         await store.close()
     said = (
@@ -136,7 +137,7 @@ async def _store(configured: Configured) -> list[Finding]:
         f"{counts.outbox_dead} dead letters, {counts.outbox_held} held"
     )
     hint = "ticketgate outbox list" if counts.outbox_dead else ""
-    findings = [Finding("data folder", said, counts.outbox_dead == 0, hint)]
+    findings = [Finding("data folder", said, counts.outbox_dead == 0, hint), Finding("store", which, not wrong, wrong)]
     if held:
         findings.append(Finding("outbox", "held: nothing goes out, no timer rings", False, "ticketgate outbox release"))
     return findings

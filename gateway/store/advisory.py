@@ -27,6 +27,8 @@ SETTLED = 10.0  # seconds after the server started
 TRY, GIVE_BACK = "SELECT pg_try_advisory_lock(%s)", "SELECT pg_advisory_unlock(%s)"
 SHARE, GIVE_BACK_SHARED = "SELECT pg_advisory_lock_shared(%s)", "SELECT pg_advisory_unlock_shared(%s)"
 AGE = "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8"
+MADE = "SELECT to_regclass('lanes') IS NOT NULL"
+LEASED = "SELECT EXISTS (SELECT FROM lanes WHERE fence <> 0) OR EXISTS (SELECT FROM outgoing WHERE fence <> 0)"
 DEAD = """
 SELECT array_agg(DISTINCT holder) FROM lanes WHERE fence <> 0 AND holder <> 0 AND holder NOT IN (
     SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
@@ -120,6 +122,16 @@ class AdvisoryLocks(Locks):
             if self._connection is not None:
                 self.ask(sql, key)
 
+    @contextmanager
+    def nobody(self) -> Iterator[bool]:
+        self.settled()
+        with super().nobody() as alone:
+            yield alone
+
+    def leased(self) -> bool:
+        """Whether there is anything to take over."""
+        return bool(self.ask(MADE) and self.ask(LEASED))
+
     def settled(self) -> None:
         """Wait until whoever lives has had the time to come back after the server was away."""
         while (rest := SETTLED - float(self.ask(AGE))) > 0:
@@ -169,7 +181,8 @@ class _Present:
         self._locks, self._key, self._alone = locks, _key(f"role:{role}"), False
 
     def enter(self) -> bool:
-        self._locks.settled()
+        if self._locks.leased():
+            self._locks.settled()
         self._alone = bool(self._locks.ask(TRY, self._key))
         if not self._alone:
             self._locks.share(self._key)

@@ -42,7 +42,7 @@ class Server:
         def copied(source: Connection) -> None:
             found = upgrade.revision(source)
             if found != upgrade.REVISION:
-                hint = "run `ticketgate upgrade` first"
+                hint = "run `ticketgate migrate` first"
                 raise ConfigError(Where(self.place), f"at revision {found}, not {upgrade.REVISION}", hint)
             os.close(os.open(to, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600))
             made = create_engine("sqlite+pysqlite://", creator=lambda: _whole(to), poolclass=NullPool)

@@ -57,6 +57,10 @@ class Database(ABC):
         """Where it is, for who reads a message about it."""
 
     @abstractmethod
+    async def about(self) -> tuple[str, str]:
+        """Which it is, and what is wrong with how it is set up, if anything. Raises Unavailable."""
+
+    @abstractmethod
     def transact(self, name: str, work: Callable[[Connection], T]) -> T:
         """The work in a transaction. It may be run again if nothing of the first time was kept."""
 

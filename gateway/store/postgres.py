@@ -63,6 +63,14 @@ class Postgres(Database):
     def place(self) -> str:
         return without_password(self.url)
 
+    async def about(self) -> tuple[str, str]:
+        asked = (
+            "SELECT current_setting('server_version'), current_setting('fsync'), current_setting('full_page_writes')"
+        )
+        version, *safe = await self.read(lambda connection: connection.exec_driver_sql(asked).one())
+        wrong = "" if safe == ["on", "on"] else "fsync or full_page_writes is off: a power cut loses what was accepted"
+        return f"PostgreSQL {version.split()[0]}, {self.place}", wrong
+
     def connect(self, *, reading: bool = False) -> "psycopg.Connection[Any]":
         """Raises psycopg.OperationalError."""
         secret = {"password": self._password} if self._password else {}

@@ -44,6 +44,9 @@ class Sqlite(Database):
     def place(self) -> str:
         return str(self.path)
 
+    async def about(self) -> tuple[str, str]:
+        return f"SQLite {sqlite3.sqlite_version}, {self.path}", ""
+
     def transact(self, name: str, work: Callable[[Connection], T]) -> T:
         with self._kept() as connection:
             with self._turn, connection.begin():

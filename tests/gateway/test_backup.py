@@ -12,7 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -197,6 +197,16 @@ def test_another_master_key_is_named_and_nothing_is_left_behind(house: Gateway, 
     assert not target.exists() or list(target.iterdir()) == []
     house.cli("keys", "rotate")
     assert "sealed with another master key" in house.refused("backup", str(file), "--verify")
+
+
+def test_a_store_put_back_by_other_means_is_held_and_its_numbers_skipped(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+    assert "later than now" in gateway.refused("outbox", "hold", "--as-of", "2099-01-01 00:00:00")
+    yesterday = f"{datetime.now(ZONE) - timedelta(days=1):%Y-%m-%d %H:%M:%S}"
+    told = gateway.cli("outbox", "hold", "--as-of", yesterday)
+    (skipped,) = re.findall(r"go on (\d+) further", told)
+    assert int(skipped) >= 24 * 3600 * 1000
+    assert "released" in gateway.cli("outbox", "release")
 
 
 def test_without_room_no_backup_is_made_and_it_says_so(house: Gateway, tmp_path: Path) -> None:

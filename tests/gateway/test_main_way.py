@@ -13,26 +13,38 @@ from typing import Any
 
 import httpx
 import pytest
+from postgres import stored_in
 from serving import Desk, Gateway, MailSink, sign
 
 EXAMPLE = "订单号5，物流显示已签收但未收到货"
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest) -> str:
+    """What it stands on; all else is anew for each."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def sink() -> Iterator[MailSink]:
+def sink(store: str) -> Iterator[MailSink]:
     with MailSink() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def desk() -> Iterator[Desk]:
+def desk(store: str) -> Iterator[Desk]:
     with Desk() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory, sink: MailSink, desk: Desk) -> Iterator[Gateway]:
-    with Gateway(tmp_path_factory.mktemp("gateway"), mail_sink=sink.port, desk=desk.port, workers=2) as running:
+def gateway(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, store: str, sink: MailSink, desk: Desk
+) -> Iterator[Gateway]:
+    made = Gateway(tmp_path_factory.mktemp("gateway"), mail_sink=sink.port, desk=desk.port, workers=2)
+    if store == "postgresql":
+        stored_in(request.getfixturevalue("postgres"), made)
+    with made as running:
         yield running
 
 
