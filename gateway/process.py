@@ -88,6 +88,7 @@ class Reading:
 
 async def work(house: House, stop: asyncio.Event) -> None:
     """Process what waits; once told to stop, no more than what is under way."""
+    gc.set_threshold(10_000, 20, 20)  # nearly all that a mail makes goes by itself: looking for the rest can wait
     gc.freeze()  # rules, models and tables stay: walking them at each full collection costs 0.1 ms a mail
     under_way: list[Reading] = []
     while under_way or not stop.is_set():
@@ -155,12 +156,22 @@ def read_all(mind: Mind, claims: Sequence[Claim]) -> list[Reading]:
     Trouble with one is kept beside it and stops no other.
     """
     readings = [read(mind, claim) for claim in claims]
-    for reading in readings:
-        try:
-            reading.messages = understood(mind, reading.messages)
-        except Exception as e:
-            reading.messages, reading.trouble = [], reading.trouble or e
+    try:
+        enriched = iter(understood(mind, [message for reading in readings for message in reading.messages]))
+        for reading in readings:
+            reading.messages = [next(enriched) for _ in reading.messages]
+    except Exception:
+        for reading in readings:
+            _understand(reading)
     return readings
+
+
+def _understand(reading: Reading) -> None:
+    """One alone, to see whether it is this one that cannot be understood."""
+    try:
+        reading.messages = understood(reading.mind, reading.messages)
+    except Exception as e:
+        reading.messages, reading.trouble = [], reading.trouble or e
 
 
 def read(mind: Mind, claim: Claim) -> Reading:
@@ -183,7 +194,7 @@ def read(mind: Mind, claim: Claim) -> Reading:
 
 def understood(mind: Mind, messages: Sequence[Message]) -> list[Message]:
     """The messages with what machines can tell of them, and whether anybody can answer."""
-    enriched = [mind.enricher.enrich(message) for message in messages]
+    enriched = mind.enricher.enrich_all(messages)
     return [message if mind.way_back(message) else replace(message, answerable=False) for message in enriched]
 
 

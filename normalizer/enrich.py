@@ -1,14 +1,16 @@
 """What machines can tell of a message: its language, what it is about, what it names. Made again at will."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from normalizer.canon import Kind, Message, Understanding, altered
-from normalizer.classify import Classifier
+from normalizer.classify import Classified, Classifier
 from normalizer.extract import MAX_CHARACTERS, extract
 from normalizer.fold import fold
 from normalizer.language import language
 from normalizer.taxonomy import Taxonomy
 
+_NOTHING = Classified()
 SPOKEN = frozenset({Kind.MESSAGE, Kind.EDIT, Kind.POSTBACK, Kind.CALL, Kind.RECORDING})  # a customer speaking
 
 
@@ -25,20 +27,25 @@ class Enricher:
 
     def enrich(self, message: Message) -> Message:
         """The message with its understanding. What a machine wrote gets its language only."""
-        if message.kind not in SPOKEN:
-            return altered(message, understanding=Understanding(language=language(message.text or message.subject)))
-        folded = fold(message.text[:MAX_CHARACTERS])
-        about = self.classifier.classify_folded(f"{_opening(message)}{folded}")
-        understanding = Understanding(
-            language=language(message.text) or language(message.subject),
-            category=about.category,
-            subcategory=about.subcategory,
-            tags=about.tags,
-            intents=about.intents,
-            sentiment=about.sentiment,
-            extracted=extract(message.text, folded),
-        )
-        return altered(message, understanding=understanding)
+        return self.enrich_all([message])[0]
+
+    def enrich_all(self, messages: Sequence[Message]) -> list[Message]:
+        """The same of many, step by step: what each step works with stays in the processor's cache."""
+        folded = [fold(one.text[:MAX_CHARACTERS]) if one.kind in SPOKEN else None for one in messages]
+        told = list(zip(messages, folded, strict=True))
+        about = [_NOTHING if f is None else self.classifier.classify_folded(f"{_opening(m)}{f}") for m, f in told]
+        found = [{} if f is None else extract(m.text, f) for m, f in told]
+        understood = [
+            Understanding(_language(m), a.category, a.subcategory, a.tags, a.intents, a.sentiment, extracted)
+            for m, a, extracted in zip(messages, about, found, strict=True)
+        ]
+        return [altered(one, understanding=of) for one, of in zip(messages, understood, strict=True)]
+
+
+def _language(message: Message) -> str:
+    if message.kind not in SPOKEN:
+        return language(message.text or message.subject)
+    return language(message.text) or language(message.subject)
 
 
 def _opening(message: Message) -> str:
