@@ -6,7 +6,8 @@
 
 With `rules: {source: files}` the folder is the truth: what is saved there goes live by itself, and nothing else does.
 With `source: store` it is the store, which begins with what the folder holds. Either way each process looks once a
-second; work in flight ends with the set it began with. Worker processes follow the store, where their gateway puts it.
+second; work in flight ends with the set it began with. Worker processes follow the store, where their gateway puts
+what it has examined.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from gateway.log import log
 from gateway.mind import Mind
 from gateway.rulesets import FILES, RuleSets
 from gateway.store.rulesets import Live
-from gateway.vet import Unfit, Vetted, vet
+from gateway.vet import Examined, Unfit, Vetted, vet
 from normalizer.errors import ConfigError, Rejected, Where
 
 EVERY = 1.0  # seconds between two looks
@@ -119,7 +120,8 @@ class LiveRules:
     async def vet(self, bundle: Bundle, who: str) -> Vetted:
         """Raises Unfit, which is then in the audit."""
         try:
-            return await asyncio.to_thread(_vetted, self.mind, bundle, self.clock.now().date().isoformat())
+            today, known = self.clock.now().date().isoformat(), Examined(()) if self.follows else None
+            return await asyncio.to_thread(_vetted, self.mind, bundle, today, known)
         except Unfit as e:
             metrics.rules_reloaded.labels("refused").inc()
             log.warning("a rule set may not go live", ruleset=bundle.sha[:12], by=who, where=str(e.findings[0]))
@@ -195,10 +197,10 @@ class LiveRules:
         metrics.rules_refused.set(0)
 
 
-def _vetted(mind: Mind, bundle: Bundle, today: str) -> Vetted:
+def _vetted(mind: Mind, bundle: Bundle, today: str, known: Examined | None) -> Vetted:
     """What nobody foresaw is a refusal too: everybody sees it, and the old set goes on."""
     try:
-        return vet(mind, bundle, today)
+        return vet(mind, bundle, today, known)
     except Unfit:
         raise
     except Exception as e:

@@ -70,11 +70,14 @@ class Vetted:
     warnings: tuple[Finding, ...] = ()
 
 
-def vet(present: Mind, bundle: Bundle, today: str = "") -> Vetted:
-    """The mind that would decide by this bundle. Raises Unfit. Takes its time; call it in a thread."""
+def vet(present: Mind, bundle: Bundle, today: str = "", examined: Examined | None = None) -> Vetted:
+    """The mind that would decide by this bundle. Raises Unfit. Takes its time; call it in a thread.
+
+    What another process has `examined` for us is not examined again.
+    """
     size = sum(len(content) for name, content in bundle.files.items() if name.endswith((".yaml", ".xlsx")))
     with _one_at_a_time:
-        examined = (_apart if size > LARGE else examine)(present.configured, bundle, today)
+        examined = examined or (_apart if size > LARGE else examine)(present.configured, bundle, today)
         if examined.wrong:
             raise Unfit(bundle, examined.wrong)
         with gently():

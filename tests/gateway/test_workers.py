@@ -9,9 +9,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from serving import Gateway
 from storm import Sender, chat, mail, with_work
@@ -180,15 +182,35 @@ def test_without_their_gateway_workers_end_at_once_and_the_next_one_need_not_wai
         assert time.monotonic() - started < 20
 
 
+@contextmanager
+def following(gateway: Gateway) -> Iterator[Counter[str]]:
+    """What the API tells of what happens, by kind."""
+    (row,) = gateway.json("keys", "add", "follower", "--scope", "events:read")
+    headers = {"authorization": "Bearer " + next(v for name, v in row.items() if name.startswith("secret"))}
+    heard: Counter[str] = Counter()
+
+    def listen() -> None:
+        with suppress(httpx.HTTPError), httpx.stream("GET", url, headers=headers, timeout=120) as feed:
+            heard["following"] += 1
+            heard.update(line.removeprefix("event: ") for line in feed.iter_lines() if line.startswith("event: "))
+
+    url = f"http://127.0.0.1:{gateway.http}/api/v1/events"
+    threading.Thread(target=listen, daemon=True).start()
+    until(lambda: heard["following"])
+    yield heard
+
+
 def test_what_kills_its_worker_each_time_is_set_aside_alone_and_who_waits_is_woken(tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(POISONED)
     path = os.pathsep.join([str(site), str(Path(__file__).parents[2])])
     with Gateway(tmp_path, outbound="off", workers=WORKERS).start(environment={"PYTHONPATH": path}) as gateway:
-        for n in range(12):
-            mail(gateway, f"poison-{n}" if n == 4 else f"good-{n}", n)
-        gateway.settle(90)
+        with following(gateway) as events:
+            for n in range(12):
+                mail(gateway, f"poison-{n}" if n == 4 else f"good-{n}", n)
+            gateway.settle(90)
+            until(lambda: events["ticket.created"] == 11)
         assert len(gateway.tickets()) == 11
         (aside,) = [row for row in gateway.json("quarantine", "list") if row["code"] == "poison"]
         assert "3 attempts" in aside["reason"]
