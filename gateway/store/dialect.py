@@ -173,6 +173,10 @@ class _OneOf(FunctionElement[bool]):
     inherit_cache = True
     type = Boolean()
 
+    def self_group(self, against: Any = None) -> "_OneOf":
+        """A condition as it stands: SQLite would be told to compare it with 1, and could use no index for it."""
+        return self
+
 
 @compiles(_OneOf, "sqlite")
 def _in_sqlite(one: _OneOf, compiler: SQLCompiler, **given: Any) -> str:

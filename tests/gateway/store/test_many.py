@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select
 
-from gateway.store.dialect import AT_ONCE, Placed, insert_new
+from gateway.store.dialect import AT_ONCE, Placed, insert_new, one_of
 from gateway.store.store import Store
-from gateway.store.tables import LONG_AGO, envelopes, lanes
+from gateway.store.tables import LONG_AGO, contacts, envelopes, lanes, messages, tickets, work
 
 
 def envelope(n: int) -> dict[str, Any]:
@@ -43,3 +43,16 @@ async def test_of_many_rows_those_that_are_there_already_are_left_as_they_were(s
         return row[0], row[1]
 
     assert await store.database.write("journal", work) == (rows - rows // 2, rows // 2)
+
+
+@pytest.mark.only("sqlite")
+@pytest.mark.parametrize("column", [tickets.c.id, contacts.c.id, messages.c.external, lanes.c.lane, work.c.seq])
+async def test_many_are_looked_for_by_an_index_also_beside_another_condition(store: Store, column: Any) -> None:
+    def plan(connection: Connection) -> str:
+        asked = select(column).where(one_of(column), column.is_not(None))
+        sql = str(asked.compile(dialect=connection.dialect))
+        return str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", ('["a"]',)).all())
+
+    told = await store.database.read(plan)
+    assert f"SEARCH {column.table.name} USING" in told
+    assert f"SCAN {column.table.name}" not in told
