@@ -24,7 +24,7 @@ def build(house: House, roles: frozenset[str], limiter: Limiter) -> Starlette:
     """The application with what these roles have in it."""
     routes: list[BaseRoute] = []
     api_app = programs.application()
-    door, limiter = Door(house, sends="dispatch" in roles), Limiter()
+    door = Door(house)
     if "accept" in roles:
         routes.extend(form.routes(door, limiter))
         routes.extend(Chats(door, limiter).routes())

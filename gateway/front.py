@@ -29,7 +29,8 @@ class Front:
     def __init__(self, house: House, roles: frozenset[str], ready: asyncio.Event) -> None:
         self.house, self.roles = house, roles
         self.limiter = Limiter()
-        self.inbound = Inbound(Door(house), self.limiter) if "accept" in roles else None
+        door = Door(house, sends="dispatch" in roles)
+        self.inbound = Inbound(door, self.limiter) if "accept" in roles else None
         self._watching = {
             "/healthz": healthz,
             "/readyz": Ready(house, ready).answer,
@@ -144,4 +145,6 @@ class Measured:
         metrics.tickets_stored.set(counts.tickets)
         _, storm = await self.house.store.acknowledgements(now)
         metrics.storm.set(storm.rages(now))
+        if line := self.house.bells.line:
+            metrics.redis_connected.labels(line.server).set(line.up)
         return Response(generate_latest(workers.whole), headers={"Content-Type": CONTENT_TYPE_LATEST})

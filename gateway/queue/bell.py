@@ -45,6 +45,7 @@ class Here:
 class Line(Protocol):
     """What bells need that are heard elsewhere."""
 
+    server: str  # where
     up: bool  # whether they are, just now
 
     async def keep(self) -> None:

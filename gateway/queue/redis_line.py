@@ -16,7 +16,6 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from gateway import metrics
 from gateway.log import log
 from gateway.queue.bell import PATIENCE, Bells, Here
 from normalizer.errors import Unavailable
@@ -81,7 +80,6 @@ class RedisLine:
 
     def lost(self, error: Exception) -> None:
         self.up = False
-        metrics.redis_connected.labels(self.server).set(0)
         if not self._told:
             self._told = True
             hint = "nothing is lost: who waits for work looks by itself; once it is back it is used again"
@@ -89,7 +87,6 @@ class RedisLine:
 
     def _found(self) -> None:
         self.up = True
-        metrics.redis_connected.labels(self.server).set(1)
         if self._told:
             self._told = False
             log.info("redis is back", host=self.server)

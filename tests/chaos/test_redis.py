@@ -58,8 +58,9 @@ def test_nothing_is_lost_however_often_redis_is_killed(
         for thread in threads:
             thread.start()
 
+        name = f'ticketgate_redis_connected{{server="localhost:{redis.port}"}}'
+
         def connected() -> bool:
-            name = f'ticketgate_redis_connected{{server="localhost:{redis.port}"}}'
             return all(one.metric(name) == 1 for one in everybody)
 
         for n in range(kills):
@@ -68,6 +69,7 @@ def test_nothing_is_lost_however_often_redis_is_killed(
             time.sleep(dice.uniform(0, 1))
             away.append(probe())
             assert all(one.get("/readyz") == "ready\n" for one in everybody)
+            assert gateway.metric(name) == 0
             redis.start()
             started = time.monotonic()
             while not connected():
