@@ -22,7 +22,8 @@ pytestmark = pytest.mark.xdist_group("workers")
 WORKERS = 2
 POISONED = """
 import os, signal
-from gateway import process
+from gateway import events, process
+events.HEARTBEAT = 300.0
 from gateway.queue import bell, pipe
 pipe.Pipe.__init__.__defaults__ = (None, 300.0)  # who is not woken waits for long
 bell.Here.__init__.__defaults__ = (300.0,)
