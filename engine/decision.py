@@ -9,9 +9,10 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, computed_field
+from pydantic import Field, TypeAdapter, computed_field
 from pydantic_core import to_json
 
 from normalizer.canon import Contact, Message, Pending, RelatedKind, Ticket, altered, digest, dump, shape
@@ -331,16 +332,21 @@ Effect = (
 AnyEffect = Annotated[Effect, Field(discriminator="verb")]
 
 
+@cache
+def _effects() -> TypeAdapter[tuple[Effect, ...]]:
+    """Asked for once: the hash of so large a union takes as long as writing its values."""
+    return shape(tuple[AnyEffect, ...])
+
+
 def plain(effects: tuple[Effect, ...]) -> tuple[Mapping[str, Any], ...]:
     """Effects as a ticket keeps them until they are due."""
-    shown: list[Mapping[str, Any]] = shape(tuple[AnyEffect, ...]).dump_python(effects, mode="json")
+    shown: list[Mapping[str, Any]] = _effects().dump_python(effects, mode="json")
     return tuple(shown)
 
 
 def effects_of(pending: Pending) -> tuple[Effect, ...]:
     """The effects again. Raises pydantic.ValidationError for what is none."""
-    made: tuple[Effect, ...] = shape(tuple[AnyEffect, ...]).validate_python(pending.effects)
-    return made
+    return _effects().validate_python(pending.effects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,7 +411,7 @@ class Decision:
 # The words stand with the message and the ticket; a record that repeated them would be mostly that.
 OMITTED: Mapping[str, Any] = {"case": {"message": True, "ticket": {"description"}}, "ticket": {"description"}}
 
-_WRITTEN, _EFFECTS = tuple[Written, ...], tuple[AnyEffect, ...]
+_WRITTEN = tuple[Written, ...]
 _RECORD = (
     b'{"case":%b,"ruleset":%b,"kernel":%b,"fired":[%b],"written":%b,"effects":%b,"withheld":%b,"ticket":%b,"hash":%b}'
 )
@@ -418,20 +424,20 @@ def record(decision: Decision, fired: Iterable[bytes] = ()) -> bytes:
     same things in many tickets, and are a third of the work.
     """
     return _RECORD % (
-        _json(Case, decision.case, OMITTED["case"]),
+        _json(shape(Case), decision.case, OMITTED["case"]),
         to_json(decision.ruleset),
         to_json(decision.kernel),
         b",".join(fired or map(dump, decision.fired)),
-        _json(_WRITTEN, decision.written),
-        _json(_EFFECTS, decision.effects),
+        _json(shape(_WRITTEN), decision.written),
+        _json(_effects(), decision.effects),
         to_json(decision.withheld),
-        _json(Ticket, decision.ticket, OMITTED["ticket"]),
+        _json(shape(Ticket), decision.ticket, OMITTED["ticket"]),
         to_json(decision.hash),
     )
 
 
-def _json(kind: Any, value: Any, omitted: Any = None) -> bytes:
-    return shape(kind).dump_json(value, by_alias=True, exclude=omitted)
+def _json(kind: TypeAdapter[Any], value: Any, omitted: Any = None) -> bytes:
+    return kind.serializer.to_json(value, by_alias=True, exclude=omitted)
 
 
 def sealed(decision: Decision, fired: Iterable[bytes] = ()) -> Decision:
