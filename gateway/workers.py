@@ -113,10 +113,22 @@ class Workers:
         code = await asyncio.to_thread(child.wait)
         child.channel.close()
         self._missed(child, code)
-        if not self._stopping:
-            await asyncio.sleep(self._pause(child, code))
-        if not self._stopping:
-            self._begin(self.spawn(child.number))
+        pause = self._pause(child, code)
+        while not self._stopping:
+            await asyncio.sleep(pause)
+            if self._replaced(child.number):
+                return
+            pause = LATE
+
+    def _replaced(self, number: int) -> bool:
+        """False if no process can be had just now."""
+        try:
+            if not self._stopping:
+                self._begin(self.spawn(number))
+        except OSError as e:
+            log.error("a worker cannot be started", worker=number, exc_info=e)
+            return False
+        return True
 
     def _missed(self, child: Child, code: int) -> None:
         self._hear()  # what it said before
