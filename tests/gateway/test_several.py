@@ -1,5 +1,6 @@
 """Roles as processes of their own: what one does the others hear of; what only one may do, one does."""
 
+import os
 import smtplib
 import time
 from base64 import b64encode
@@ -8,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import warm
 from composed import Containers, interpolated, told
 from dovecot import Dovecot, letter, read_by
 from postgres import PASSWORD, Postgres
@@ -78,5 +80,10 @@ def test_what_compose_would_run_makes_a_ticket_of_a_mail_and_shows_it_in_another
                 connected = f'ticketgate_redis_connected{{server="localhost:{redis.port}"}} 1.0'
                 assert connected in browser.get("/metrics").text
                 assert "各进程之间即时唤醒" in browser.get("/console/health").text
+            kept = tmp_path / "backups"
+            kept.mkdir()
+            command = [part.replace("/backups", str(kept)) for part in told()["services"]["backup"]["command"]]
+            done = warm.run(command, environment={**os.environ, **containers.environment("backup")})
+            assert done.returncode == 0 and len(list(kept.iterdir())) == 1, done.stderr.decode()
         assert not (tmp_path / "data" / "ticketgate.db").exists()
         assert '"level": "error"' not in containers.log and "redis is away" not in containers.log

@@ -1,9 +1,10 @@
 """compose.scale.yaml names what exists: settings, roles, commands, volumes. Its commands run in tests/gateway/test_several.py."""
 
+import tomllib
 from typing import Any
 
 import pytest
-from composed import Missing, environment, interpolated, told
+from composed import FILE, Missing, environment, interpolated, told
 from pydantic import BaseModel
 
 from gateway.alone import ROLES
@@ -13,7 +14,7 @@ GATEWAYS = ("accept", "process", "console")
 SECRETS = {"POSTGRES_PASSWORD": "p", "REDIS_PASSWORD": "r", "TICKETGATE_MASTER_KEY": "m"}
 
 
-@pytest.mark.parametrize("service", GATEWAYS)
+@pytest.mark.parametrize("service", [*GATEWAYS, "backup"])
 def test_every_variable_given_to_a_gateway_is_a_setting(service: str) -> None:
     for name in environment(told()["services"][service], SECRETS):
         assert name.startswith("TICKETGATE_")
@@ -39,7 +40,7 @@ def test_no_service_can_write_but_in_its_volumes_or_is_root() -> None:
     for name, service in told()["services"].items():
         assert service["read_only"] and service["cap_drop"] == ["ALL"], name
         assert "no-new-privileges:true" in service["security_opt"], name
-        assert "user" in service or name in GATEWAYS, name  # the gateway's image has one
+        assert "user" in service or service["image"].startswith("ticketgate:"), name  # our image has one
 
 
 def test_what_keeps_the_data_is_seen_from_inside_only_and_looked_at() -> None:
@@ -54,6 +55,15 @@ def test_volumes_and_what_is_waited_for_exist() -> None:
     whole = told()
     for name, service in whole["services"].items():
         named = {volume.partition(":")[0] for volume in service.get("volumes", ())}
-        assert named <= whole["volumes"].keys(), name
+        assert named - {"./backups"} <= whole["volumes"].keys(), name
         assert set(service.get("depends_on", ())) <= whole["services"].keys(), name
     assert whole["services"]["accept"]["volumes"] == whole["services"]["process"]["volumes"] == ["data:/data"]
+
+
+def test_the_image_holds_what_they_need() -> None:
+    recipe = (FILE.parent / "Dockerfile").read_text()
+    assert "--extra scale" in recipe
+    project = tomllib.loads((FILE.parent / "pyproject.toml").read_text())["project"]
+    assert {"redis", "psycopg"} <= {
+        one.partition("[")[0].partition(">")[0] for one in project["optional-dependencies"]["scale"]
+    }
