@@ -1,7 +1,9 @@
 """The few places where SQLite and PostgreSQL say the same thing in different words, and statements for many rows."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import Any, TypeVar
 
@@ -16,7 +18,6 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     bindparam,
-    select,
 )  # fmt: skip
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
@@ -30,6 +31,7 @@ T = TypeVar("T")
 
 MANY = 500  # values looked for at a time
 AT_ONCE = 64  # rows of one INSERT
+_ROW = re.compile(r"\bVALUES (\([^()]*\))")
 
 Record = Row[*tuple[Any, ...]]
 Insert = sqlite.Insert | postgresql.Insert
@@ -43,12 +45,16 @@ def insert(connection: Connection, table: Table) -> Insert:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A statement as the driver takes it. `row` is what an INSERT repeats for each of its rows, if it can."""
+    """A statement as the driver takes it.
+
+    SQLite's INSERT repeats `row` for each of its rows; PostgreSQL's takes an `array` for each column.
+    """
 
     sql: str
     constants: dict[str, Any]
     take: Take
     row: str = ""
+    arrays: bool = False
 
     def parameters(self, rows: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
         given = [self.constants | row for row in rows] if self.constants else rows
@@ -63,8 +69,8 @@ class Many:
 
     SQLAlchemy's own way prepares every row anew, which costs several times what the insert itself does. `statement` is
     made for the connection's dialect; each row names the same columns or parameters as the first. An INSERT takes many
-    rows at once in SQLite: the driver lets other threads in before each statement, and getting back may take longer
-    than the statement.
+    rows at once: SQLite's driver lets other threads in before each statement, and getting back may take longer than the
+    statement; PostgreSQL is on the other end of a line.
     """
 
     def __init__(self, statement: UpdateBase | Callable[[Connection], UpdateBase]) -> None:
@@ -77,7 +83,7 @@ class Many:
         if not rows:
             return
         one = self.prepared(connection, tuple(rows[0]))
-        if one.row:
+        if one.row or one.arrays:
             for _ in self.portions(connection, one, rows):
                 pass
         else:
@@ -87,6 +93,12 @@ class Many:
         self, connection: Connection, one: Prepared, rows: Sequence[dict[str, Any]]
     ) -> Iterator[tuple[Sequence[dict[str, Any]], CursorResult[Any]]]:
         """The rows by powers of two, so that there are few statements to know, and what came of each."""
+        if one.arrays:
+            for first in range(0, len(rows), MANY):
+                portion = rows[first : first + MANY]
+                columns = tuple(map(list, zip(*one.parameters(portion), strict=True)))
+                yield portion, connection.exec_driver_sql(one.sql, columns)
+            return
         at = 0
         while at < len(rows):
             size = min(AT_ONCE, 1 << (len(rows) - at).bit_length() - 1)
@@ -106,9 +118,14 @@ class Many:
             order = compiled.positiontup or ()
             take = [(name, compiled.binds[name].type.bind_processor(connection.dialect)) for name in order]
             constants = {name: compiled.params[name] for name in order if name not in names}
-            row = "(" + ", ".join("?" * len(order)) + ")"
-            repeats = made.is_insert and connection.dialect.name == "sqlite" and f"VALUES {row}" in str(compiled)
-            self._prepared[known] = Prepared(str(compiled), constants, take, row if repeats else "")
+            row, sql = (_ROW.search(str(compiled)) if made.is_insert else None), str(compiled)
+            if row and connection.dialect.name == "postgresql":
+                kind = connection.dialect.type_compiler_instance.process
+                arrays = ", ".join(f"%s::{kind(compiled.binds[name].type)}[]" for name in order)
+                sql = sql.replace(row[0], f"SELECT * FROM unnest({arrays})", 1)  # noqa: S608 - parameters
+                self._prepared[known] = Prepared(sql, constants, take, arrays=True)
+            else:
+                self._prepared[known] = Prepared(sql, constants, take, row[1] if row else "")
         return self._prepared[known]
 
 
@@ -116,28 +133,28 @@ class Placed:
     """Inserts rows that have an id, and tells the places they got."""
 
     def __init__(self, table: Table) -> None:
-        self._insert = Many(table.insert())
-        self._places = select(table.c.id, table.c.seq).where(one_of(table.c.id))
+        self._insert = Many(partial(_placing, table))
 
     def run(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
         """seq by id."""
         if not rows:
             return {}
         one = self._insert.prepared(connection, tuple(rows[0]))
-        if one.row:
-            return dict(self._numbered(connection, one, rows))
-        # RETURNING makes SQLAlchemy put each row into the text of the statement.
-        self._insert.run(connection, rows)
-        ids = chunks(row["id"] for row in rows)
-        return {row.id: row.seq for these in ids for row in connection.execute(self._places, {"these": these})}
+        return dict(chain.from_iterable(_places(*each) for each in self._insert.portions(connection, one, rows)))
 
-    def _numbered(
-        self, connection: Connection, one: Prepared, rows: Sequence[dict[str, Any]]
-    ) -> Iterator[tuple[str, int]]:
-        """SQLite's only writer numbers the rows of one statement in their order, without gaps."""
-        for portion, result in self._insert.portions(connection, one, rows):
-            first = result.lastrowid - len(portion) + 1
-            yield from ((row["id"], first + n) for n, row in enumerate(portion))
+
+def _placing(table: Table, connection: Connection) -> UpdateBase:
+    plain = table.insert()
+    return plain.returning(table.c.id, table.c.seq) if connection.dialect.name == "postgresql" else plain
+
+
+def _places(portion: Sequence[dict[str, Any]], result: CursorResult[Any]) -> Iterator[tuple[str, int]]:
+    """As it says; else SQLite's only writer numbered the rows of one statement in their order, without gaps."""
+    if result.returns_rows:
+        yield from ((row.id, row.seq) for row in result)
+    else:
+        first = result.lastrowid - len(portion) + 1
+        yield from ((row["id"], first + n) for n, row in enumerate(portion))
 
 
 def insert_new(table: Table) -> Many:

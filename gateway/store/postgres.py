@@ -79,6 +79,7 @@ class Postgres(Database):
         connection.execute(SESSION)
         connection.autocommit = False
         connection.adapters.register_dumper(str, _Text)
+        connection.prepared_max = 500  # every INSERT is there for a few numbers of rows
         if reading:
             connection.isolation_level, connection.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
         else:
