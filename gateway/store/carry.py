@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, create_engine, delete, func, inspect, select, text
 from sqlalchemy.pool import NullPool
 
-from gateway.store import search, snapshot, upgrade
+from gateway.store import search, shared, snapshot, upgrade
 from gateway.store.database import Database
 from gateway.store.tables import counters, events, metadata, tickets
 from normalizer.errors import ConfigError, Where
@@ -63,6 +63,7 @@ def fill(database: Database, file: Path, told: Told) -> None:
         refuse_filled(target, database.place)
         upgrade.make(target)
         snapshot.read(file, lambda source: carry(source, target, told))
+        shared.forget(target)
 
     database.transact("arrange", filled)
 

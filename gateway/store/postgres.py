@@ -9,6 +9,7 @@ knows at its COMMIT whether it was kept: that is Unavailable, and whoever asked 
 """
 
 import select
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -32,6 +33,7 @@ T = TypeVar("T")
 OURS = 0x7467  # the first half of every advisory lock of ours; locks are counted by database
 TURN = 1
 TRIES = 5
+SAY_EVERY = 30.0  # seconds
 ROLLED_BACK = ("40001", "40P01")  # serialization failure, deadlock: nothing was kept, so it can be run again
 OLDEST = 130000  # server_version_num
 
@@ -54,7 +56,7 @@ class Postgres(Database):
 
     def __init__(self, url: str, password: str = "") -> None:
         super().__init__()
-        self.url, self._password = url, password
+        self.url, self._password, self._said = url, password, -SAY_EVERY
         self._engine = engine(self.connect, 1)
         self._reading = engine(lambda: self.connect(reading=True), READERS)
         event.listen(self._engine, "begin", _take_turn)
@@ -74,7 +76,11 @@ class Postgres(Database):
     def connect(self, *, reading: bool = False) -> "psycopg.Connection[Any]":
         """Raises psycopg.OperationalError."""
         secret = {"password": self._password} if self._password else {}
-        connection = psycopg.connect(psycopg.conninfo.make_conninfo(self.url, **OPTIONS, **secret), autocommit=True)
+        try:
+            connection = psycopg.connect(psycopg.conninfo.make_conninfo(self.url, **OPTIONS, **secret), autocommit=True)
+        except psycopg.OperationalError as e:
+            self._say(str(e))
+            raise
         _check(connection, self.place)
         connection.execute(SESSION)
         connection.autocommit = False
@@ -85,6 +91,12 @@ class Postgres(Database):
         else:
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         return connection
+
+    def _say(self, why: str) -> None:
+        """Now and then; those who asked are told less, since they may be anybody."""
+        if time.monotonic() - self._said > SAY_EVERY:
+            self._said = time.monotonic()
+            log.warning("PostgreSQL cannot be reached", where=self.place, hint=" ".join(why.split())[:500])
 
     def transact(self, name: str, work: Callable[[Connection], T]) -> T:
         with self.guarded():

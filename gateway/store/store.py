@@ -41,6 +41,7 @@ from gateway.store import (
     outbox,
     reads,
     search,
+    shared,
     timers,
     upgrade,
     viewing,
@@ -111,9 +112,11 @@ class Store:
 
         The database is a file in the folder, unless another is given; blob files are in the folder always.
         """
-        database = database or Sqlite(folder / FILE)
+        elsewhere, database = database is not None, database or Sqlite(folder / FILE)
         try:
             await upgrade.upgrade(database, folder)
+            if elsewhere:
+                await shared.join(database, folder)
             if not await database.read(vaults.has_keys):
                 await database.write("arrange", partial(vaults.make_keys, ring=keys))
             vault = await database.read(partial(vaults.unlock, ring=keys, folder=folder))

@@ -24,11 +24,11 @@ def test_nothing_accepted_is_lost_or_doubled_however_often_the_gateway_is_killed
 ) -> None:
     with MailSink() as sink, Desk() as desk:
         gateway = stored_in(postgres, Gateway(tmp_path, mail_sink=sink.port, desk=desk.port, attempts=10))
-        seen = storm(gateway, 4)
+        seen = storm(gateway, 3)
         gateway.settle(120)
         gateway.stop()
         ledger = asyncio.run(count(gateway))
-        assert len(seen.accepted) > 4
+        assert len(seen.accepted) > 3
         assert not lost(seen.accepted, ledger)
         assert [external for external, times in ledger.messages.items() if times > 1] == []
         assert seen.commented <= ledger.comments.keys()

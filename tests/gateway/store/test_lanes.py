@@ -363,7 +363,7 @@ class LanesInPostgresql(Lanes):
 
 TestLanes, TestLanesInPostgresql = Lanes.TestCase, LanesInPostgresql.TestCase
 TestLanes.kind, TestLanesInPostgresql.kind = "sqlite", "postgresql"
-for case in (TestLanes, TestLanesInPostgresql):
+for case, many in ((TestLanes, 15), (TestLanesInPostgresql, 6)):
     case.settings = settings(
-        max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=many, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
     )

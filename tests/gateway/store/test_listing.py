@@ -126,6 +126,7 @@ async def test_lists_are_chosen_from_the_narrow_indexes(store: Store) -> None:
     assert "tickets_by_contact" in plan(listing.Page(), contact="x")
 
 
+@pytest.mark.only("sqlite")
 async def test_it_is_quick_with_many(folder: Path) -> None:
     """Far below what a page may take; docs/operating.md tells the figures with 100,000."""
     store = await opened(folder)

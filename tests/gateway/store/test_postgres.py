@@ -89,6 +89,18 @@ async def test_an_older_one_is_upgraded_once_whoever_begins_and_a_newer_one_refu
         await at(empty, tmp_path / "data")
 
 
+async def test_a_machine_with_another_data_folder_is_told_so(empty: str, tmp_path: Path) -> None:
+    store = await at(empty, tmp_path / "shared")
+    await store.journal([envelope("a", body=b"x" * 400_000)], NOW)
+    await store.close()
+    with pytest.raises(ConfigError, match="not the data folder of postgresql://ticketgate@127") as refused:
+        await at(empty, tmp_path / "own")
+    assert "not-for-everybody" not in str(refused.value)
+    store = await at(empty, tmp_path / "shared")
+    assert len(await store.claim(NOW, 1)) == 1
+    await store.close()
+
+
 async def test_text_is_compared_by_its_bytes_whatever_language_the_database_is_for(store: Store) -> None:
     """So that what is listed, and where a cursor goes on, is the same as in SQLite."""
     told = "SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid JOIN pg_collation k ON k.oid = attcollation"
@@ -408,12 +420,12 @@ async def until(true: Callable[[], bool]) -> None:
 
 def rows(connection: Connection) -> dict[str, list[Any]]:
     """All there is, but for what each makes anew."""
-    marks = ("indexed up to", "not indexed up to")
+    own = ("indexed up to", "not indexed up to", "folder")
     return {
         table.name: sorted(
             repr(tuple(row))
             for row in connection.execute(select(table))
-            if table.name != "counters" or row.name not in marks
+            if table.name not in ("counters", "meta") or row.name not in own
         )
         for table in metadata.sorted_tables
     }

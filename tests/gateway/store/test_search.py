@@ -249,7 +249,7 @@ def test_every_piece_of_a_text_is_asked_for_by_terms_it_has(text: str, data: st.
 
 
 @given(st.lists(WORDS, min_size=1, max_size=8), WORDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_index_finds_what_holds_the_terms_and_nothing_else(texts: Sequence[str], asked: str) -> None:
     async def tried(folder: Path) -> None:
         store = await opened(folder)
