@@ -61,7 +61,7 @@ from engine.ruleset import (
 )
 from engine.sla import promised
 from engine.thread import SPEAKING, identities
-from engine.words import folded
+from engine.words import Said, folded
 from normalizer.canon import (
     Contact,
     Derived,
@@ -96,9 +96,12 @@ def decide(ruleset: RuleSet, company: Company, case: Case) -> Decision:
     return sealed(*weighed(ruleset, company, case))
 
 
-def weighed(ruleset: RuleSet, company: Company, case: Case) -> tuple[Decision, list[bytes]]:
-    """The same before it is sealed, and as JSON the rules that fired: for who has more to do before."""
-    board = _Board(ruleset, company, case, ruleset.facts(case, company))
+def weighed(ruleset: RuleSet, company: Company, case: Case, said: Said | None = None) -> tuple[Decision, list[bytes]]:
+    """The same before it is sealed, and as JSON the rules that fired: for who has more to do before.
+
+    `said` is what `ruleset.said` found in the case's message, if that was asked before.
+    """
+    board = _Board(ruleset, company, case, ruleset.facts(case, company, said))
     board.take_due()
     for number, stage in enumerate(ruleset.stages, 1):
         _run(board, stage, number, ruleset.kernel)

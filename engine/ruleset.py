@@ -13,8 +13,8 @@ from engine.company import Company
 from engine.decision import Case, Effect, Fact, Trigger
 from engine.facts import MENTIONS, WORDS, Follower, Kind, Reader, Standing, Window, spoken
 from engine.vocabulary import Vocabulary
-from engine.words import Lexicon
-from normalizer.canon import Derived, Ticket
+from engine.words import Lexicon, Said
+from normalizer.canon import Derived, Message, Ticket
 from normalizer.errors import Where
 
 Value = Fact | frozenset[str]
@@ -208,11 +208,15 @@ class RuleSet:
         """What some rule waits for."""
         return frozenset(trigger for rule in self.rules for trigger in rule.on)
 
-    def facts(self, case: Case, company: Company) -> dict[str, Value]:
-        """The facts of a case that these rules look at."""
+    def said(self, message: Message | None) -> Said | None:
+        """The words of these rules that a message says; None if there is nothing to look for."""
+        return self.lexicon.said(spoken(message)) if message and self.lexicon.words else None
+
+    def facts(self, case: Case, company: Company, said: Said | None = None) -> dict[str, Value]:
+        """The facts of a case that these rules look at. `said` is what its message says, if the caller knows."""
         values: dict[str, Value] = {name: read(case, company) for name, read in self.readers}
-        if case.message and self.lexicon.words:
-            values[WORDS], values[MENTIONS] = self.lexicon.said(spoken(case.message))
+        if found := said or self.said(case.message):
+            values[WORDS], values[MENTIONS] = found
         for window in self.windows:
             values[window.name] = window.count(case, company, _standing(case.ticket))
         return values

@@ -27,6 +27,7 @@ from engine.reading import suggestion
 from engine.ruleset import RuleSet
 from engine.views import View
 from engine.vocabulary import Labels, Vocabulary, answers
+from engine.words import Said
 from gateway import bundle as bundles
 from gateway import kernel, rehearse
 from gateway import settings as settings_files
@@ -67,9 +68,9 @@ class Mind:
         made, spoken = self.spoken(made)
         return sealed(made, fired), spoken
 
-    def weighed(self, case: Case) -> tuple[Decision, list[bytes]]:
-        """What the rules decide, before it is put into words and sealed."""
-        return weighed(self.ruleset, self.company, case)
+    def weighed(self, case: Case, said: Said | None = None) -> tuple[Decision, list[bytes]]:
+        """What the rules decide, before it is put into words and sealed. `said`: see `engine.decide.weighed`."""
+        return weighed(self.ruleset, self.company, case, said)
 
     def spoken(self, made: Decision) -> tuple[Decision, Spoken]:
         """A decision that is not sealed yet, with the words for the customer that come of it.

@@ -22,6 +22,7 @@ from engine.decide import TOO_MANY
 from engine.decision import Acknowledge, Case, Decision, Fact, Feedback, Route, Work, sealed
 from engine.routing import turn
 from engine.thread import Found, Placed, Wanted, lookups, place
+from engine.words import Said
 from gateway import ledger as ledgers
 from gateway import metrics, notice, owing
 from gateway.crypto import SealedError
@@ -298,6 +299,7 @@ class Draft:
     news: notice.News | None = None
     outside: Mapping[str, Fact] = field(default_factory=dict)
     to: Recipient | None = field(init=False)
+    said: Said | None = None  # of the rules' words
     made: Decision | None = None  # not sealed yet
     fired: Sequence[bytes] = ()  # as `sealed` takes it
     spoken: Spoken = field(default_factory=dict)
@@ -352,27 +354,38 @@ def in_turn(
 ) -> list[Outcome | Exception]:
     """The outcomes of a round. An exception is an answer too, so that one cannot spoil a batch.
 
-    Decisions are made one after another: each knows whom those before it gave work to. Then all are put into words,
-    then all are sealed: what each step works with stays in the processor's cache.
+    It goes step by step, since so what each works with stays in the processor's cache: rules' words are found in all
+    messages; then decisions are made one after another, each knowing whom those before it gave work to; then they are
+    put into words, and then sealed.
     """
     moved: Counter[str] = Counter()
-    for one in drafts:
+
+    def decide(one: Draft) -> None:
         if moved:
             load = Counter(one.found.load)
             load.update(moved)
             one.found = altered(one.found, load={whose: many for whose, many in load.items() if many > 0})
-        try:
-            _decide(one, numbers, ledger, now)
-            _move(moved, one)
-        except Exception as e:
-            one.trouble = e
-    for one in drafts:
-        try:
-            if one.made:
-                one.made, one.spoken = one.reading.mind.spoken(one.made)
-        except Exception as e:
-            one.trouble = e
+        _decide(one, numbers, ledger, now)
+        _move(moved, one)
+
+    for step in (_hear, decide, _speak):
+        for one in drafts:
+            try:
+                if one.trouble is None:
+                    step(one)
+            except Exception as e:
+                one.trouble = e
     return [one.trouble or outcome(house, one) for one in drafts]
+
+
+def _hear(draft: Draft) -> None:
+    if draft.placed and draft.placed.trigger:
+        draft.said = draft.reading.mind.ruleset.said(draft.message)
+
+
+def _speak(draft: Draft) -> None:
+    if draft.made:
+        draft.made, draft.spoken = draft.reading.mind.spoken(draft.made)
 
 
 def _decide(draft: Draft, numbers: dict[str, str], ledger: Ledger, now: datetime) -> None:
@@ -386,7 +399,7 @@ def _decide(draft: Draft, numbers: dict[str, str], ledger: Ledger, now: datetime
         return
     throttled = ledger.check(draft.to) if draft.to else ""
     weighing = case(placed, draft.message, draft, now, throttled)
-    draft.made, draft.fired = draft.reading.mind.weighed(weighing)
+    draft.made, draft.fired = draft.reading.mind.weighed(weighing, draft.said)
     if draft.to and (code := entered(draft.made)) is not None:
         ledger.enter(draft.to, code)
 
