@@ -16,7 +16,7 @@ import os
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -49,7 +49,7 @@ class Locks(ABC):
     def presence(self, role: Role) -> Presence: ...
 
     @abstractmethod
-    def holder(self) -> AbstractContextManager[int]:
+    def holder(self) -> AbstractAsyncContextManager[int]:
         """A name by which to take leases of lanes, and the proof that who took them lives. They stay afterwards."""
 
     @abstractmethod
@@ -96,8 +96,10 @@ class FolderLocks(Locks):
     def presence(self, role: Role) -> Presence:
         return _Present(self.folder, role)
 
-    def holder(self) -> AbstractContextManager[int]:
-        return _Holder(self.folder)
+    @asynccontextmanager
+    async def holder(self) -> AsyncIterator[int]:
+        with _Holder(self.folder) as number:
+            yield number
 
     async def dead_holders(self, free: Callable[[int], Awaitable[None]]) -> None:
         for holder in _dead_holders(self.folder):

@@ -11,7 +11,7 @@ from normalizer.errors import Unavailable
 
 async def hold(house: House, stop: asyncio.Event | None = None) -> None:
     """Until cancelled or told to stop. If the store goes away, until it is back, and all of it is let go of."""
-    with house.locks.holder() as house.holder:
+    async with house.locks.holder() as house.holder:
         try:
             await work(house, stop or asyncio.Event())
         except Unavailable as e:

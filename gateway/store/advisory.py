@@ -10,8 +10,8 @@ import contextlib
 import threading
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import psycopg
@@ -50,14 +50,14 @@ class AdvisoryLocks(Locks):
     def presence(self, role: Role) -> Presence:
         return _Present(self, role)
 
-    @contextmanager
-    def holder(self) -> Iterator[int]:
+    @asynccontextmanager
+    async def holder(self) -> AsyncIterator[int]:
         number = fresh_holder()
-        self.share(number)
+        await asyncio.to_thread(self.share, number)
         try:
             yield number
         finally:
-            self.unshare(number)
+            await asyncio.to_thread(self.unshare, number)
 
     async def dead_holders(self, free: Callable[[int], Awaitable[None]]) -> None:
         for holder in await asyncio.to_thread(self._dead):

@@ -1,5 +1,6 @@
 """Who else works in a data folder, and who did until they died."""
 
+import asyncio
 import multiprocessing
 import os
 from pathlib import Path
@@ -11,10 +12,13 @@ from normalizer.errors import Unavailable
 
 
 def hold_and_die(folder: Path, told: "multiprocessing.connection.Connection") -> None:
-    with FolderLocks(folder).holder() as number:
-        told.send(number)
-        told.recv()
-        os._exit(9)
+    async def hold() -> None:
+        async with FolderLocks(folder).holder() as number:
+            told.send(number)
+            told.recv()
+            os._exit(9)
+
+    asyncio.run(hold())
 
 
 async def dead_holders(folder: Path) -> list[int]:
@@ -33,7 +37,7 @@ async def test_a_holder_is_dead_once_its_process_is_and_not_before(tmp_path: Pat
     process.start()
     theirs.close()
     number = ours.recv()
-    with FolderLocks(tmp_path).holder() as another:
+    async with FolderLocks(tmp_path).holder() as another:
         assert another != number
         assert await dead_holders(tmp_path) == []
         ours.send("die")
@@ -43,7 +47,7 @@ async def test_a_holder_is_dead_once_its_process_is_and_not_before(tmp_path: Pat
 
 
 async def test_whose_leases_could_not_be_freed_is_found_again(tmp_path: Path) -> None:
-    with FolderLocks(tmp_path).holder() as number:
+    async with FolderLocks(tmp_path).holder() as number:
         pass
 
     async def away(holder: int) -> None:

@@ -339,7 +339,7 @@ async def test_what_somebody_holds_is_theirs_again_after_the_connection_was_lost
 ) -> None:
     here, there = machines
     keeping = asyncio.create_task(here.keep())
-    with here.holder() as ours, there.holder() as theirs:
+    async with here.holder() as ours, there.holder() as theirs:
         await arrive(store, "a", "b")
         for holder in (ours, theirs):
             assert await store.claim(NOW, 1, holder)
@@ -365,9 +365,9 @@ async def test_the_leases_of_one_that_died_are_found_and_no_others(
 ) -> None:
     here, there = machines
     await arrive(store, "a", "b")
-    with here.holder() as ours:
+    async with here.holder() as ours:
         assert await store.claim(NOW, 1, ours)
-        with there.holder() as theirs:
+        async with there.holder() as theirs:
             assert await store.claim(NOW, 1, theirs)
             assert await dead(here) == []
         assert await dead(here) == [theirs]
