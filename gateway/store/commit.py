@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from engine.facts import next_due
 from engine.thread import SPEAKING
-from gateway.crypto import Vault
+from gateway.crypto import Squeezed, Vault
 from gateway.store import claim as leases
 from gateway.store import feed, ledger, outbox, quarantine, retract
 from gateway.store.dialect import Insert, Many, Placed, chunks, insert, insert_new, one_of
@@ -34,9 +34,9 @@ from gateway.store.tables import (
 from gateway.store.tallies import shift_tallies
 from gateway.store.words import (
     Keys,
+    Words,
     contact_place,
     decision_place,
-    kept,
     message_key_place,
     message_place,
     ticket_place,
@@ -49,30 +49,30 @@ PARTIES = 100  # of one mail: a list of thousands is no conversation
 
 
 def commit(
-    connection: Connection, vault: Vault, limits: Limits, outcomes: Sequence[Outcome], now: datetime
+    connection: Connection, vault: Vault, limits: Limits, outcomes: Sequence[Outcome], words: Words, now: datetime
 ) -> list[bool]:
     """Which of them were committed. One that lost against another lane changes nothing."""
     try:
         with connection.begin_nested():
-            return _together(connection, vault, limits, outcomes, now)
+            return _together(connection, vault, limits, outcomes, words, now)
     except IntegrityError:
-        return [_alone(connection, vault, limits, outcome, now) for outcome in outcomes]
+        return [_alone(connection, vault, limits, outcome, words, now) for outcome in outcomes]
 
 
-def _alone(connection: Connection, vault: Vault, limits: Limits, outcome: Outcome, now: datetime) -> bool:
+def _alone(connection: Connection, vault: Vault, limits: Limits, outcome: Outcome, words: Words, now: datetime) -> bool:
     try:
         with connection.begin_nested():
-            return _together(connection, vault, limits, [outcome], now)[0]
+            return _together(connection, vault, limits, [outcome], words, now)[0]
     except IntegrityError:
         return False
 
 
 def _together(
-    connection: Connection, vault: Vault, limits: Limits, outcomes: Sequence[Outcome], now: datetime
+    connection: Connection, vault: Vault, limits: Limits, outcomes: Sequence[Outcome], words: Words, now: datetime
 ) -> list[bool]:
     standing = Standing.read(connection, vault, outcomes)
     fit = [standing.admits(outcome) for outcome in outcomes]
-    _Writing(connection, standing, [o for o, fits in zip(outcomes, fit, strict=True) if fits], now).write()
+    _Writing(connection, standing, [o for o, fits in zip(outcomes, fit, strict=True) if fits], words, now).write()
     done = [o.claim for o, fits in zip(outcomes, fit, strict=True) if fits and o.done]
     leases.finish(connection, done, now)
     going_on = [o.claim for o, fits in zip(outcomes, fit, strict=True) if fits and not o.done]
@@ -86,9 +86,11 @@ def _together(
 class _Writing:
     """The rows of outcomes that fit."""
 
-    def __init__(self, connection: Connection, standing: Standing, outcomes: Sequence[Outcome], now: datetime) -> None:
+    def __init__(
+        self, connection: Connection, standing: Standing, outcomes: Sequence[Outcome], words: Words, now: datetime
+    ) -> None:
         self.connection, self.standing, self.outcomes, self.now = connection, standing, outcomes, now
-        self.keys = Keys(standing.vault)
+        self.keys = Keys(standing.vault, words)
         self.said = list(self._said())
 
     def write(self) -> None:
@@ -128,7 +130,7 @@ class _Writing:
 
     def _contacts(self) -> None:
         latest = {contact.id: contact for outcome in self.outcomes for contact in outcome.contacts}
-        words = {identity: kept(contact) for identity, contact in latest.items()}
+        words = {identity: self.keys.kept(contact) for identity, contact in latest.items()}
         self._new_contacts({i: w for i, w in words.items() if i not in self.keys.seq_of})
         self._changed_contacts({i: w for i, w in words.items() if i in self.keys.seq_of})
         named = [
@@ -138,7 +140,7 @@ class _Writing:
         ]
         _identities.run(self.connection, named)
 
-    def _new_contacts(self, words: dict[str, bytes]) -> None:
+    def _new_contacts(self, words: dict[str, Squeezed]) -> None:
         rows = [
             {"id": identity, "wrapped_key": self.keys.make(identity), **self._contact(identity, said)}
             for identity, said in words.items()
@@ -146,7 +148,7 @@ class _Writing:
         for identity, seq in _new_contacts.run(self.connection, rows).items():
             self.keys.place(identity, seq)
 
-    def _changed_contacts(self, words: dict[str, bytes]) -> None:
+    def _changed_contacts(self, words: dict[str, Squeezed]) -> None:
         before: dict[str, str] = {}
         for these in chunks(words):
             before.update(self.connection.execute(_digests, {"these": these}).all())
@@ -157,15 +159,15 @@ class _Writing:
         ]
         _changed_contact.run(self.connection, rows)
 
-    def _contact(self, identity: str, words: bytes) -> dict[str, Any]:
+    def _contact(self, identity: str, words: Squeezed) -> dict[str, Any]:
         return {
             "changed_at": self.now,
             "digest": self._digest(identity, words),
             "sealed": self.keys.of(identity).seal(words, contact_place(identity)),
         }
 
-    def _digest(self, identity: str, words: bytes) -> str:
-        return self.standing.vault.digest("contact", identity, words)
+    def _digest(self, identity: str, words: Squeezed) -> str:
+        return self.standing.vault.digest("contact", identity, words.words)
 
     def _tickets(self) -> None:
         written = [ticket for outcome in self.outcomes for ticket in outcome.tickets]
@@ -232,7 +234,7 @@ class _Writing:
             "direction": message.direction,
             "received_at": message.received_at,
             "wrapped_key": wrapped,
-            "sealed": key.seal(kept(message), message_place(identity)),
+            "sealed": key.seal(self.keys.kept(message), message_place(identity)),
         }
 
     def _amend(self) -> None:
@@ -246,7 +248,9 @@ class _Writing:
                 [
                     {
                         "of": row.id,
-                        "sealed": self.keys.of_message(row).seal(kept(amended[row.id]), message_place(row.id)),
+                        "sealed": self.keys.of_message(row).seal(
+                            self.keys.kept(amended[row.id]), message_place(row.id)
+                        ),
                     }
                     for row in rows
                 ],

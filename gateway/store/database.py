@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from normalizer.errors import Unavailable
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 READERS = 3
 
@@ -33,6 +34,10 @@ class Database(ABC):
     async def write(self, name: str, work: Callable[[Connection], T]) -> T:
         """Run in the writing thread, committed when this returns. `name` is that of its fault points."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, self.transact, name, work)
+
+    async def write_ready(self, name: str, ready: Callable[[], R], work: Callable[[Connection, R], T]) -> T:
+        """The same. What can be made ready without the database is, before it is our turn: others wait for that."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._ready, name, ready, work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run in a reading thread, all of it on one snapshot."""
@@ -95,6 +100,10 @@ class Database(ABC):
                 yield
         except OSError as e:
             raise Unavailable(f"the data folder: {type(e).__name__} {e.errno}") from e
+
+    def _ready(self, name: str, ready: Callable[[], R], work: Callable[[Connection, R], T]) -> T:
+        made = ready()
+        return self.transact(name, lambda connection: work(connection, made))
 
     def _guarded(self, work: Callable[[], T]) -> T:
         with self.guarded():

@@ -4,9 +4,10 @@ What callers bring at the same time is one transaction. An envelope that is ther
 since, counts as redelivered. Each new one queues in its lane.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -42,23 +43,35 @@ _redelivered = Many(
 _enclose, _queue, _line_up = Placed(envelopes), Many(work.insert()), insert_new(lanes)
 
 
+Rows = Mapping[str, dict[str, Any]]  # by Envelope.id
+
+
+def sealed(vault: Vault, arrivals: Sequence[Arrival]) -> Rows:
+    """The rows of all envelopes, new or not."""
+    named = ((envelope.id, envelope, arrival) for arrival in arrivals for envelope in arrival.envelopes)
+    return {identity: sealed_row(vault, one, identity, arrival.blobs.get(identity)) for identity, one, arrival in named}
+
+
 def journal(
-    connection: Connection, vault: Vault, blobs: Blobs, arrivals: Sequence[Arrival]
+    connection: Connection, vault: Vault, blobs: Blobs, arrivals: Sequence[Arrival], rows: Rows
 ) -> list[list[bool] | Exception]:
     """For each arrival which of its envelopes are new; Rejected for one that contradicts its idempotency key."""
     refused = [_conflict(connection, vault, arrival) for arrival in arrivals]
     kept = [arrival for arrival, error in zip(arrivals, refused, strict=True) if error is None]
-    fresh = iter(_keep(connection, vault, blobs, kept))
+    fresh = iter(_keep(connection, vault, blobs, kept, rows))
     _move_cursors(connection, kept)
     return [next(fresh) if error is None else error for error in refused]
 
 
 def enqueue(connection: Connection, vault: Vault, blobs: Blobs, brought: Sequence[Envelope]) -> None:
     """Envelopes the house writes to itself, within another verb's transaction."""
-    _keep(connection, vault, blobs, [Arrival(brought, LONG_AGO)])
+    arrival = Arrival(brought, LONG_AGO)
+    _keep(connection, vault, blobs, [arrival], sealed(vault, [arrival]))
 
 
-def _keep(connection: Connection, vault: Vault, blobs: Blobs, arrivals: Sequence[Arrival]) -> list[list[bool]]:
+def _keep(
+    connection: Connection, vault: Vault, blobs: Blobs, arrivals: Sequence[Arrival], rows: Rows
+) -> list[list[bool]]:
     ids = [[envelope.id for envelope in arrival.envelopes] for arrival in arrivals]
     there = _there(connection, [identity for group in ids for identity in group])
     fresh: dict[str, tuple[Envelope, Arrival]] = {}
@@ -75,7 +88,7 @@ def _keep(connection: Connection, vault: Vault, blobs: Blobs, arrivals: Sequence
             else:
                 again.append(identity)
         answers.append(answer)
-    _insert(connection, vault, blobs, fresh)
+    _insert(connection, vault, blobs, fresh, rows)
     _redelivered.run(connection, [{"redelivered": identity} for identity in again])
     return answers
 
@@ -88,16 +101,17 @@ def _there(connection: Connection, ids: Sequence[str]) -> set[str]:
     return found
 
 
-def _insert(connection: Connection, vault: Vault, blobs: Blobs, fresh: dict[str, tuple[Envelope, Arrival]]) -> None:
+def _insert(
+    connection: Connection, vault: Vault, blobs: Blobs, fresh: dict[str, tuple[Envelope, Arrival]], rows: Rows
+) -> None:
     if not fresh:
         return
-    rows = []
     for identity, (envelope, arrival) in fresh.items():
         blob = arrival.blobs.get(identity)
         if blob and not blobs.has(blob[0]):  # erased with another envelope since it was written for this one
             blobs.write(*blob, envelope.body)
-        rows.append(sealed_row(vault, envelope, identity, blob))
-    seqs = sorted((seq, identity) for identity, seq in _enclose.run(connection, rows).items())
+    placed = _enclose.run(connection, [rows[identity] for identity in fresh])
+    seqs = sorted((seq, identity) for identity, seq in placed.items())
     lane_of = {identity: vault.digest("lane", envelope.lane) for identity, (envelope, _) in fresh.items()}
     queued = [{"seq": seq, "lane": lane_of[identity]} for seq, identity in seqs]
     _queue.run(connection, [{**row, "state": WAITING, "attempts": 0, "redeliveries": 0} for row in queued])

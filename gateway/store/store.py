@@ -57,7 +57,7 @@ from gateway.store.conversation import Conversation, Talk, concerned, conversati
 from gateway.store.database import Database
 from gateway.store.dialect import Record
 from gateway.store.find import find, reply_mac
-from gateway.store.journal import Arrival, journal
+from gateway.store.journal import Arrival, journal, sealed
 from gateway.store.journal_page import journal_page, journalled
 from gateway.store.ledger import Recipient, Standing, Storm
 from gateway.store.listing import Filters, Page
@@ -68,6 +68,7 @@ from gateway.store.search import Batch
 from gateway.store.sqlite import Sqlite
 from gateway.store.together import Together
 from gateway.store.viewing import Viewed
+from gateway.store.words import in_words
 from gateway.store.work import (
     ApiKey,
     Claim,
@@ -217,9 +218,10 @@ class Store:
         """All in one transaction. False for each that lost: nothing of it was kept, and its lease stays as it was."""
         if not outcomes:
             return []
-        kept = await self.database.write(
-            "commit", partial(commit, vault=self.vault, limits=self.limits, outcomes=outcomes, now=now)
-        )
+        kept = await self.database.write_ready(
+            "commit", partial(in_words, outcomes),
+            lambda connection, words: commit(connection, self.vault, self.limits, outcomes, words, now),
+        )  # fmt: skip
         if any(message.kind is Kind.DELETE for outcome in outcomes for message, _ in outcome.messages):
             await self.database.scrub(wait=False)
         return kept
@@ -609,9 +611,10 @@ class Store:
     # ---- what concurrent callers share -------------------------------------------------------------------------------
 
     async def _journal_batch(self, arrivals: Sequence[Arrival]) -> list[list[bool] | Exception]:
-        return await self.database.write(
-            "journal", partial(journal, vault=self.vault, blobs=self.blobs, arrivals=arrivals)
-        )
+        return await self.database.write_ready(
+            "journal", partial(sealed, self.vault, arrivals),
+            lambda connection, rows: journal(connection, self.vault, self.blobs, arrivals, rows),
+        )  # fmt: skip
 
     async def _refuse_batch(self, refused: Sequence[aside.Refusal]) -> list[bool]:
         return await self.database.write(

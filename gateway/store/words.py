@@ -3,16 +3,17 @@
 `Keys` holds the data keys one transaction needs, and nothing longer: a key that was destroyed is not remembered here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, select
 
 from engine.decision import Decision, record
-from gateway.crypto import DataKey, SealedError, Vault
+from gateway.crypto import DataKey, SealedError, Squeezed, Vault
 from gateway.store.dialect import Record, chunks, one_of
 from gateway.store.tables import contacts
+from gateway.store.work import Outcome
 from normalizer.canon import Contact, HandoverStep, Message, Outgoing, Ticket, load, shape
 
 T = TypeVar("T")
@@ -21,11 +22,28 @@ _by_id = select(contacts.c.seq, contacts.c.id, contacts.c.wrapped_key).where(one
 _by_seq = select(contacts.c.seq, contacts.c.id, contacts.c.wrapped_key).where(one_of(contacts.c.seq))
 
 
+Words = Mapping[int, Squeezed]  # by the id() of what they are of, while that is held
+
+
+def in_words(outcomes: Sequence[Outcome]) -> Words:
+    """All that is to be sealed of these outcomes."""
+    nouns = (
+        noun
+        for one in outcomes
+        for noun in (
+            *one.contacts, *one.tickets, *one.decisions, *one.outgoing, *one.amended,
+            *(message for message, _ in one.messages),
+        )
+    )  # fmt: skip
+    return {id(noun): Squeezed.of(kept(noun)) for noun in nouns}
+
+
 class Keys:
     """Data keys by contact's id. Rows name their contact by seq; `id_of` and `seq_of` tell the one from the other."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, words: Words | None = None) -> None:
         self.vault = vault
+        self._words = words or {}
         self.id_of: dict[int, str] = {}
         self.seq_of: dict[str, int] = {}
         self._wrapped: dict[str, bytes] = {}
@@ -65,7 +83,11 @@ class Keys:
         return self._keys[contact]
 
     def seal(self, contact: str, value: Any, place: str) -> bytes:
-        return self.of(contact).seal(kept(value), place)
+        return self.of(contact).seal(self.kept(value), place)
+
+    def kept(self, value: Any) -> Squeezed:
+        """What is sealed of a noun, made before or now."""
+        return self._words.get(id(value)) or Squeezed.of(kept(value))
 
     def open(self, contact: int, kind: type[T], sealed: bytes, place: str) -> T:
         return load(kind, self.of(self.id_of[contact]).open(sealed, place))
