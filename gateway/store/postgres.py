@@ -8,6 +8,7 @@ A connection that was lost while nothing was under way is replaced before it is 
 knows at its COMMIT whether it was kept: that is Unavailable, and whoever asked asks again, as after a crash.
 """
 
+import re
 import select
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg.types.string import StrDumperUnknown
@@ -35,7 +35,7 @@ TURN = 1
 TRIES = 5
 SAY_EVERY = 30.0  # seconds
 ROLLED_BACK = ("40001", "40P01")  # serialization failure, deadlock: nothing was kept, so it can be run again
-OLDEST = 130000  # server_version_num
+OLDEST = 140000  # server_version_num
 
 # A machine that vanished without a word gives back what it held after half a minute. Whoever asked for the turn waits
 # no longer than most senders do. Nothing is promised before it is on the server's disk, whatever the server's default.
@@ -189,7 +189,7 @@ def _check(connection: "psycopg.Connection[Any]", place: str) -> None:
     """Raises ConfigError for a server that is too old, or a database in which not every character can be kept."""
     if connection.info.server_version < OLDEST:
         raise ConfigError(
-            Where(place), f"PostgreSQL {connection.info.server_version // 10000} is too old", "13 or newer"
+            Where(place), f"PostgreSQL {connection.info.server_version // 10000} is too old", "14 or newer"
         )
     if (found := connection.info.parameter_status("server_encoding")) != "UTF8":
         raise ConfigError(Where(place), f"its encoding is {found}", "CREATE DATABASE ... ENCODING 'UTF8'")
@@ -225,7 +225,6 @@ def said(error: DBAPIError) -> str:
 
 
 def without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.netloc.rpartition('@')[2]}"))
+    return re.sub(
+        r"(://[^/@:]*):[^/@]*@|(?<=[?&])password=[^&]*&?", lambda found: f"{found[1]}@" if found[1] else "", url
+    )

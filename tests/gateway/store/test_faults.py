@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[3]
 def reached() -> set[str]:
     """Every point named in the code: said outright, or before and after the commit of a verb."""
     code = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "gateway").rglob("*.py"))
-    verbs = set(re.findall(r"database\.write(?:_ready)?\(\s*\"(\w+)\"", code)) | set(re.findall(r"transact\(\s*\"(\w+)\"", code))
+    verbs = set(re.findall(r"database\.write(?:_ready)?\(\s*\"(\w+)\"", code)) | set(
+        re.findall(r"transact\(\s*\"(\w+)\"", code)
+    )
     return set(re.findall(r"reach\(\"([\w.]+)\"\)", code)) | {
         f"{verb}.{when}" for verb in verbs for when in ("before_commit", "after_commit")
     }

@@ -142,6 +142,19 @@ async def test_who_looks_for_a_character_that_cannot_be_kept_finds_nothing(store
     assert await store.concerned(["\x00"], ["\x00"]) == set()
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:secret@db/x", "postgresql://u@db/x"),
+        ("postgresql://u:secret@a:1,b:2/x?sslmode=require", "postgresql://u@a:1,b:2/x?sslmode=require"),
+        ("postgresql://db/x?password=secret&sslmode=require", "postgresql://db/x?sslmode=require"),
+        ("postgresql:///x?host=/run/db", "postgresql:///x?host=/run/db"),
+    ],
+)
+def test_no_message_shows_the_password(url: str, shown: str) -> None:
+    assert Postgres(url).place == shown
+
+
 # ---- when it goes away -----------------------------------------------------------------------------------------------
 
 
