@@ -27,6 +27,8 @@ READERS = 3
 class Database(ABC):
     """One thread that writes, a few that read. Raises Unavailable wherever disk or server does not do its part."""
 
+    elsewhere = True  # not in the data folder, which several machines may share then
+
     def __init__(self) -> None:
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(READERS, "store-reader")

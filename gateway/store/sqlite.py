@@ -31,6 +31,8 @@ PASSING = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED")
 class Sqlite(Database):
     """The file; it is made if there is none."""
 
+    elsewhere = False
+
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path

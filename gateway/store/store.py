@@ -113,10 +113,10 @@ class Store:
 
         The database is a file in the folder, unless another is given; blob files are in the folder always.
         """
-        elsewhere, database = database is not None, database or Sqlite(folder / FILE)
+        database = database or Sqlite(folder / FILE)
         try:
             await upgrade.upgrade(database, folder)
-            if elsewhere:
+            if database.elsewhere:
                 await shared.join(database, folder)
             if not await database.read(vaults.has_keys):
                 await database.write("arrange", partial(vaults.make_keys, ring=keys))
