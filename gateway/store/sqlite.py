@@ -1,12 +1,15 @@
 """One SQLite file. Writing begins with BEGIN IMMEDIATE, so a transaction never finds out at its end that it may not.
 
-Between processes whoever writes waits for its turn (turn.py); SQLite's own patience is the net beneath.
+Between processes whoever writes waits for its turn (turn.py); SQLite's own patience is the net beneath. What was
+written ahead goes into the file beside whoever writes next. SQLite would do it at the end of a commit, within the turn:
+that is the net here too, for a log that grew all the same, since only there can it be begun anew without a pause.
 """
 
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +27,8 @@ from normalizer.errors import Unavailable
 T = TypeVar("T")
 
 BUSY_MS = 5_000
+CHECKPOINT_AFTER = 5_000  # rows changed by this process: some 6 MB
+LARGEST_LOG = 16_000  # pages of 4 KB
 # Errors that pass by themselves; after any other one the connection is thrown away.
 PASSING = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED")
 
@@ -41,6 +46,9 @@ class Sqlite(Database):
         self._reading = engine(path, "BEGIN", readers=READERS)
         self._connection: Connection | None = None
         self._turn = Turn(path)
+        self._beside = ThreadPoolExecutor(1, "store-checkpoint")
+        self._checkpoint: Future[Any] = self._beside.submit(int)
+        self._changed = 0  # rows, when the last checkpoint began
 
     @property
     def place(self) -> str:
@@ -55,6 +63,7 @@ class Sqlite(Database):
                 result = work(connection)
                 reach(f"{name}.before_commit")
             reach(f"{name}.after_commit")
+            self._tidy(connection)
         return result
 
     def look(self, work: Callable[[Connection], T]) -> T:
@@ -73,7 +82,15 @@ class Sqlite(Database):
         """A whole copy of the file as it stands, durable before this returns."""
         await self.alone(lambda bare: _copy(bare, folder, revision, moment))
 
+    def _tidy(self, connection: Connection) -> None:
+        """Let the checkpoint begin that is due, unless the one before is under way."""
+        changed = getattr(connection.connection.dbapi_connection, "total_changes", 0)
+        if not 0 <= changed - self._changed < CHECKPOINT_AFTER and self._checkpoint.done():
+            self._changed = changed
+            self._checkpoint = self._beside.submit(_checkpoint, self.path)
+
     def end(self) -> None:
+        self._beside.shutdown()
         self._drop()
         self._reading.dispose()
         self._engine.dispose()
@@ -121,7 +138,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
     for pragma in (
         f"busy_timeout = {BUSY_MS}", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON",
-        "temp_store = MEMORY", "cache_size = -16000", "wal_autocheckpoint = 4000", "journal_size_limit = 67108864",
+        "temp_store = MEMORY", "cache_size = -16000", f"wal_autocheckpoint = {LARGEST_LOG}",
+        "journal_size_limit = 67108864",
     ):  # fmt: skip
         connection.execute(f"PRAGMA {pragma}")
     return connection
@@ -135,6 +153,12 @@ def _own(path: Path) -> None:
 
 def error_name(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlite_errorname", type(error.orig).__name__))
+
+
+def _checkpoint(path: Path) -> None:
+    """As much as can be had without keeping anybody waiting. Trouble is for who writes: the disk tells them too."""
+    with suppress(sqlite3.Error), closing(_connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def _truncate(bare: sqlite3.Connection) -> None:

@@ -1,10 +1,13 @@
 """Statements for many rows: whatever their number, each row is there once and is told its own place."""
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, func, select
 
+from gateway.store import sqlite
 from gateway.store.dialect import AT_ONCE, Placed, insert_new, one_of
 from gateway.store.store import Store
 from gateway.store.tables import LONG_AGO, contacts, envelopes, lanes, messages, tickets, work
@@ -56,3 +59,21 @@ async def test_many_are_looked_for_by_an_index_also_beside_another_condition(sto
     told = await store.database.read(plan)
     assert f"SEARCH {column.table.name} USING" in told
     assert f"SCAN {column.table.name}" not in told
+
+
+@pytest.mark.only("sqlite")
+async def test_what_is_written_ahead_goes_into_the_file_while_writing_goes_on(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "CHECKPOINT_AFTER", 200)
+    rows = insert_new(lanes)
+
+    def work(connection: Connection, first: int) -> None:
+        made = range(first, first + 50)
+        rows.run(connection, [{"lane": f"{n:032x}", "head": n, "ready_at": LONG_AGO, "fence": 0} for n in made])
+
+    file = folder / "ticketgate.db"
+    before = file.stat().st_size
+    for first in range(0, 10_000, 50):
+        await store.database.write("journal", partial(work, first=first))
+    assert file.stat().st_size > before + 500_000  # 16,000 pages are not reached by far
