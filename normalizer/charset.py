@@ -167,7 +167,9 @@ def _from_surrogates(raw: bytes) -> str:
 def _escaped(raw: bytes) -> str:
     """ISO 2022, which says by its own escapes what it is."""
     if b"\x1b$)A" in raw:  # ISO-2022-CN, RFC 1922
-        return _SHIFTED_OUT.sub(lambda out: bytes(byte | 0x80 for byte in out[1]), raw).decode("gb18030", "replace")
+        return _SHIFTED_OUT.sub(lambda out: bytes(byte | 0x80 for byte in out[1] or b""), raw).decode(
+            "gb18030", "replace"
+        )
     names = ("iso2022_kr", "iso2022_jp_ext") if b"\x1b$)C" in raw else ("iso2022_jp_ext", "iso2022_jp_3")
     return next(filter(None, (_strict(raw, name) for name in names)), None) or raw.decode("ascii")
 

@@ -23,7 +23,7 @@ def seen(pid: int) -> dict[str, object]:
         "session": os.getsid(pid) == os.getpgid(pid) == pid,
         "folder": os.readlink(proc / "cwd"),
         "standard": [Path(files[number]).name for number in "012"],
-        "open": {re.sub(r"(socket|pipe):.*", r"\1", Path(where).name) for where in files.values()},
+        "open": {re.sub(r"(socket|pipe|holder)[:-].*", r"\1", Path(where).name) for where in files.values()},
     }
 
 

@@ -230,9 +230,12 @@ def storm(
                 seen.points[point] += 1
             seen.kills += 1
     finally:
+        gateway.start(command=command)
+        patience = time.monotonic() + 5  # a short storm may leave nobody the time for a comment
+        while not colleague.accepted and time.monotonic() < patience:
+            time.sleep(0.05)
         for sender in everybody:
             sender.stop.set()
-        gateway.start(command=command)
         for thread in threads:
             thread.join(30)
     for sender in pouring:
