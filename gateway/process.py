@@ -40,7 +40,7 @@ from gateway.store.work import Claim, Outcome
 from normalizer.canon import Kind, Message, Task, Ticket, altered
 from normalizer.errors import Unavailable, Unreadable
 
-BATCH = 64
+BATCH = 128
 ROUNDS_LOST = 8  # how often a lane may lose against another one before it is left to the next claim
 
 # Kept, and added to a ticket they belong to, but nobody asked for anything: no ticket of their own.

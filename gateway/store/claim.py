@@ -6,7 +6,7 @@ Attempts are counted here, before any work, so that one which kills the process 
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from itertools import takewhile
+from itertools import accumulate, takewhile
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
@@ -15,6 +15,8 @@ from gateway.store import quarantine
 from gateway.store.dialect import Record, chunks, one_of
 from gateway.store.tables import ASIDE, DONE, LONG_AGO, WAITING, counters, envelopes, lanes, work
 from gateway.store.work import Claim, Limits
+
+MOST_OCTETS = 32 * 1024 * 1024  # of bodies claimed at once
 
 _ready = (
     select(
@@ -72,8 +74,15 @@ def claim(
 
 
 def _batch(rows: Sequence[Record]) -> Sequence[Record]:
-    """One that failed before is worked on alone: should it kill the process again, nothing else is blamed for it."""
-    return rows[:1] if rows and rows[0].attempts else list(takewhile(lambda row: not row.attempts, rows))
+    """As many as fit into memory; one at least.
+
+    One that failed before is worked on alone: should it kill the process again, nothing else is blamed for it.
+    """
+    if rows and rows[0].attempts:
+        return rows[:1]
+    octets = accumulate(row.size for row in rows)
+    fit = takewhile(lambda one: not one[0].attempts and one[1] <= MOST_OCTETS, zip(rows, octets, strict=True))
+    return [row for row, _ in fit] or rows[:1]
 
 
 def take_over(connection: Connection, now: datetime) -> None:

@@ -27,6 +27,7 @@ from stored import (
     wanted,
 )
 
+from gateway.store import claim
 from gateway.store.store import Store
 from gateway.store.work import Claim, Limits, Outcome
 from normalizer.errors import Rejected
@@ -367,3 +368,13 @@ for case, many in ((TestLanes, 15), (TestLanesInPostgresql, 6)):
     case.settings = settings(
         max_examples=many, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
     )
+
+
+async def test_no_more_is_claimed_at_once_than_fits_into_memory_but_always_something(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "MOST_OCTETS", 100)
+    sizes = (40, 40, 40, 300, 10)
+    await store.journal([envelope(str(n), lane=str(n), body=b"x" * size) for n, size in enumerate(sizes)], NOW)
+    claimed = [[one.envelope.key for one in await store.claim(NOW, 64)] for _ in range(4)]
+    assert claimed == [["0", "1"], ["2"], ["3"], ["4"]]
