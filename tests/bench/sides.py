@@ -214,11 +214,11 @@ def scaled(workers: int) -> Callable[[Path], AbstractContextManager[Side]]:
 
 def _drained(gate: Gate, workers: Sequence[subprocess.Popen[str]], count: int, run: int) -> Took:
     """From waking them to the last ticket stored with its acknowledgement."""
-    before = finished(gate.database)
+    before = there(gate.database)
     with _asleep(str(gate.database), workers):
         taken = answered("smtp", gate.smtp, count, run)
     began = time.time()
-    return Took(count, _stored(gate.database, before + count) - began, taken.facts)
+    return Took(count, _stored(gate.database, before, count) - began, taken.facts)
 
 
 @contextmanager
@@ -333,32 +333,44 @@ def answered(protocol: str, port: int, count: int, run: int, *more: str) -> Took
 
 def ticketed(gate: Gate, protocol: str, port: int, count: int, run: int, *more: str) -> Took:
     """The load, until its last ticket is stored with its acknowledgement in the outbox: from the first word said."""
-    before = finished(gate.database)
+    before = there(gate.database)
     with _loading(protocol, port, count, run, *more) as loading:
-        ended = _stored(gate.database, before + count)
+        ended = _stored(gate.database, before, count)
         outcome = _outcome(loading, count)
     return Took(count, ended - outcome.facts["began"], outcome.facts)
 
 
-def _stored(database: Path | str, wanted: int) -> float:
+def _stored(database: Path | str, before: tuple[int, int], wanted: int) -> float:
     """When that many were seen. They are asked for 50 times a second."""
     until = time.monotonic() + PATIENCE
-    while (there := finished(database)) < wanted:
+    while (done := finished(database, before)) < wanted:
         if time.monotonic() > until:
-            raise Failed(f"{there} of {wanted} tickets with their acknowledgements after {PATIENCE:.0f} s")
+            raise Failed(f"{done} of {wanted} tickets with their acknowledgements after {PATIENCE:.0f} s")
         time.sleep(0.02)
     return time.time()
 
 
-def finished(database: Path | str) -> int:
-    """Tickets stored, as far as their acknowledgements are too. Read only, beside the running gateway."""
-    question = "SELECT least((SELECT count(*) FROM tickets), (SELECT count(*) FROM outgoing WHERE kind = 'reply'))"
+def there(database: Path | str) -> tuple[int, int]:
+    """The last ticket and the last thing owed, by their places."""
+    newest = "(SELECT coalesce(max(seq), 0) FROM {})"
+    tickets, owed = _asked(database, f"SELECT {newest.format('tickets')}, {newest.format('outgoing')}")
+    return tickets, owed
+
+
+def finished(database: Path | str, since: tuple[int, int]) -> int:
+    """Tickets stored since, as far as their acknowledgements are too. Those before are not counted each time again."""
+    tickets = f"SELECT count(*) FROM tickets WHERE seq > {since[0]}"
+    replies = f"SELECT count(*) FROM outgoing WHERE seq > {since[1]} AND kind = 'reply'"
+    return min(_asked(database, f"SELECT ({tickets}), ({replies})"))
+
+
+def _asked(database: Path | str, question: str) -> tuple[int, ...]:
+    """One row of numbers. Read only, beside the running gateway."""
     if isinstance(database, str):
-        with psycopg.connect(database) as connection:
-            return int((connection.execute(question).fetchone() or (0,))[0])
-    question = question.replace("least", "min")
+        with psycopg.connect(database) as server:
+            return tuple(map(int, server.execute(question).fetchone() or ()))  # type: ignore[arg-type]
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
-        return int(connection.execute(question).fetchone()[0])
+        return tuple(map(int, connection.execute(question).fetchone()))
 
 
 def _has_tables(database: Path) -> bool:
