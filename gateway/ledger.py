@@ -81,8 +81,18 @@ def recipient(message: Message, to: Address) -> Recipient:
 
 
 async def opened(house: House, recipients: Sequence[Recipient], now: datetime) -> Ledger:
-    standing = await house.store.acknowledged(recipients, now) if recipients else Standing()
-    return Ledger(house.configured.settings.acknowledgements, standing, now)
+    limits = house.configured.settings.acknowledgements
+    standing = await house.store.acknowledged(recipients, now, _limited(limits)) if recipients else Standing()
+    return Ledger(limits, standing, now)
+
+
+def _limited(limits: Acknowledgements) -> set[str]:
+    """What is to be counted."""
+    figures = {
+        "address": limits.address_an_hour, "thread": limits.thread_a_day, "domain": limits.domain_an_hour,
+        "whole": limits.whole_an_hour, "storm": limits.storm_a_minute,
+    }  # fmt: skip
+    return {name for name, limit in figures.items() if limit}
 
 
 async def closed(house: House, ledger: Ledger) -> None:

@@ -4,7 +4,7 @@ Addresses, domains and threads stand in it as keyed digests, for two days. What 
 or sent; what a limit held back stands here too, with the limit's code, since a storm ends when nobody asks any more.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -66,8 +66,13 @@ class Standing:
     storm: Storm = Storm()
 
 
-def standing(connection: Connection, vault: Vault, recipients: Sequence[Recipient], now: datetime) -> Standing:
-    """What counts for these recipients."""
+COUNTED = frozenset({"address", "domain", "thread", "whole", "storm"})  # what there may be a limit for
+
+
+def standing(
+    connection: Connection, vault: Vault, recipients: Sequence[Recipient], now: datetime, counted: Set[str] = COUNTED
+) -> Standing:
+    """What counts for these recipients; what there is no limit for is not counted, since there may be much of it."""
     storm = read_storm(connection)
     minute = max(now - MINUTE, storm.resumed_at or now - MINUTE)
     by = {
@@ -75,11 +80,16 @@ def standing(connection: Connection, vault: Vault, recipients: Sequence[Recipien
         "domain": (HOUR, {one.domain for one in recipients}),
         "thread": (DAY, {one.thread for one in recipients if one.thread}),
     }
-    counted = {name: _of(connection, vault, name, asked, now - within) for name, (within, asked) in by.items()}
+    had = {
+        name: _of(connection, vault, name, asked, now - within) if name in counted else {}
+        for name, (within, asked) in by.items()
+    }
     return Standing(
-        counted["address"], counted["domain"], counted["thread"],
-        hour=_many(connection, now - HOUR, owed=True), minute=_many(connection, minute, owed=True),
-        wanted=_many(connection, minute, owed=False), storm=storm,
+        had["address"], had["domain"], had["thread"],
+        hour=_many(connection, now - HOUR, owed=True) if "whole" in counted else 0,
+        minute=_many(connection, minute, owed=True) if "storm" in counted else 0,
+        wanted=_many(connection, minute, owed=False) if "storm" in counted else 0,
+        storm=storm,
     )  # fmt: skip
 
 

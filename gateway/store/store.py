@@ -13,7 +13,7 @@ or a reading one: a single hop for a transaction.
 Every verb raises Unavailable if the disk or the file does not do its part; the store recovers by itself once it does.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -473,9 +473,13 @@ class Store:
         row = await self.database.read(partial(reads.envelope_row, identity=identity))
         return (await self.database.aside(lambda: self._opened(row)))[0] if row else None
 
-    async def acknowledged(self, recipients: Sequence[Recipient], now: datetime) -> Standing:
-        """How many acknowledgements were owed lately, to these and in all."""
-        return await self.database.read(partial(ledger.standing, vault=self.vault, recipients=recipients, now=now))
+    async def acknowledged(
+        self, recipients: Sequence[Recipient], now: datetime, counted: Set[str] = ledger.COUNTED
+    ) -> Standing:
+        """How many acknowledgements were owed lately, to these and in all, of what is to be counted."""
+        return await self.database.read(
+            partial(ledger.standing, vault=self.vault, recipients=recipients, now=now, counted=counted)
+        )
 
     async def acknowledgements(self, now: datetime) -> tuple[dict[str, int], Storm]:
         """Within the hour: how many were owed, and held back by each limit; and whether a storm stops them."""

@@ -29,6 +29,8 @@ async def test_what_was_owed_counts_by_address_domain_thread_and_in_all(store: S
     assert (had.threads, had.hour, had.minute, had.wanted) == ({"room": 1}, 2, 2, 3)
     told, _ = await store.acknowledgements(NOW)
     assert told == {"sent": 2, "storm": 1}
+    had = await store.acknowledged([LI], NOW + MINUTE / 2, {"address"})
+    assert had.addresses and not (had.domains or had.threads or had.hour or had.minute or had.wanted)
 
 
 async def test_what_is_older_counts_no_more(store: Store) -> None:
