@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from liquid import BoundTemplate, Environment, StrictUndefined
 from liquid.exceptions import LiquidError
@@ -19,33 +18,17 @@ from engine import acknowledgement
 from engine.acknowledgement import Words
 from engine.company import Company
 from engine.vocabulary import Vocabulary
-from gateway import letter
 from normalizer.canon import Address, Contact, Message, Reply, Ticket
 from normalizer.errors import ConfigError, Where
 
-LONGEST = 20_000  # octets that a template may say
 REFERENCES = 20  # of the thread's ids, the nearest
-
-
-class _Template(BoundTemplate):
-    """Rendered by Liquid only if it has to be."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._letter = letter.letter(self.nodes)
-
-    def render(self, *args: Any, **values: Any) -> str:
-        if self._letter is not None and len((words := letter.said(self._letter, values)).encode()) <= LONGEST:
-            return words
-        return super().render(*args, **values)
 
 
 class _Bounded(Environment):
     """Liquid with an end: what an operator writes cannot stall or flood the gateway."""
 
-    template_class = _Template
     loop_iteration_limit = 1_000
-    output_stream_limit = LONGEST
+    output_stream_limit = 20_000
     local_namespace_limit = 20_000
     context_depth_limit = 10
 
