@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,7 +77,11 @@ class Sqlite(Database):
 
     async def scrub(self, *, wait: bool = True) -> None:
         """The write-ahead log is emptied; without `wait` not while somebody reads."""
-        await self.alone(_truncate if wait else _truncate_at_once)
+        await self.alone(partial(self._emptied, _truncate if wait else _truncate_at_once))
+
+    def _emptied(self, truncate: Callable[[sqlite3.Connection], None], bare: sqlite3.Connection) -> None:
+        self._checkpoint.result()  # one under way would be in its way
+        truncate(bare)
 
     async def back_up(self, folder: Path, revision: str, moment: datetime) -> None:
         """A whole copy of the file as it stands, durable before this returns."""
