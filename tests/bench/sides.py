@@ -80,6 +80,7 @@ class Took:
 
 
 Side = Callable[[int, int], Took]  # count, run
+Ask = Callable[[str], tuple[int, ...]]  # a question of one row, in SQL
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +215,12 @@ def scaled(workers: int) -> Callable[[Path], AbstractContextManager[Side]]:
 
 def _drained(gate: Gate, workers: Sequence[subprocess.Popen[str]], count: int, run: int) -> Took:
     """From waking them to the last ticket stored with its acknowledgement."""
-    before = there(gate.database)
-    with _asleep(str(gate.database), workers):
-        taken = answered("smtp", gate.smtp, count, run)
-    began = time.time()
-    return Took(count, _stored(gate.database, before, count) - began, taken.facts)
+    with asking(gate.database) as ask:
+        before = there(ask)
+        with _asleep(str(gate.database), workers):
+            taken = answered("smtp", gate.smtp, count, run)
+        began = time.time()
+        return Took(count, _stored(ask, before, count) - began, taken.facts)
 
 
 @contextmanager
@@ -327,75 +329,62 @@ def _says(process: subprocess.Popen[str]) -> str:
 
 def answered(protocol: str, port: int, count: int, run: int, *more: str) -> Took:
     """The load, until everything is answered as it should be. Raises Failed if anything is refused."""
-    with _loading(protocol, port, count, run, *more) as loading:
-        return _outcome(loading, count)
+    command = [sys.executable, str(HERE / "load.py"), protocol, str(port), str(count), str(run), *more]
+    loading = subprocess.run(command, text=True, capture_output=True, check=False)
+    if loading.returncode != 0:
+        raise Failed(f"the load broke off: {loading.stderr.strip()[-500:]}")
+    said = json.loads(loading.stdout)
+    if sum(n for code, n in said["answers"].items() if code.startswith("2")) != count:
+        raise Failed(f"answers were not all as they should be: {said['answers']}")
+    return Took(count, said["seconds"], said)
 
 
 def ticketed(gate: Gate, protocol: str, port: int, count: int, run: int, *more: str) -> Took:
     """The load, until its last ticket is stored with its acknowledgement in the outbox: from the first word said."""
-    before = there(gate.database)
-    with _loading(protocol, port, count, run, *more) as loading:
-        ended = _stored(gate.database, before, count)
-        outcome = _outcome(loading, count)
-    return Took(count, ended - outcome.facts["began"], outcome.facts)
+    with asking(gate.database) as ask:
+        before = there(ask)
+        taken = answered(protocol, port, count, run, *more)
+        ended = _stored(ask, before, count)
+    return Took(count, ended - taken.facts["began"], taken.facts)
 
 
-def _stored(database: Path | str, before: tuple[int, int], wanted: int) -> float:
+def _stored(ask: Ask, before: tuple[int, int], wanted: int) -> float:
     """When that many were seen. They are asked for 50 times a second."""
     until = time.monotonic() + PATIENCE
-    while (done := finished(database, before)) < wanted:
+    while (done := finished(ask, before)) < wanted:
         if time.monotonic() > until:
             raise Failed(f"{done} of {wanted} tickets with their acknowledgements after {PATIENCE:.0f} s")
         time.sleep(0.02)
     return time.time()
 
 
-def there(database: Path | str) -> tuple[int, int]:
+def there(ask: Ask) -> tuple[int, int]:
     """The last ticket and the last thing owed, by their places."""
     newest = "(SELECT coalesce(max(seq), 0) FROM {})"
-    tickets, owed = _asked(database, f"SELECT {newest.format('tickets')}, {newest.format('outgoing')}")
+    tickets, owed = ask(f"SELECT {newest.format('tickets')}, {newest.format('outgoing')}")
     return tickets, owed
 
 
-def finished(database: Path | str, since: tuple[int, int]) -> int:
+def finished(ask: Ask, since: tuple[int, int]) -> int:
     """Tickets stored since, as far as their acknowledgements are too. Those before are not counted each time again."""
     tickets = f"SELECT count(*) FROM tickets WHERE seq > {since[0]}"
     replies = f"SELECT count(*) FROM outgoing WHERE seq > {since[1]} AND kind = 'reply'"
-    return min(_asked(database, f"SELECT ({tickets}), ({replies})"))
+    return min(ask(f"SELECT ({tickets}), ({replies})"))
 
 
-def _asked(database: Path | str, question: str) -> tuple[int, ...]:
-    """One row of numbers. Read only, beside the running gateway."""
-    if isinstance(database, str):
-        with psycopg.connect(database) as server:
-            return tuple(map(int, server.execute(question).fetchone() or ()))  # type: ignore[arg-type]
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
-        return tuple(map(int, connection.execute(question).fetchone()))
+@contextmanager
+def asking(database: Path | str) -> Iterator[Ask]:
+    """One row of numbers for each question. Read only, beside the running gateway."""
+    opened: Any = (
+        psycopg.connect(database, autocommit=True)
+        if isinstance(database, str)
+        else sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)
+    )
+    with closing(opened) as connection:
+        yield lambda question: tuple(map(int, connection.execute(question).fetchone()))
 
 
 def _has_tables(database: Path) -> bool:
     with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'tickets'").fetchone())
     return False
-
-
-@contextmanager
-def _loading(protocol: str, port: int, count: int, run: int, *more: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, str(HERE / "load.py"), protocol, str(port), str(count), str(run), *more]
-    process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-def _outcome(loading: subprocess.Popen[str], count: int) -> Took:
-    out, complaints = loading.communicate()
-    if loading.returncode != 0:
-        raise Failed(f"the load broke off: {complaints.strip()[-500:]}")
-    said = json.loads(out)
-    if sum(n for code, n in said["answers"].items() if code.startswith("2")) != count:
-        raise Failed(f"answers were not all as they should be: {said['answers']}")
-    return Took(count, said["seconds"], said)
