@@ -14,7 +14,7 @@ from serving import Desk, Gateway, post
 from vendor import beside
 from vendors.telegram import SECRET, TOKEN, Side
 
-from gateway import process
+from gateway import reading
 from gateway.store.enclosed import ERASED
 from gateway.store.work import Claim
 from normalizer.canon import Envelope
@@ -136,8 +136,8 @@ def test_killed_between_fetching_and_saying_so_a_file_is_kept_once(tmp_path: Pat
 def test_a_file_that_was_erased_before_anybody_looked_at_it_is_nothing() -> None:
     gone = Envelope("media", "telegram", ERASED, ERASED, datetime.now(UTC), ERASED.encode())  # as the store opens it
     decides_nothing: Any = None
-    reading = process.read(decides_nothing, Claim(gone, "lane", 1, 1))
-    assert (reading.messages, reading.told, reading.trouble) == ([], None, None)
+    nothing = reading.read(decides_nothing, Claim(gone, "lane", 1, 1))
+    assert (nothing.messages, nothing.told, nothing.trouble) == ([], None, None)
 
 
 def downloaded(gateway: Gateway, path: str, scopes: tuple[str, ...]) -> bytes | int:

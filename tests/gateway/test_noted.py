@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from serving import Desk, Gateway, MailSink
 
-from gateway.process import NOT_A_REQUEST
+from gateway.draft import NOT_A_REQUEST
 from normalizer.canon import REASONS
 
 HERE = Path(__file__).parent

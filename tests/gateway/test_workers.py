@@ -22,17 +22,17 @@ pytestmark = pytest.mark.xdist_group("workers")
 WORKERS = 2
 POISONED = """
 import os, signal
-from gateway import events, process
+from gateway import events, reading
 events.HEARTBEAT = 300.0
 from gateway.queue import bell, pipe
 pipe.Pipe.__init__.__defaults__ = (None, 300.0)  # who is not woken waits for long
 bell.Here.__init__.__defaults__ = (300.0,)
-plain = process.read
+plain = reading.read
 def read(mind, claim):
     if b"poison" in claim.envelope.body:
         os.kill(os.getpid(), signal.SIGKILL)
     return plain(mind, claim)
-process.read = read
+reading.read = read
 """
 FAILING = """
 from gateway import worker

@@ -11,6 +11,7 @@ from serving import Gateway
 from gateway import process, settings, wire
 from gateway.clock import Clock
 from gateway.house import House
+from gateway.reading import Reading
 from normalizer.canon import Envelope
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +69,7 @@ def _mail(text: str, key: str, now: object) -> Envelope:
 
 async def drain(house: House) -> None:
     """Work on what waits, until nothing does."""
-    under_way: Sequence[process.Reading] = []
+    under_way: Sequence[Reading] = []
     while True:
         fresh = await process.take_in(house, process.BATCH - len(under_way))
         under_way = await process.one_round(house, [*under_way, *fresh])
