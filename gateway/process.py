@@ -10,7 +10,6 @@ transaction with its ticket, decision, outgoing things and timers; it can be kil
 """
 
 import asyncio
-import gc
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,8 +36,6 @@ ROUNDS_LOST = 8  # how often a lane may lose against another one before it is le
 
 async def work(house: House, stop: asyncio.Event) -> None:
     """Process what waits; once told to stop, no more than what is under way."""
-    gc.set_threshold(10_000, 20, 20)  # nearly all that a mail makes goes by itself: looking for the rest can wait
-    gc.freeze()  # rules, models and tables stay: walking them at each full collection costs 0.1 ms a mail
     under_way: list[Reading] = []
     while under_way or not stop.is_set():
         fresh = [] if stop.is_set() else await take_in(house, BATCH - len(under_way))

@@ -33,7 +33,7 @@ from gateway.holding import hold
 from gateway.house import House
 from gateway.indexing import index
 from gateway.log import log
-from gateway.running import again
+from gateway.running import again, settle
 from gateway.settings import Configured
 from gateway.store.sweep import sweep
 from gateway.telling import tell
@@ -135,6 +135,7 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
     while not _stands(server, house) and not stop.is_set():
         await asyncio.sleep(0.01)
         _raise_first(tasks)
+    settle()
     ready.set()
     log.info("serving", role=",".join(sorted(roles)), host=house.configured.settings.http.listen,
              ruleset=house.mind.ruleset.sha[:12], rules=len(house.mind.ruleset.rules))  # fmt: skip

@@ -28,7 +28,7 @@ from gateway.house import House
 from gateway.mind import Mind
 from gateway.queue.bell import Bell, Bells
 from gateway.queue.pipe import Pipe
-from gateway.running import again, fastest, start
+from gateway.running import again, fastest, settle, start
 from gateway.settings import Configured
 from gateway.workers import BEGIN, FIGURES, OURS, READY, TROUBLE, Child, Workers, deaf
 from normalizer.errors import ConfigError, Unavailable
@@ -175,6 +175,7 @@ class _Worker:
 
     async def _work(self) -> None:
         house = await wire.house(self.configured, known=self.mind, lines=self.bells, worker=True, alone=self.locks)
+        settle()
         try:
             self._tell(READY, b"")
             await self._until_stopped(house)
