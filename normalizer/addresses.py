@@ -22,6 +22,7 @@ _TOKEN = re.compile(
 )
 _COMMENT = re.compile(r"\([^()]*\)")
 _OBSOLETE = re.compile(r"\s*([.@])\s*")  # RFC 5322 4.4 allows spaces around these
+_GROUP = re.compile(r":[^;]*;\s*\Z")
 _SCHEME = re.compile(r"(?:mailto|smtp):", re.I)
 _ESCAPED = re.compile(r"\\(.)", re.S)
 
@@ -73,6 +74,8 @@ class _Mailbox:
     def addresses(self) -> list[Address]:
         name = _name("".join(self.words))
         if self.angle is not None and self.angle.strip():
+            if _GROUP.search(self.angle):
+                return []  # nobody is named: <undisclosed-recipients:;>
             return [_address(name or _name(" ".join(self.comments)), _spec(self.angle))]
         if self.spec:
             return [_address(_name(" ".join(self.comments)), self.spec)]

@@ -53,6 +53,8 @@ MAX_GUESSES = 50  # of one mail
 _guesses: ContextVar[list[int] | None] = ContextVar("guesses", default=None)
 
 _SHIFTED_OUT = re.compile(rb"(?:\x1b\$\)A)?\x0e([!-~]*)\x0f?|\x1b\$\)A")
+_DOUBLE_BYTES = re.compile(rb"\x1b\$[@B]((?:[!-~]{2})*)")
+_ROMAN = re.compile(rb"\x1b\([BJ]")
 _LABEL = re.compile(r"[a-z0-9_.:+-]+")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -146,6 +148,8 @@ def _decode(raw: bytes, name: str, hint: str) -> tuple[str, str]:
 
 def _labelled(raw: bytes, name: str) -> tuple[str, str]:
     text = _strict(raw, name)
+    if text is None and name == "iso2022_jp_ext":
+        text = _windows_japanese(raw)
     if text is not None:
         return text, ""
     text = raw.decode(name, "replace")
@@ -171,7 +175,24 @@ def _escaped(raw: bytes) -> str:
             "gb18030", "replace"
         )
     names = ("iso2022_kr", "iso2022_jp_ext") if b"\x1b$)C" in raw else ("iso2022_jp_ext", "iso2022_jp_3")
-    return next(filter(None, (_strict(raw, name) for name in names)), None) or raw.decode("ascii")
+    said = next(filter(None, (_strict(raw, name) for name in names)), None)
+    return said or _windows_japanese(raw) or raw.decode("ascii")
+
+
+def _windows_japanese(raw: bytes) -> str | None:
+    """ISO-2022-JP as Windows writes it (CP50221): with circled numbers and rarer names, which the standard has not."""
+    if b"\x1b$B" not in raw:
+        return None
+    return _strict(_ROMAN.sub(b"", _DOUBLE_BYTES.sub(lambda found: _shift_jis(found[1]), raw)), "cp932")
+
+
+def _shift_jis(pairs: bytes) -> bytes:
+    """Two bytes of JIS X 0208 each, as Shift JIS has them."""
+    said = bytearray()
+    for first, second in zip(pairs[::2], pairs[1::2], strict=False):
+        said.append((first + 1) // 2 + (0x70 if first < 0x5F else 0xB0))
+        said.append(second + (0x7E if first % 2 == 0 else 0x20 if second > 0x5F else 0x1F))
+    return bytes(said)
 
 
 def _strict(raw: bytes, name: str) -> str | None:

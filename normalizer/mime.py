@@ -60,6 +60,9 @@ _REPORTS = frozenset({
     "message/delivery-status", "message/global-delivery-status", "message/disposition-notification",
     "message/feedback-report", "text/rfc822-headers", "message/rfc822",
 })  # fmt: skip
+_STATUSES = frozenset({
+    "message/delivery-status", "message/global-delivery-status", "message/disposition-notification",
+})  # fmt: skip
 # Nobody but the addressee's key reads these (RFC 8551, RFC 3156), or nobody without undoing the signature.
 _SEALED = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"})
 # Parts that speak to machines: no files of the sender's, unless they were given a name. The raw mail keeps them.
@@ -200,6 +203,8 @@ class _Reader:
             full = self.wrapped
         if _PGP in full:
             self._note("encrypted")
+        if not full.strip():
+            full = self._report()
         subject = self._text("subject")
         handed = None
         if not full.strip() and self.mails and (handed := self._inner(self.mails[0][1])):
@@ -245,6 +250,11 @@ class _Reader:
             body_digest=body_digest,
             defects=tuple(self.defects),
         )
+
+    def _report(self) -> str:
+        """What a report tells programs, for people whom it tells nothing else."""
+        told = [content for media_type, content in self.machines if media_type in _STATUSES]
+        return "\n".join(clean(decode(content[: self.room])[0]).strip("\n") for content in told)
 
     def _inner(self, content: bytes) -> Mail | None:
         """An attached mail, read; its words count towards what is read of this one."""

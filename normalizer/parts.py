@@ -35,14 +35,15 @@ _KNOWN_FIELD = re.compile(
 _ENVELOPE_LINE = re.compile(rb">?From [^\s:]")  # mbox's, before the header
 _TORN_SUBJECT = re.compile(rb"^(subject[ \t]*:[^\n]*)((?:\n(?![!-9;-~]+[ \t]*:)[^\s][^\n]*)+)", re.M | re.I)
 _REST_OF_HEADER = re.compile(
-    rb"(?:\r?\n)*(?:(?:mime-version|content-[a-z-]+|x-[a-z-]+|from|reply-to|to|cc|subject|date|message-id)[ \t]*:"
+    rb"(?:[ \t]*\r?\n)*(?:(?:mime-version|content-[a-z-]+|x-[a-z-]+|from|reply-to|to|cc|subject|date|message-id)[ \t]*:"
     rb"[^\n]*\n(?:[ \t]+[^\s][^\n]*\n)*(?:\r?\n)?)+",
     re.I,
 )
-_DASHES = re.compile(rb"^--([^\s][^\r\n]{0,199}?)[ \t]*\r?\n(?=[!-9;-~]+:)", re.M)
+_DASHES = re.compile(rb"^--([ ]{0,70}[^\s][^\r\n]{0,199}?)[ \t]*\r?\n(?=[!-9;-~]+:)", re.M)
 _PREAMBLE = re.compile(rb"\s*(?:This is a (?:multi-?part|MIME)[^\r\n]*\s*)?", re.I)
 _REST = re.compile(rb"[ \t]*(?:\r*\n|\r|\Z)")  # of a delimiter's line
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+*-]+/[a-z0-9!#$&^_.+*-]+")
+_TYPE = re.compile(r"([a-z0-9!#$&^_.+*-]+)\s*[/\\]\s*([a-z0-9!#$&^_.+*-]+)(?![^\s,])")  # and what stands behind it
 _NO_TOKEN = re.compile(r"[^a-z0-9!#$&^_.+*/-]+")
 _BASE64_LINE = re.compile(rb"[ \t]*[A-Za-z0-9+/]+={0,3}[ \t]*\r?")
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"
@@ -99,7 +100,9 @@ class Parts:
         self.root = self._part(self._first_line(), len(self.raw), "text/plain")
         if "content-type" not in self.root.fields:
             self._mend_torn_header(self.root)
-        if "content-type" not in self.root.fields:
+        if "content-type" not in self.root.fields or (
+            "boundary" in self.root.params and not self.root.media_type.startswith("multipart/")
+        ):
             self._recognise_multipart(self.root)
         self._open()
 
@@ -115,7 +118,7 @@ class Parts:
                         _PADDED_LINE_END.sub(b"=", body) if b"= " in body or b"=\t" in body else body
                     )
                 case b"xuuencode" | b"uuencode" | b"xuue" | b"uue":
-                    return uudecode(body)
+                    return uudecode(body) or (body if part.media_type.startswith("text/") else b"")
         return body
 
     def _base64(self, part: Part, body: bytes) -> bytes:
@@ -295,9 +298,10 @@ _remembered = lru_cache(maxsize=512)(parameters)
 
 def _repaired(media_type: str) -> str:
     """`text`, `html` and the like, as software that never read RFC 2045 writes them."""
-    media_type = _NO_TOKEN.sub("", media_type)
+    named = _TYPE.match(media_type)
+    media_type = f"{named[1]}/{named[2]}" if named else _NO_TOKEN.sub("", media_type)
     if _MEDIA_TYPE.fullmatch(media_type):
-        return media_type
+        return _MEANT.get(media_type, media_type)
     return _MEANT.get(media_type, "text/plain" if not media_type else "application/octet-stream")
 
 
@@ -331,7 +335,8 @@ def _uu_line(line: bytes) -> bytes:
 
 def file_name(part: Part) -> str:
     """The name a sender gave to a part, without folders, or an empty string."""
-    name = part.disposition[1].get("filename") or part.params.get("name", "")
+    disposed, typed = part.disposition[1], part.params
+    name = disposed.get("filename") or typed.get("name") or typed.get("filename") or disposed.get("name", "")
     if not name and (described := part.first("content-location")):
         located = text(described).rpartition("/")[2]
         name = located if "." in located else ""

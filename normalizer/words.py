@@ -182,10 +182,11 @@ def _parameter_text(said: bytes) -> str:
 def _extended(pieces: list[tuple[int, bool, bytes]]) -> str:
     """RFC 2231: `utf-8'en'%e5%8f%91`, in sections of which each says whether it is coded."""
     charset, raw, run = "", b"", b""
+    says = any(coded for _, coded, _ in pieces)  # which charset, be it in a section that does not say it is coded
     for at, (_, coded, said) in enumerate(pieces):
-        if coded and at == 0 and said.count(b"'") >= 2:
+        if says and at == 0 and said.count(b"'") >= 2:
             label, _, said = said.split(b"'", 2)
-            charset = label.decode("latin-1")
+            charset, coded = label.decode("latin-1"), True
         if coded:
             run += said  # a section may end within a triplet
         else:

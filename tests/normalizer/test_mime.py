@@ -126,6 +126,13 @@ def test_what_a_bounce_gives_back_is_quoted() -> None:
     assert "bill.pdf" not in [file.name for file in mail.attachments]
 
 
+def test_a_report_without_a_word_for_people_says_what_it_says_to_programs() -> None:
+    status = b"Content-Type: message/delivery-status\r\n\r\nFinal-Recipient: rfc822; a@b.c\r\nStatus: 5.1.1"
+    mail = parse_mail(mixed(b"Subject: Undeliverable\r\n", status, b"Content-Type: message/rfc822\r\n\r\n" + SHOP))
+    assert mail.text == "Final-Recipient: rfc822; a@b.c\nStatus: 5.1.1"
+    assert [file.name for file in mail.attachments] == ["Your order.eml"]
+
+
 def test_what_is_read_of_mails_in_mails_is_capped() -> None:
     long = b"Content-Type: message/rfc822\r\n\r\nSubject: long\r\n\r\n" + b"word " * 150_000
     mail = parse_mail(mixed(b"Subject: Fwd: long\r\n", WORDS, *[long] * 20))
@@ -166,8 +173,11 @@ def test_enriched_text_is_read_where_there_is_no_other() -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    [b"text/plain charset=gbk", b"text/plain, charset=gbk", b"text/plain (x); charset=gbk", b"plain/text; charset=gbk"],
-)
+    [
+        b"text/plain charset=gbk", b"text/plain, charset=gbk", b"text/plain (x); charset=gbk", b"plain/text; charset=gbk",
+        b"text / plain; charset=gbk", b"text\\plain; charset=gbk", b"text/plain Content-Language: zh\\r\\n",
+    ],
+)  # fmt: skip
 def test_a_text_whose_type_is_written_wrong_is_the_text(content_type: bytes) -> None:
     mail = parse_mail(PLAIN.replace(b"text/plain; charset=utf-8", content_type).replace(b"it?", "它？".encode("gbk")))
     assert (mail.text, mail.attachments) == ("Where is 它？", ())
@@ -191,6 +201,7 @@ CODED = base64.encodebytes("我的包裹在哪里？请尽快帮我查一下，�
         (b"base64", "包裹在哪里？".encode(), "包裹在哪里？"),
         (b"base64", b"YT4_Yj4-\r\n", "a>?b>>"),
         (b"quoted-printable", b"one=  \r\nword", "oneword"),
+        (b"x-uuencode", b"Dear shop, where is it?", "Dear shop, where is it?"),
     ],
 )
 def test_a_text_is_read_in_the_encoding_it_is_in(encoding: bytes, body: bytes, read: str) -> None:
@@ -215,6 +226,13 @@ def test_files_are_called_what_their_senders_meant(written: bytes, meant: str) -
     assert parse_mail(mixed(b"Subject: file\r\n", WORDS, file)).attachments[0].name == meant
 
 
+def test_the_name_of_a_file_is_found_in_the_other_field() -> None:
+    typed = b"Content-Type: image/jpeg; filename=a.jpg\r\nContent-Disposition: inline\r\n\r\nx"
+    disposed = b"Content-Type: image/jpeg\r\nContent-Disposition: attachment; name=b.jpg\r\n\r\nx"
+    mail = parse_mail(mixed(b"Subject: file\r\n", WORDS, typed, disposed))
+    assert [file.name for file in mail.attachments] == ["a.jpg", "b.jpg"]
+
+
 HTML = b"MIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<p>words</p>"
 
 
@@ -222,6 +240,7 @@ HTML = b"MIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<p>words</p>"
     ("raw", "subject", "words"),
     [
         (b"Subject: s\r\n\r\n" + HTML, "s", "words"),
+        (b"Message-ID: <1@b.c>\r\n\r\n   \r\n\r\nSubject: s\r\n" + HTML, "s", "words"),
         (b"Subject: s\r\n\r\n\r\nX-Mailer: PHP\r\nReply-To: a@b.c\r\n" + HTML, "s", "words"),
         (b"From: a@b.c\r\n\r\nSubject: s\r\n\r\n" + HTML.replace(b"\r\n", b"\r\n\r\n", 1), "s", "words"),
         (b"Subject: s\r\nContent-Type: text/plain\r\n\r\nContent-Type: text/html", "s", "Content-Type: text/html"),
@@ -240,6 +259,13 @@ def test_a_torn_header_is_mended(raw: bytes, subject: str, words: str) -> None:
 def test_a_boundary_written_wrong_is_found(boundary: bytes) -> None:
     head = b"Subject: s\r\nContent-Type: multipart/mixed; boundary=" + boundary
     assert parse_mail(head + b"\r\n\r\n--c\r\n\r\nwords\r\n--c--\r\n").text == "words"
+
+
+@pytest.mark.parametrize("content_type", [b'multipart/mixed; boundary=" c"', b"text/html; boundary=c"])
+def test_parts_are_found_where_a_boundary_says_that_there_are_some(content_type: bytes) -> None:
+    delimiter = b"-- c" if b'" c"' in content_type else b"--c"
+    parts = b"\r\n\r\n%s\r\nContent-Type: text/html\r\n\r\n<p>words\r\n%s--\r\n" % (delimiter, delimiter)
+    assert parse_mail(b"Subject: s\r\nContent-Type: " + content_type + parts).text == "words"
 
 
 NAMED = b"Content-Type: text/plain; charset=utf-8; name=body.txt\r\n\r\nPlease see below."

@@ -52,6 +52,7 @@ def test_an_unstructured_field_reads_as_people_read_it(raw: bytes, read: str) ->
         (b"a/b (a comment); name=x.pdf", "x.pdf"),
         (b"a/b, name=x.pdf", "x.pdf"),
         (b"a/b; name*0*=utf-8''%E5%8F%; name*1*=91.pdf", "发.pdf"),
+        (b"a/b; name*0=utf-8'zh'%E5%8F%91; name*1*=%20.pdf", "发 .pdf"),
     ],
 )
 def test_a_file_name_is_found_however_it_is_written(raw: bytes, name: str) -> None:
@@ -70,6 +71,7 @@ def test_a_file_name_is_found_however_it_is_written(raw: bytes, name: str) -> No
         (b"=?utf-8?B?5byg5LyfIDx6QGUuY24+?=", [("z@e.cn", "张伟")]),
         (b"staff: a@b.c, d@e.f; g@h.i", [("a@b.c", ""), ("d@e.f", ""), ("g@h.i", "")]),
         (b"undisclosed-recipients:;", []),
+        (b"<undisclosed-recipients:;>, <Undisclosed-Recipient:@b.c;>", []),
         (b"no address", []),
         (b"mailto:a@b.c", [("a@b.c", "")]),
         (b"a @ b . c", [("a@b.c", "")]),
@@ -124,6 +126,8 @@ def test_an_address_list_names_who_is_really_meant(raw: bytes, read: list[tuple[
         ("주문한 물건이 아직 오지 않았습니다".encode("euc-kr"), "", "주문한 물건이 아직 오지 않았습니다", ""),
         ("退款 order".encode(), "utf-16", "退款 order", "wrong_charset"),
         (b"\x1b$)A\x0eMK?n\x0f ok", "iso-2022-cn", "退款 ok", ""),
+        (b"\x1b$B-!\x1b(B 5\x1b$B\x7cb\x1b(B", "iso-2022-jp", "① 5髙", ""),
+        (b"\x1b$B-!\x1b(B 5", "", "① 5", ""),
         (b"ok \xed\xa0\xbd\xed\xb8\x80", "utf-8", "ok 😀", "wrong_charset"),
     ],
 )
