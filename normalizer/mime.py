@@ -371,7 +371,7 @@ class _Reader:
             self.calendar = self.calendar or part.params.get("method", "").upper()
         if part.media_type.startswith("multipart/"):
             if not part.children:
-                if part.start < part.end and depth == 0:
+                if part.start < part.end:
                     yield self._text_chunk(part, "text/plain")
             elif part.media_type == "multipart/alternative":
                 yield self._alternatives(part, depth)

@@ -22,6 +22,7 @@ MAX_PARTS = 200
 MAX_FIELDS = 2000
 MAX_HEADER_BLOCK = 1024 * 1024
 MAX_PREAMBLE = 2000
+MAX_BLANK = 200  # behind the last delimiter
 MIN_BASE64_LINE = 40  # shorter lines may be words as well
 
 _BLANK_LINE = re.compile(rb"\n\r*\n")
@@ -33,7 +34,9 @@ _KNOWN_FIELD = re.compile(
     re.M | re.I,
 )
 _ENVELOPE_LINE = re.compile(rb">?From [^\s:]")  # mbox's, before the header
-_TORN_SUBJECT = re.compile(rb"^(subject[ \t]*:[^\n]*)((?:\n(?![!-9;-~]+[ \t]*:)[^\s][^\n]*)+)", re.M | re.I)
+_TORN_SUBJECT = re.compile(
+    rb"^(subject[ \t]*:[^\n]*)((?:\n(?![!-9;-~]+[ \t]*:|[a-z]+-[^\s:]+:)[^\s][^\n]*)+)", re.M | re.I
+)  # not a field whose name is no ASCII: X-Größe
 _REST_OF_HEADER = re.compile(
     rb"(?:[ \t]*\r?\n)*(?:(?:mime-version|content-[a-z-]+|x-[a-z-]+|from|reply-to|to|cc|subject|date|message-id)[ \t]*:"
     rb"[^\n]*\n(?:[ \t]+[^\s][^\n]*\n)*(?:\r?\n)?)+",
@@ -42,10 +45,12 @@ _REST_OF_HEADER = re.compile(
 _DASHES = re.compile(rb"^--([ ]{0,70}[^\s][^\r\n]{0,199}?)[ \t]*\r?\n(?=[!-9;-~]+:)", re.M)
 _PREAMBLE = re.compile(rb"\s*(?:This is a (?:multi-?part|MIME)[^\r\n]*\s*)?", re.I)
 _REST = re.compile(rb"[ \t]*(?:\r*\n|\r|\Z)")  # of a delimiter's line
+_REST_AND_PART = re.compile(rb"(?:--)?[ \t]*\r*\n(?=content-[a-z-]{1,40}[ \t]*:)", re.I)  # and a part below
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+*-]+/[a-z0-9!#$&^_.+*-]+")
 _TYPE = re.compile(r"([a-z0-9!#$&^_.+*-]+)\s*[/\\]\s*([a-z0-9!#$&^_.+*-]+)(?![^\s,])")  # and what stands behind it
 _NO_TOKEN = re.compile(r"[^a-z0-9!#$&^_.+*/-]+")
 _BASE64_LINE = re.compile(rb"[ \t]*[A-Za-z0-9+/]+={0,3}[ \t]*\r?")
+_BEHIND_PADDING = re.compile(rb"(?<=[A-Za-z0-9+/=]=)[ \t]++(?=[^\s=])")
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _PADDED_LINE_END = re.compile(rb"=[ \t]+(?=\r?\n)")
@@ -127,7 +132,7 @@ class Parts:
             return base64(body)
         if not body.translate(None, _BASE64 + b"-_") and b"--" not in body and b"__" not in body:
             return base64(body.translate(_URL_SAFE))
-        lines = body.split(b"\n")
+        lines = _BEHIND_PADDING.sub(b"\n", body).split(b"\n")
         end = _coded_lines(lines)
         coded = base64(b"\n".join(lines[:end]))
         if not part.media_type.startswith("text/"):
@@ -199,18 +204,26 @@ class Parts:
             spans = self._delimited(part, b"--" + seen[1])
             self._note("wrong_boundary")
         if not spans:
+            part.end = self._unclosed_end(b"--" + boundary + b"--", part.start, part.end) if boundary else part.end
             self._note("no_boundary")
         return spans
 
     def _delimited(self, part: Part, delimiter: bytes) -> list[tuple[int, int]]:
+        """Where the parts between delimiters lie. What has a part's header below it is one, wherever it stands.
+
+        Scripts forget the line end before a delimiter, and write the last one between parts.
+        """
         spans: list[tuple[int, int]] = []
         raw, begun, at = self.raw, -1, part.start
         while len(spans) <= MAX_PARTS and (at := raw.find(delimiter, at, part.end)) >= 0:
             after = at + len(delimiter)
-            last = raw.startswith(b"--", after, part.end)
-            line = _REST.match(raw, after, part.end)
-            if (at > part.start and raw[at - 1] not in b"\r\n") or not (line or last):
-                at = after  # in the middle of a line, or a longer boundary that begins with this one
+            begins = at == part.start or raw[at - 1] in b"\r\n"
+            last = begins and raw.startswith(b"--", after, part.end)
+            line = _REST.match(raw, after, part.end) if begins else None
+            if not line and (begins or raw[at - 1] != 45):
+                line = _REST_AND_PART.match(raw, after, part.end)
+            if not (line or last):
+                at = after  # words of a line, or a longer boundary that begins or ends with this one
                 continue
             if begun >= 0:
                 spans.append((begun, _before_line_end(raw, begun, at)))
@@ -218,9 +231,15 @@ class Parts:
                 return spans
             begun = at = line.end()
         if begun >= 0:
-            spans.append((begun, part.end))
+            spans.append((begun, self._unclosed_end(delimiter + b"--", begun, part.end)))
         self._note("unclosed_multipart")
         return spans
+
+    def _unclosed_end(self, closing: bytes, begun: int, end: int) -> int:
+        """Where the last part ends if nothing closes it: before what would, had it been given a line of its own."""
+        start = max(begun, end - len(closing) - MAX_BLANK)
+        tail = self.raw[start:end].rstrip()
+        return start + len(tail) - len(closing) if tail.endswith(closing) else end
 
     def _part(self, start: int, end: int, default: str) -> Part:
         self.count += 1

@@ -197,6 +197,7 @@ CODED = base64.encodebytes("我的包裹在哪里？请尽快帮我查一下，�
             "我的包裹在哪里？请尽快帮我查一下，谢谢。\n\nThis mail was scanned.",
         ),
         (b"base64", b"5ZOq6YeM77yf\r\n\r\nThis mail was scanned.", "哪里？\n\nThis mail was scanned."),
+        (b"base64", b"d2hlcmUgaXMgaXQ/Cg== This mail was scanned.", "where is it?\n\nThis mail was scanned."),
         (b"base64", b"Dear shop, where is it?\r\nJane", "Dear shop, where is it?\nJane"),
         (b"base64", "包裹在哪里？".encode(), "包裹在哪里？"),
         (b"base64", b"YT4_Yj4-\r\n", "a>?b>>"),
@@ -247,6 +248,7 @@ HTML = b"MIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<p>words</p>"
         (b"Subject: s\r\n\r\nTo: the shop\r\n\r\nwords", "s", "To: the shop\n\nwords"),
         (b"Subject: a long\none\r\nFrom: a@b.c\r\n\r\nwords", "a long one", "words"),
         (b"Subject:\r\nSubject: s\r\n\r\nwords", "s", "words"),
+        ("Subject: s\r\nX-Größe: 7\r\nFrom: a@b.c\r\n\r\nwords".encode(), "s", "words"),
         ("Subject: 退款\r\n\r\n词".encode("utf-16"), "退款", "词"),
     ],
 )
@@ -266,6 +268,40 @@ def test_parts_are_found_where_a_boundary_says_that_there_are_some(content_type:
     delimiter = b"-- c" if b'" c"' in content_type else b"--c"
     parts = b"\r\n\r\n%s\r\nContent-Type: text/html\r\n\r\n<p>words\r\n%s--\r\n" % (delimiter, delimiter)
     assert parse_mail(b"Subject: s\r\nContent-Type: " + content_type + parts).text == "words"
+
+
+DIGITS = b"Content-Type: text/csv; name=1.csv\r\n\r\n1,2"
+GLUED = b"--c\r\n\r\nwords%s--c%s\r\n" + DIGITS + b"%s--c--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "words", "files"),
+    [
+        (GLUED % (b"", b"", b""), "words", [b"1,2"]),
+        (GLUED % (b"\r\n", b"--", b"\r\n"), "words", [b"1,2"]),
+        (b"MIME mail--c\r\n" + DIGITS + b"--c-- \r\n\r\n", "", [b"1,2"]),
+        (b"--c\r\n\r\nwords\r\na --c in\r\nthem--c--", "words\na --c in\nthem", []),
+        (b"--c\r\n\r\nwords--c--\r\nand more", "words--c--\nand more", []),
+        (b"--c\r\n\r\nwords\r\n--c--\r\nnobody reads this--c--", "words", []),
+        (b"words--c--", "words", []),
+    ],
+)
+def test_a_delimiter_without_a_line_of_its_own_is_one_where_a_part_begins_or_all_ends(
+    body: bytes, words: str, files: list[bytes]
+) -> None:
+    mail = parse_mail(b"Subject: s\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n" + body)
+    assert (mail.full_text.strip(), [file.content for file in mail.attachments]) == (words, files)
+
+
+def test_a_dash_more_makes_another_boundary() -> None:
+    inner = b"Content-Type: multipart/alternative; boundary=--b\r\n\r\n----b\r\n" + WORDS + b"\r\n----b--\r\n"
+    assert parse_mail(mixed(b"", inner, b"Content-Type: text/plain\r\n\r\nBye.")).full_text == "Please see below.\nBye."
+
+
+@pytest.mark.parametrize("boundary", [b"", b"; boundary=never"])
+def test_a_part_that_nothing_divides_is_read_as_text(boundary: bytes) -> None:
+    undivided = b"Content-Type: multipart/alternative" + boundary + b"\r\n\r\nPlease see above."
+    assert parse_mail(mixed(b"", WORDS, undivided)).full_text == "Please see below.\nPlease see above."
 
 
 NAMED = b"Content-Type: text/plain; charset=utf-8; name=body.txt\r\n\r\nPlease see below."
@@ -443,6 +479,8 @@ HOSTILE = {
     "addresses": b"To: " + b"a@b," * 50_000 + b"\n\nx",
     "parameters": b"Content-Type: text/plain" + b"; a*0*=x" * 10_000 + b"\n\nx",
     "delimiters in one line": b"Content-Type: multipart/mixed; boundary=b\n\n" + b"\r--b" * 200_000 + b"\n",
+    "a long delimiter": b"Content-Type: multipart/mixed; boundary=%s\n\n" % (b"a" * 60_000) + b"a" * 10_000_000,
+    "delimiters of dashes": b"Content-Type: multipart/mixed; boundary=b\n\n" + b"---b--\ncontent-" * 200_000,
     "no colon": b"x\n" * 300_000,
     "short fields": b"a:\n" * 300_000,
     "blank lines": b"\n" * 2_000_000,
