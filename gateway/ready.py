@@ -8,6 +8,7 @@ from gateway.store.store import Store
 from normalizer.errors import Unavailable
 
 PAUSE = 3.0  # seconds between two trials
+PATIENCE = 5.0  # seconds for one
 
 
 class Readiness:
@@ -27,7 +28,10 @@ class Readiness:
 
     async def _tried(self) -> str:
         try:
-            await try_out(self.store.database, self.store.blobs)
+            async with asyncio.timeout(PATIENCE):
+                await try_out(self.store.database, self.store.blobs)
         except Unavailable as e:
             return e.reason
+        except TimeoutError:
+            return f"nothing was written within {PATIENCE:.0f} s"
         return ""

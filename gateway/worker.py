@@ -30,7 +30,7 @@ from gateway.queue.bell import Bell, Bells
 from gateway.queue.pipe import Pipe
 from gateway.running import again, fastest, settle, start
 from gateway.settings import Configured
-from gateway.workers import BEGIN, FIGURES, OURS, READY, TROUBLE, Child, Workers, deaf
+from gateway.workers import ALIVE, BEAT, BEGIN, FIGURES, OURS, READY, TROUBLE, Child, Workers, deaf
 from normalizer.errors import ConfigError, Unavailable
 
 EVERY = 0.25  # seconds at least between two reports of figures
@@ -191,6 +191,7 @@ class _Worker:
             asyncio.create_task(again("rules", house.rules.follow)),
             asyncio.create_task(again("locks", house.locks.keep)),
             asyncio.create_task(self._report_always()),
+            asyncio.create_task(self._live_on()),
             asyncio.create_task(self._wear()),
             *([asyncio.create_task(again("bells", line.keep))] if (line := self.bells.line) else []),
         ]
@@ -213,6 +214,11 @@ class _Worker:
             self.done.something.clear()
             self._report()
             await asyncio.sleep(EVERY)
+
+    async def _live_on(self) -> None:
+        while True:
+            self._tell(ALIVE, b"")
+            await asyncio.sleep(BEAT)
 
     def _report(self) -> None:
         for report in self.changes.reports():

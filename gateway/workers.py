@@ -1,7 +1,7 @@
 """The worker processes of a gateway, as seen from it: begun, heard, replaced when they die, stopped after the doors.
 
     channel   to each: begin, and stop. Its end, seen from either side, is the other's death
-    reports   from all of them: ready, figures, trouble
+    reports   from all of them: ready, alive, figures, trouble
     bells     between all of them
 
 The first ones are forked before the gateway has any thread, loop or connection: what was imported and read is shared.
@@ -25,12 +25,14 @@ from gateway.queue.bell import Bells, Here
 from normalizer.errors import ConfigError, Where
 
 BEGIN, STOP = b"b", b"s"  # what a worker is told
-READY, FIGURES, TROUBLE = b"r", b"f", b"t"  # how its reports begin, after its number
+READY, ALIVE, FIGURES, TROUBLE = b"r", b"a", b"f", b"t"  # how its reports begin, after its number
 LARGEST = 200_000  # octets of a report
 SOON, LATE = 0.1, 30.0  # seconds until one that died is replaced: the first time, and at the most
 WELL = 60.0  # seconds of life after which a death is the first again
 PAUSE = 30.0  # seconds without any worker that are no trouble yet: the doors keep what comes in
 PATIENCE = 15.0  # seconds for what is under way when all are to stop
+BEAT = 5.0  # seconds between two reports of one that does nothing else
+SILENT = 12  # beats: who says nothing so long hangs. What it holds, others wait for
 OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # the gateway tells its workers, whoever else is sent these
 
 
@@ -56,6 +58,7 @@ class Workers:
     _ready: set[int] = field(default_factory=set)
     _failed: dict[int, str] = field(default_factory=dict)  # why those that never were ready ended
     _deaths: dict[int, int] = field(default_factory=dict)
+    _silent: dict[int, int] = field(default_factory=dict)  # beats since it was heard
     _down: float | None = field(default_factory=time.monotonic)  # since when none is ready
     _stopping: bool = False
     _following: set[asyncio.Task[None]] = field(default_factory=set)
@@ -81,7 +84,10 @@ class Workers:
                 why = "; ".join(sorted(set(self._failed.values())))
                 raise ConfigError(Where("workers"), f"no worker process can start: {why}", "see the log")
             await asyncio.sleep(0.01)
-        await asyncio.get_running_loop().create_future()
+        while True:
+            await asyncio.sleep(BEAT)
+            self._hear()
+            self._end_silent()
 
     async def end(self) -> None:
         """Let each finish what is under way; none of them is left when this returns."""
@@ -119,6 +125,15 @@ class Workers:
             if self._replaced(child.number):
                 return
             pause = LATE
+
+    def _end_silent(self) -> None:
+        """Beats are counted and no time: where all were stopped for a while, nobody is blamed for it."""
+        for number in self._ready:
+            self._silent[number] = beats = self._silent.get(number, 0) + 1
+            if beats > SILENT:
+                pid = self.children[number].pid
+                log.error("a worker hangs; it is killed", worker=number, pid=pid, seconds=int(beats * BEAT))
+                os.kill(pid, signal.SIGKILL)
 
     def _replaced(self, number: int) -> bool:
         """False if no process can be had just now."""
@@ -159,11 +174,12 @@ class Workers:
                 self._heard(report[0], report[1:2], report[2:])
 
     def _heard(self, worker: int, what: bytes, said: bytes) -> None:
+        self._silent[worker] = 0
         if what == FIGURES:
             whole.hear(worker, said)
         elif what == TROUBLE:
             self._failed[worker] = said.decode()
-        elif worker in self.children:
+        elif what == READY and worker in self.children:
             self._ready.add(worker)
             self._failed.pop(worker, None)
             self._count()

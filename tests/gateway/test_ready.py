@@ -14,6 +14,7 @@ from stored import opened
 
 from gateway import ready
 from gateway.ready import Readiness
+from gateway.store.turn import Turn
 
 MAIL = b"From: a@example.cn\r\nTo: support@example.com\r\nMessage-ID: <full@x>\r\n\r\nmy parcel is lost\r\n"
 QUIET = ("sh", "-c", 'exec "$0" -m gateway "$@" 2>/dev/null', sys.executable)  # a log file could not grow either
@@ -67,4 +68,18 @@ async def test_a_trial_leaves_nothing_behind(tmp_path: Path) -> None:
     store = await opened(tmp_path / "data")
     assert await Readiness(store).trouble() == ""
     assert list(store.blobs.folder.iterdir()) == []
+    await store.close()
+
+
+async def test_while_a_process_hangs_over_its_turn_to_write_it_is_not_ready_and_says_so_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ready, "PATIENCE", 0.3)
+    monkeypatch.setattr(ready, "PAUSE", 0.0)
+    store = await opened(tmp_path / "data")
+    readiness, other = Readiness(store), Turn(tmp_path / "data" / "ticketgate.db")
+    with other:
+        assert await readiness.trouble() == "nothing was written within 0 s"
+    assert await readiness.trouble() == ""
+    other.close()
     await store.close()

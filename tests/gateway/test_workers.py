@@ -34,6 +34,20 @@ def read(mind, claim):
     return plain(mind, claim)
 reading.read = read
 """
+HANGING = """
+import os, signal
+from pathlib import Path
+from gateway import workers
+workers.BEAT, workers.SILENT = 0.25, 8
+from gateway.store import sqlite
+plain, once = sqlite.reach, Path(__file__).with_name("hung")
+def reach(name):
+    if name == "commit.before_commit" and not once.exists():
+        once.touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    plain(name)
+sqlite.reach = reach
+"""
 FAILING = """
 from gateway import worker
 from normalizer.errors import Unavailable
@@ -201,12 +215,32 @@ def following(gateway: Gateway) -> Iterator[Counter[str]]:
     yield heard
 
 
-def test_what_kills_its_worker_each_time_is_set_aside_alone_and_who_waits_is_woken(tmp_path: Path) -> None:
-    site = tmp_path / "site"
+@contextmanager
+def changed(folder: Path, change: str) -> Iterator[Gateway]:
+    """A gateway whose every process begins with that change of its code."""
+    site = folder / "site"
     site.mkdir()
-    (site / "sitecustomize.py").write_text(POISONED)
+    (site / "sitecustomize.py").write_text(change)
     path = os.pathsep.join([str(site), str(Path(__file__).parents[2])])
-    with Gateway(tmp_path, outbound="off", workers=WORKERS).start(environment={"PYTHONPATH": path}) as gateway:
+    with Gateway(folder, outbound="off", workers=WORKERS).start(environment={"PYTHONPATH": path}) as gateway:
+        yield gateway
+
+
+def test_a_worker_that_hangs_while_all_wait_for_it_is_killed_and_nothing_is_lost(tmp_path: Path) -> None:
+    with changed(tmp_path, HANGING) as gateway:
+        began = time.monotonic()
+        for n in range(12):  # the door waits too: what is being written cannot be written over
+            mail(gateway, f"good-{n}", n)
+        gateway.settle(30)
+        assert 1.5 < time.monotonic() - began < 20
+        (hung,) = logged(gateway, "a worker hangs; it is killed")
+        assert hung["pid"] in {line["pid"] for line in logged(gateway, "a worker ended")}
+        until(lambda: all_up(gateway))
+        assert len(gateway.tickets()) == 12
+
+
+def test_what_kills_its_worker_each_time_is_set_aside_alone_and_who_waits_is_woken(tmp_path: Path) -> None:
+    with changed(tmp_path, POISONED) as gateway:
         with following(gateway) as events:
             for n in range(12):
                 mail(gateway, f"poison-{n}" if n == 4 else f"good-{n}", n)
