@@ -231,7 +231,10 @@ class Parts:
                 return spans
             begun = at = line.end()
         if begun >= 0:
-            spans.append((begun, self._unclosed_end(delimiter + b"--", begun, part.end)))
+            end = self._unclosed_end(delimiter + b"--", begun, part.end)
+            spans.append((begun, end))
+            if end < part.end:
+                return spans
         self._note("unclosed_multipart")
         return spans
 

@@ -293,6 +293,12 @@ def test_a_delimiter_without_a_line_of_its_own_is_one_where_a_part_begins_or_all
     assert (mail.full_text.strip(), [file.content for file in mail.attachments]) == (words, files)
 
 
+@pytest.mark.parametrize(("end", "cut"), [(b"--c--", False), (b"\r\n--c--", False), (b"", True)])
+def test_a_mail_with_its_last_delimiter_was_not_cut(end: bytes, cut: bool) -> None:
+    mail = parse_mail(b"Content-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\nwords" + end)
+    assert (mail.text, "unclosed_multipart" in mail.defects) == ("words", cut)
+
+
 def test_a_dash_more_makes_another_boundary() -> None:
     inner = b"Content-Type: multipart/alternative; boundary=--b\r\n\r\n----b\r\n" + WORDS + b"\r\n----b--\r\n"
     assert parse_mail(mixed(b"", inner, b"Content-Type: text/plain\r\n\r\nBye.")).full_text == "Please see below.\nBye."
