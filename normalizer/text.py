@@ -8,6 +8,7 @@ Line by line, each line looked at a bounded number of times. A forwarded mail is
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,12 +19,15 @@ MAX_ATTRIBUTION = 6  # lines an attribution may be wrapped into
 MAX_BLOCK = 10  # lines a header block may have
 MAX_SIGNATURE = 25  # lines below `-- `; more is text
 MAX_CARD = 12  # lines of name and address below a closing
+MAX_FOOTER = 60  # lines below a rule; lists and lawyers fill some
+MAX_HEADERS = 30  # header fields above one that are looked at
 MAX_BLANKS = 10  # blank lines between an attribution and its quotation
 MAX_TRIES = 500  # how often something that may begin a quotation is looked at closely; hostile text has thousands
 
 # What every quotation or signature found below has in it somewhere. Most mails have none of these, and are done.
 _MARKS = (
-    ">", "--", "__", "==", "##", "**", "wrote", "writes", " sent:", "schr", "crit", "scri", "escre", "skrev", "napsal",
+    ">", "--", "__", "==", "##", "**", "wrote", "writes", " sent:", "(sent ", "schr", "crit", "scri", "escre", "skrev",
+    "napsal",
     "menulis", "kirjoitti", "pisze", "pisany", "yazd", "a scris", "Sent ", "Outlook ", "endet", "Enviado", "Inviato",
     "this line", "Begin forwarded", "Verstuurd", "Verzonden", "Skickat", "Sendt fra", "etetty ", "Wysłan", "Trimis",
     "Dikirim", "Odesl", "onfidential", "ONFIDENTIAL", "isclaimer", "ertraulich", "egards", "incerely", "Grüße", "Gruß",
@@ -64,23 +68,30 @@ _MAIL = re.compile(r"[<(\[]\s*(?:mailto:)?[^\s<>()\[\]]{1,100}@[^\s<>()\[\]]{1,2
 _TIMED = re.compile(r"\d{1,2}[:.]\d{2}")
 _COLON = re.compile(r"[:：]\s*$")
 _DATED = re.compile(r"\d{1,2}[:.]\d{2}|\d{4}|\d{1,2}\s?[./年月-]\s?\d{1,2}")
+_SPOKEN = (
+    r"(?:On|Le|Am|El|Il|Op|Em|No dia|W dniu|Dnia|Den|På|Vào|Dne|Pada|At|În|Στις|Wiadomość)\b|在|于|於|ในวันที่|בתאריך|في "
+)
+_SPOKEN_START = re.compile(rf"[\s>*\u200e\u200f-]*(?:{_SPOKEN})", re.I)
 _STARTS = re.compile(
-    r"[\s>*\u200e\u200f-]*(?:(?:On|Le|Am|El|Il|Op|Em|No dia|W dniu|Dnia|Den|På|Vào|Dne|Pada|At|În|Στις|Wiadomość)\b|"
-    r"在|于|於|ในวันที่|בתאריך|في |"
+    rf"[\s>*\u200e\u200f-]*(?:{_SPOKEN}|"
     r"(?:\S{2,12}\s)?\d{1,4}(?:[./年 :-]|\b)|"
     r"Sent from\b|[^\W\d_]{2,10}[.,]\s+\d)",
     re.I,
 )
+_DATE = re.compile(r"\d{1,2}[:.]\d{2}|\b(?:19|20)\d\d|\d{1,2}\s?[./月-]\s?\d{1,2}|\d\.? [^\W\d_]{3,}|Sent from", re.I)
 _SHARED = re.compile(r"(?<=[^\s>*-]) +(?=On [A-Z][a-z]{2},? [^\n]{5,200}\d[^\n]{1,200} wrote:\s*$)")
 _STARTS_ANYWHERE = re.compile(r"-{2,}\s*(On [A-Z].{5,200}wrote\s*[:-]*)\s*$")
 
+_FULL_STOPS = (".", "!", "?", "。", "！", "？")
 _SIGNS = frozenset(">-_=*#|—")
 _SIGNATURE_STARTS = (
-    "Sent ", "Get ", "Von ", "Gesendet", "Diese ", "Envoyé", "Enviado", "Inviato", "Verstuurd", "Verzonden", "Skickat",
+    "Sent ", "(Sent ", "(sent ", "Get ", "Von ", "Gesendet", "Diese ", "Envoyé", "Enviado", "Inviato", "Verstuurd",
+    "Verzonden", "Skickat",
     "Sendt ", "Lähetetty", "Wysłan", "Trimis", "Dikirim", "Odesl", "Отправлено", "Στάλθηκε", "Đã gửi", "ส่งจาก",
     "Holen", "Outlook",
     "Obten", "Télé", "Ottieni", "发", "發", "来", "來", "从", "從", "寄", "获取", "下載", "나의", "Begin ", "开始",
-    "以下",
+    "以下", "Forwarded ", "Anfang ", "Début ", "Inizio ", "Inicio ", "Início ", "Vidarebefordrat ", "Start ",
+    "Początek ", "Начало ", "Začátek ", "転送された",
     "此致", "签名由", "祝", "顺祝", "順祝", "敬", "Best", "Kind", "Warm", "With ", "Regards", "Sincerely", "Yours",
     "Cheers", "Mit ", "Viele", "Freundliche", "Beste", "Many thanks", "Thanks and", "Cordialement", "Bien ",
     "Atentamente", "Saludos", "Cordiali", "Met vriendelijke", "Med vän", "CONFIDENTIAL", "Confidential", "DISCLAIMER",
@@ -95,12 +106,12 @@ _LABELS = {
         "от|отправитель|від|expéditeur|mittente|lähettäjä|kimden|feladó|από|sender|de la|expeditor|dari|người gửi|"
         "보낸이|自"
     ),
-    "date": (
-        "date|sent|gesendet|datum|envoyé|envoyé le|verzonden|inviato|data|sendt|skickat|enviado|enviado el|wysłano|"
-        "fecha|发送时间|發送時間|发送日期|寄件日期|日期|时间|時間|日付|送信日時|送信日|보낸 날짜|날짜|отправлено|дата|"
-        "lähetetty|tarih|gönderilme|gönderildi|odesláno|elküldve|dátum|στάλθηκε|ημερομηνία|enviada em|enviada|sent at|"
-        "发件时间|發件時間|надіслано|trimis|dikirim|đã gửi"
+    "sent": (  # nobody writes these in a form
+        "sent|gesendet|envoyé|envoyé le|verzonden|inviato|sendt|skickat|enviado|enviado el|wysłano|发送时间|發送時間|"
+        "发送日期|送信日時|送信日|보낸 날짜|отправлено|lähetetty|gönderilme|gönderildi|odesláno|elküldve|στάλθηκε|"
+        "enviada em|enviada|sent at|发件时间|發件時間|надіслано|trimis|dikirim|đã gửi"
     ),
+    "date": ("date|datum|data|fecha|寄件日期|日期|时间|時間|日付|날짜|дата|tarih|dátum|ημερομηνία"),
     "to": (
         "to|an|à|aan|a|til|till|para|do|destinatário|收件人|收件者|宛先|받는 사람|кому|vastaanottaja|kime|"
         "destinataire|destinatario|komu|címzett|προς|recipient|către|kepada|đến|받는이"
@@ -112,18 +123,28 @@ _LABELS = {
     "cc": "cc|kopie|抄送|副本|kopia|копия|참조",
 }
 _KIND_OF = {label.replace(" ", ""): kind for kind, labels in _LABELS.items() for label in labels.split("|")}
+_TRANSPORT = re.compile(
+    r"(?:message-id|received|return-path|delivered-to|mime-version|content-type|dkim-signature|references|in-reply-to|"
+    r"authentication-results|arc-[\w-]{1,40}|x-[\w-]{1,60}):",
+    re.I,
+)
+_FIELD = re.compile(r"[A-Za-z][\w-]{1,60}:|[ \t]+\S")
 _LABEL_LINE = re.compile(r"[\s>*|]{0,12}([^\W\d_]{1,20}(?:[ \u3000\xa0][^\W\d_]{1,12})?)[\s*]{0,3}[:：|]", re.I)
 
 _ORIGINAL = re.compile(
     r"[\s>*]*[-_=]{3,}(?:\s|&nbsp;)*(?:Original(?: Message)?|Original Appointment|Repl(?:y|ied) message|"
     r"Ursprüngliche Nachricht|"
     r"Message d.origine|"
-    r"Mensaje original|Mensagem original|Messaggio originale|Oorspronkelijk bericht|Oprindelig meddelelse|"
+    r"Mensaje original|Mensagem original|Messaggio originale|(?:Oorspronkelijk|Origineel) bericht|"
+    r"Oprindelig (?:meddelelse|besked)|Opprinnelig melding|Alkuperäinen viesti|Původní zpráva|Pôvodná správa|"
+    r"Oryginalna wiadomość|Wiadomość oryginalna|Eredeti üzenet|Mesaj(?:ul)? original|Orijinal (?:mesaj|ileti)|"
+    r"Αρχικό μήνυμα|Вихідне повідомлення|Pesan asli|Thư gốc|"
     r"Ursprungligt meddelande|原始(?:邮件|信息)|邮件原[件文]|原邮件(?:信息)?|回复的(?:原)?邮件|原始(?:郵件|訊息|信件)|"
     r"元のメッセージ|원본 메시지|"
     r"Исходное сообщение|(?:On )?[^-_=\n]{2,120} wrote)(?:\s|&nbsp;)*:?\s*[-_=]{2,}\s*$",
     re.I,
 )
+_TITLED = re.compile(r"[\s>*]*[-_=]{3,} ?[^-_=\n]{3,60}[-_=]{3,}\s*$")
 _NOTES = re.compile(r"[^\n]{1,80}-{2,3} ?\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4} \d{1,2}:\d{2}(?::\d{2})?(?: [AP]M)? ?-{2,3}")
 _FORWARDED = re.compile(
     r"[\s>*]*(?:-{2,}\s*(?:Forwarded message|Forwarded by|Weitergeleitete Nachricht|Message (?:transféré|transmis)|"
@@ -131,9 +152,11 @@ _FORWARDED = re.compile(
     r"Vidarebefordrat meddelande|Videresendt (?:meddelelse|melding)|Przekazana wiadomość|Пересылаемое сообщение|"
     r"Перенаправленное сообщение|Přeposlaná zpráva|İletilen ileti|転送(?:された)?メッセージ|전달된 메시지|"
     r"转发的?(?:邮件|消息)|"
-    r"转发邮件信息|转发的原邮件|轉寄(?:的?郵件)?|轉發的?(?:郵件|訊息))[^\n]{0,60}|Begin forwarded message:|"
+    r"转发邮件信息|转发的原邮件|轉寄(?:的?郵件)?|轉發的?(?:郵件|訊息))[^\n]{0,60}|(?:Begin )?forwarded message:\s*$|"
     r"Anfang der weitergeleiteten (?:E-Mail|Nachricht):|Début du message (?:réexpédié|transféré)\s?:|"
-    r"Inizio messaggio inoltrato:|"
+    r"Inizio messaggio inoltrato:|Inicio del mensaje reenviado:|Início da mensagem (?:re)?encaminhada:|"
+    r"Begin doorgestuurd bericht:|Vidarebefordrat brev:|Start på videresendt (?:besked|melding):|"
+    r"Początek przekazywanej wiadomości:|Начало переадресованного сообщения:|Začátek přeposílané zprávy:|"
     r"(?:开始转发的邮件|以下为转发邮件|开始转发邮件|以下是轉寄的郵件|転送されたメッセージ)[:：])",
     re.I,
 )
@@ -143,6 +166,7 @@ _ABOVE = re.compile(
     re.I,
 )  # fmt: skip
 _RULE = re.compile(r"\s*(?:_{20,}|[-=*]{10,}|—{5,})\s*$")
+_DRAWN = re.compile(r"\s*(?:[-_=*] ?){3,}\s*$")
 _LONG_RULE = re.compile(r"\s*_{20,}\s*$")
 _DELIMITED = _ALL_MARKS.index("--")
 # Marks with which something begins in their own line.
@@ -153,10 +177,11 @@ _BELOW = frozenset(
 _DELIMITER = re.compile(r"\n--[ \xa0\t]*\n")
 _DASHES = re.compile(r"\s{0,3}(?:--|—|——)[ \xa0\t]*$")
 _MOBILE = re.compile(
-    r"\s*(?:(?:Sent|Written|Composed) (?:from|with|via|using|by)(?: (?:my|a|an|the))?"
+    r"\s*(?:\(?(?:[Ss]ent|Written|Composed) (?:from|with|via|using|by)(?: (?:my|a|an|the))?"
     r"(?: (?:i?[A-Z0-9][\w+®™./'’-]*|phone|mobile|smartphone|tablet|device|cell))"
     r"(?: (?:for|on|by|with|via|and|the|my|a|secure|powered|e-?mail|phone|device|tablet|smartphone|mobile|network|app|"
-    r"i?[A-Z0-9(][\w+®™./)'’-]*)){0,9}\.?(?: ?[(<\[]https?://[^\s)>\]]*[)>\]])?|"
+    r"[a-hj-z]{1,3}\d{1,3}|i?[A-Z0-9(][\w+®™./)'’-]*)){0,9}"
+    r"(?:[,.;]? {0,2}(?:[Pp]lease )?(?:[Ee]xcuse|[Pp]ardon|[Ff]orgive) [^,.?!\n]{1,60})?[.)]{0,2}(?: ?[(<\[]https?://[^\s)>\]]*[)>\]])?|"
     r"(?:(?:Get|Holen Sie sich|Obtenez|Télécharger|Obtener|Obtenga|Ottieni|Obter|获取|取得|下載適用於) ?(?:iOS 的 )?|"
     r"\S{0,12} ?)"
     r"Outlook (?:for|für|pour|para|per|voor|för|til|dla|для) (?:iOS|Android|Mac|\w+)(?: ?[<(\[][^>]*[>)\]])?|"
@@ -196,16 +221,30 @@ _CONTACT = re.compile(
     r"\b(?:Ltd|Inc|GmbH|LLC|AG|S\.A\.|B\.V\.|Corp)\b|(?:公司|集团|有限|大厦)",
     re.I,
 )
+_LINKED = re.compile(
+    r"https?://|www\.|[\w.+-]{1,64}@[\w.-]+\.\w|\b(?:Ltd|Inc|GmbH|LLC|AG|S\.A\.|B\.V\.|Corp)\b|(?:公司|集团|有限|大厦)",
+    re.I,
+)
 _DISCLAIMER = re.compile(
-    r"[\s*_【\[（(-]{0,6}(?:confidentiality notice|confidential(?:ity)?\s*[:：]|(?:legal )?disclaimer\b|(?:this|"
-    r"the (?:information|content)"
-    r"[^.\n]{0,40}) ?(?:e-?mail|message|communication|transmission)?[^.\n]{0,80}\b(?:confidential|privileged|"
-    r"intended (?:only|solely))|"
+    r"[\s*_【\[（(-]{0,6}(?:confidentiality notice|confidential(?:ity)?\s*[:：]|(?:legal )?disclaimer\b|"
+    r"(?:this (?:e-?mail|message|communication|transmission|correspondence)|the (?:information|content)s?\b)"
+    r"[^.\n]{0,120}\b(?:confidential|privileged|intended (?:only|solely))|"
     r"diese (?:e-?mail|nachricht)[^.\n]{0,60}vertraulich|ce (?:message|courriel|mail)[^.\n]{0,60}confidentiel|"
     r"este (?:mensaje|correo|e-?mail)[^.\n]{0,60}confidencia|(?:保密|免责|法律)?声明[】\]）)]?\s*[:：]|保密(?:提示|"
     r"通知)|"
     r"(?:本|此)(?:电子)?(?:邮件|郵件|電郵)[^。\n]{0,40}(?:保密|机密|機密|仅(?:限|供)|僅供))",
     re.I,
+)
+_ASKS = re.compile(
+    r"[?？](?:\s|$)|\b(?:please|kindly|(?:could|can|would) you)\b(?! (?:consider|think|don.t print|do not print))|"
+    r"\bI(?:['’](?:m|ve|d|ll))? (?:am|have|need|want|would|did|was|can|will)\b|"
+    r"\bmy (?:order|account|address|number|ticket|money)\b|\bbitte\b|请(?!勿)|請(?!勿)|麻烦|我的|我要|订单",
+    re.I,
+)
+_TALKS = re.compile(r"\b(?:(?-i:it|is)|are|not|you|me|this|that|will|instead)\b", re.I)
+_POSTSCRIPT = re.compile(r"(?:P\.? ?){1,2}S\.?(?:[:：.,—-]|\s|$)|N\.?B\.?[:：]|又及|附言|另外[，,：:]|补充[：:]")
+_LAW = re.compile(
+    r"recipient|addressee|intended|privileged|notify|unauthori[sz]ed|disclos|solely|virus|legal|copied|distribut", re.I
 )
 _NAMED = re.compile(r"-{1,2} ?[A-Z][\w.]*(?: [A-Z][\w.]*){0,3}\s*$")
 _BARE_ADDRESS = re.compile(r"\s*[\w.+-]{1,64}@[\w.-]{1,255}\s*$")
@@ -263,6 +302,8 @@ def _signed(full: str) -> Split:
     if not delimiter or not full[: delimiter.start()].strip() or full.count("\n", delimiter.end()) > MAX_SIGNATURE:
         return Split(full.strip())
     signature = full[delimiter.start() :].split("\n")
+    if not (delimiter[0][3] == " " or _is_silent([line[:MAX_LINE] for line in signature])):
+        return Split(full.strip())
     return Split(_joined(full[: delimiter.start()].split("\n")), signature=_joined(signature))
 
 
@@ -298,7 +339,11 @@ class _Cutter:
             self.visible.append(line[: shared.start()])
             self.lines[self.at] = self.lines[self.at][shared.end() :]
             return self._quote(1)
-        if _ORIGINAL.match(line) or _ABOVE.match(line) or self._header_block(self.at):
+        if "--" in bare and (shared := _STARTS_ANYWHERE.search(line)) and line[: shared.start()].strip(" >*"):
+            self.visible.append(line[: shared.start()])
+            self.lines[self.at] = self.lines[self.at][shared.start() :]
+            return self._step(self.lines[self.at][:MAX_LINE], self.lines[self.at][:MAX_LINE].strip())
+        if _ORIGINAL.match(line) or _ABOVE.match(line) or self._header_block(self.at) or self._titled(line):
             return self._take_rest()
         if "--" in bare and _NOTES.match(line):
             return self._take_rest()
@@ -314,7 +359,16 @@ class _Cutter:
     def _take_rest(self) -> bool:
         if _BARE_ADDRESS.match(next((line for line in reversed(self.visible) if line.strip()), "")):
             self._move_last_shown()  # Foxmail signs with the address
+        self._take_rule_above()
         return self._take(self.quoted, len(self.lines))
+
+    def _take_rule_above(self) -> None:
+        end = len(self.visible)
+        while end and not self.visible[end - 1].strip():
+            end -= 1
+        if end and _DRAWN.match(self.visible[end - 1][:MAX_LINE]):
+            self.quoted.extend(self.visible[end - 1 :])
+            del self.visible[end - 1 :]
 
     def _move_last_shown(self) -> None:
         while self.visible and not self.visible[-1].strip():
@@ -343,7 +397,7 @@ class _Cutter:
         while at and end - at < 3 and self.visible[at - 1].strip():
             at -= 1
             text = " ".join(line[:MAX_LINE].strip() for line in self.visible[at:end])
-            if not _COLON.search(text[-3:]):
+            if not (_COLON.search(text[-3:]) or _VERB_END.search(text[-40:])):
                 return
             if _MAIL.search(text) and len(text) < MAX_LINE:
                 self.quoted.extend(self.visible[at:])
@@ -367,15 +421,27 @@ class _Cutter:
         starts = _STARTS.match(line) is not None
         if not (starts or ("@" in line and _DATED.search(line))) or not self._try():
             return 0
-        text = ""
-        for length in range(1, MAX_ATTRIBUTION + 1):
-            following = self.lines[self.at + length - 1 : self.at + length]
-            if not following or len(text) > MAX_LINE or not (starts or following[0].strip()):
+        firm = _SPOKEN_START.match(line) is not None
+        text, torn = "", False
+        for length, added in enumerate(self.lines[self.at : self.at + MAX_ATTRIBUTION], 1):
+            said = added[:MAX_LINE].strip()
+            torn = torn or not said
+            if len(text) > MAX_LINE or (torn and not firm) or (not said and text.endswith(_FULL_STOPS)):
                 return 0
-            text = f"{text} {following[0][:MAX_LINE].strip()}".strip()
-            if _is_attribution(text, self._next_is_quote(self.at + length)):
+            text = f"{text} {said}".strip()
+            quoted = self._next_is_quote(self.at + length)
+            if length > 1 and self._begins_anew(said, firm and not torn, quoted):
+                return 0
+            if _is_attribution(text, quoted):
                 return length
+            if not firm and not _DATE.search(text):
+                return 0
         return 0
+
+    def _begins_anew(self, line: str, wrapped: bool, quoted: bool) -> bool:
+        """Whether a line is an attribution by itself, so that the lines above it are the writer's."""
+        starts = _SPOKEN_START.match(line) if wrapped else _STARTS.match(line) or ("@" in line and _DATED.search(line))
+        return bool(starts) and _is_attribution(line, quoted)
 
     def _header_block(self, at: int) -> bool:
         """Whether lines like From:, Sent:, To:, Subject: begin here (after a rule, perhaps)."""
@@ -385,9 +451,27 @@ class _Cutter:
             at += 1
             while at < len(self.lines) and not self.lines[at].strip() and self._try():
                 at += 1
-        if at >= len(self.lines) or _label(self.lines[at]) not in ("from", "date"):
+        if at >= len(self.lines) or _label(self.lines[at]) not in ("from", "date", "sent"):
             return False
-        return self._try() and self._is_header_block(at)
+        return self._try() and self._is_header_block(at) and not self._is_pasted(at)
+
+    def _is_pasted(self, at: int) -> bool:
+        """Whether the field here is one of a whole header that somebody shows us: programs quote no Received: lines."""
+        above = at
+        while above and at - above < MAX_HEADERS and _FIELD.match(self.lines[above - 1][:MAX_LINE]):
+            above -= 1
+            if _TRANSPORT.match(self.lines[above]):
+                return True
+        return False
+
+    def _titled(self, line: str) -> bool:
+        """A title between dashes, in whatever language, and a quoted header right below it."""
+        if self.forwarded or not _TITLED.match(line):
+            return False
+        at = self.at + 1
+        while at < len(self.lines) and at < self.at + 3 and not self.lines[at].strip():
+            at += 1
+        return at < len(self.lines) and bool(_label(self.lines[at])) and self._try() and self._is_header_block(at)
 
     def _try(self) -> bool:
         self.tries -= 1
@@ -395,19 +479,26 @@ class _Cutter:
 
     def _is_header_block(self, at: int) -> bool:
         kinds: set[str] = set()
-        said = ""
-        for line in self.lines[at : at + MAX_BLOCK]:
+        dated = addressed = False
+        for below, line in enumerate(self.lines[at : at + MAX_BLOCK], at + 1):
             if not line.strip(" >*|\t\xa0"):
+                if below < len(self.lines) and _label(self.lines[below]):
+                    continue  # each field a paragraph of its own
                 break
-            said += line[:MAX_LINE]
-            kinds.add(_label(line))
-        kinds.discard("")
-        return len(kinds) >= 3 or (len(kinds) == 2 and ("@" in said or "date" in kinds) and bool(_DATED.search(said)))
+            kind = _label(line)
+            kinds.add(kind)
+            dated = dated or _DATED.search(line[:MAX_LINE]) is not None
+            addressed = addressed or ("@" in line[:MAX_LINE] and (kind != "" or not _LABEL_LINE.match(line)))
+        # People fill in forms: from Berlin to Hamburg on this date, who sends a parcel and to whom.
+        if not addressed and kinds.isdisjoint(("sent", "subject")):
+            return False
+        fields = {"date" if kind == "sent" else kind for kind in kinds if kind}
+        return len(fields) >= 3 or (len(fields) == 2 and dated and (addressed or "sent" in kinds))
 
     def _signature(self, line: str, bare: str) -> bool:
         signs = bare.startswith(_SIGNATURE_STARTS) or bare.endswith(_SIGNATURE_ENDS)
         if signs and _MOBILE.match(line):
-            return self._sign(40)
+            return self._take(self.signature, self.at + 1)  # people write below what their telephone adds
         if bare[0] == "|" and _FRAME.match(line):
             return self._sign(8)
         if not any(shown.strip() for shown in self.visible[-3:]):
@@ -417,36 +508,41 @@ class _Cutter:
     def _words_below(self, line: str, bare: str) -> bool:
         """Closings with a card below, and what lawyers add."""
         if _DISCLAIMER.match(line) and len(bare) > 12:
-            return self._sign(40)
-        return bool(_CLOSING.fullmatch(bare)) and self._try() and self._is_card() and self._sign(MAX_CARD)
+            return self._is_law(bare) and self._sign(40)
+        return bool(_CLOSING.fullmatch(bare)) and self._sign(MAX_CARD, _is_card)
+
+    def _is_law(self, bare: str) -> bool:
+        """Customers call their mail confidential too: lawyers say what follows from it."""
+        if not bare.lower().startswith(("this", "the ")):
+            return True
+        return any(_LAW.search(line[:MAX_LINE]) for line in self.lines[self.at : self.at + MAX_CARD])
 
     def _rule(self, line: str, bare: str) -> bool:
         if bare[0] not in _SIGNS:
             return False
         if _LONG_RULE.match(line):
-            return self._sign(len(self.lines))
+            return self._sign(MAX_FOOTER, _is_footer)
         if _DASHES.match(line):
-            return self._sign(MAX_SIGNATURE)
+            return self._sign(MAX_SIGNATURE, None if line.startswith("-- ") else _is_silent)
         if _RULE.match(line):
-            return self._sign(6)
+            return self._sign(6, _is_footer)
         return bool(_NAMED.match(bare)) and self._sign(0)
 
-    def _is_card(self) -> bool:
-        """Whether below a closing there is more than a name: a company, a number, an address."""
-        below = [line[:MAX_LINE] for line in self.lines[self.at + 1 : self.at + 1 + MAX_CARD] if line.strip()]
-        return len(below) >= 2 and any(_CONTACT.search(line) for line in below[1:])
-
-    def _sign(self, most: int) -> bool:
-        """A signature up to the next quotation, unless it has more than `most` lines of text below its first."""
+    def _sign(self, most: int, fits: Callable[[list[str]], bool] | None = None) -> bool:
+        """A signature up to the next quotation or postscript, unless it has more than `most` lines of text below its
+        first, or these do not fit."""
         if not self._try():
             return False
-        end, words = self.at + 1, 0
+        end, below = self.at + 1, list[str]()
         while end < len(self.lines) and not self._quotation_begins(end):
-            words += bool(self.lines[end].strip())
+            line = self.lines[end][:MAX_LINE].strip()
+            if _POSTSCRIPT.match(line):
+                break
+            below += [line] if line else []
             end += 1
-            if words > most:
+            if len(below) > most:
                 return False
-        return self._take(self.signature, end)
+        return (fits is None or fits(below)) and self._take(self.signature, end)
 
     def _quotation_begins(self, at: int) -> bool:
         line = self.lines[at][:MAX_LINE]
@@ -493,6 +589,25 @@ def _is_attribution(text: str, quote_follows: bool) -> bool:
     if _MAIL.search(text) and _TIMED.search(text):
         return True  # who, when, and a colon, in whatever language
     return bool(_VERB_INSIDE.search(text)) and ("@" in text or quote_follows or bool(_TIMED.search(text)))
+
+
+def _is_silent(below: list[str]) -> bool:
+    """Whether nobody asks anything of us in a would-be signature: better one shown than a wish hidden."""
+    return not any(_ASKS.search(line) for line in below)
+
+
+def _is_card(below: list[str]) -> bool:
+    """Whether below a closing there is more than a name: a company, a number, an address. No sentences, though."""
+    if any(_TALKS.search(line) or _VERB_END.search(line) for line in below):
+        return False
+    return len(below) >= 2 and any(_CONTACT.search(line) for line in below[1:]) and _is_silent(below)
+
+
+def _is_footer(below: list[str]) -> bool:
+    """Whether a mailing list, a lawyer or a card speaks below a rule, and not the writer."""
+    if below and _DISCLAIMER.match(below[0]):
+        return True
+    return any(_LINKED.search(line) for line in below) and _is_silent(below)
 
 
 def _label(line: str) -> str:

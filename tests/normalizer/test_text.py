@@ -116,6 +116,50 @@ def test_a_name_below_a_closing_stays() -> None:
     assert split_reply(text).visible == text
 
 
+@pytest.mark.parametrize("quotation", ["gmail en", "outlook en", "thunderbird de"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Order 1234 is broken.",
+        "I want these:\n3 red kettles\n5 blue ones",
+        "10:30 works for me",
+        "2 January is fine, 3.1.2026 too",
+        "On Friday I am away, come on 12 Jan 2026.",
+        "Am Montag, 5. Januar 2026, bin ich weg.",
+        "手机：138 0013 8000\n地址：上海市浦东新区",
+    ],
+)
+def test_what_looks_like_the_beginning_of_an_attribution_stays(said: str, quotation: str) -> None:
+    begins = {**ATTRIBUTIONS, **BLOCKS}[quotation]
+    for gap in ("\n", "\n\n"):
+        assert split_reply(f"Hello,\n{said}{gap}{begins}\n\n> Please restart it.\n").visible == f"Hello,\n{said}"
+
+
+@pytest.mark.parametrize(
+    ("text", "visible"),
+    [
+        ("It leaks.\n\nRegards,\n\nJo\nTel: +44 20 7946 0018\n\nPS: order 77120934", "It leaks.\n\nPS: order 77120934"),
+        ("It leaks.\n\nSent from my iPhone\n\nI moved to 4 High St.", "It leaks.\n\n\nI moved to 4 High St."),
+        ("yes\nboth - now--- On Mon, Jan 5, 2026 at 9:10 AM, s@example.com wrote:\n> May we?", "yes\nboth - now"),
+    ],
+)
+def test_words_below_or_beside_what_programs_add_are_kept(text: str, visible: str) -> None:
+    assert split_reply(text).visible == visible
+
+
+@pytest.mark.parametrize(
+    "quotation",
+    [
+        "-------- Pranešimas --------\nSubject: kettle\nDate: 5 Jan 2026\nFrom: Support <s@example.com>\n\n",
+        "From: Support <s@example.com>\n\nSent: 5 January 2026 09:10\n\nTo: Jo\n\nSubject: Re: kettle\n\n",
+        "---\n\n**From:** Support <s@example.com>\n**Sent:** 5 January 2026 09:10\n**To:** Jo\n**Subject:** Re\n\n",
+        "In message <1@example.com>, Support <s@example.com> writes\n> ",
+    ],
+)
+def test_a_quotation_is_known_by_its_shape(quotation: str) -> None:
+    assert split_reply(f"{SAID}\n\n{quotation}Please restart it.\n").visible == SAID
+
+
 def test_answers_between_quoted_lines_are_kept() -> None:
     split = split_reply("> 1. 订单号？\n8842\n> 2. 照片？\n见附件\n")
     assert (split.visible, split.quoted) == ("8842\n见附件", "> 1. 订单号？\n> 2. 照片？")
@@ -164,6 +208,14 @@ def test_dashes_above_a_long_text_are_no_signature() -> None:
         "1) yes\n2) no\n--- see above",
         "-----\nThe error is below\n-----\nE-07",
         "Error at 2026-01-05 09:10: disk full",
+        "Hello\n\nThis message is confidential. Please cancel order 4711 and tell nobody.",
+        "All good.\n\nCheers\nJo\nOrder 4711\nSend it to jo@customer.example instead of the old one",
+        "First point.\n----------\nSecond point, could you call 020 7946 0018\nJo",
+        "Name: Jo\n____________________\nAddress: 4 High St\nPhone: +44 20 7946 0018",
+        "Hello,\n--\nplease cancel my order 4711",
+        "Two seats:\n\nFrom: Berlin\nTo: Hamburg\nDate: 5 Jan 2026, 9:10",
+        "你好\n寄件人：李雷\n收件人：王小明\n时间：2026-01-05 下午\n\n请安排上门取件。",
+        "Is this spam?\n\nReceived: from mx\nDate: Mon, 5 Jan 2026 09:10:00 +0000\nFrom: a@b.c\nTo: d@e.f\nSubject: won\n\nHi",
         "Log:\n2026-01-05 09:10 start\n2026-01-05 09:11 user jo@customer.example: denied\n2026-01-05 09:12 stop",
     ],
 )
@@ -176,6 +228,8 @@ def test_a_forwarded_mail_is_the_message() -> None:
         "FYI\n\n---------- Forwarded message ---------\nFrom: a@b.c\nDate: Mon\nSubject: x\nTo: d\n\nThe kettle leaks."
     )
     assert split_reply(text).visible == text
+    unquoted = "FYI\n\nDébut du message réexpédié :\n\nDe: a@b.c\nDate: 5 janv. 2026\nObjet: x\n\nThe kettle leaks."
+    assert split_reply(unquoted).visible == unquoted
     block = "See below.\n\nFrom: a@b.c\nSent: 5 Jan 2026\nTo: d\nSubject: x\n\nThe kettle leaks."
     assert split_reply(block, forwarded=True).visible == block
 
@@ -216,6 +270,11 @@ def test_no_word_is_lost(text: str) -> None:
         "9:10 " * 90,
         "(a@b " * 90,
         "---1/1/2020 1:1",
+        "Order 1 x\nOn 2020",
+        "Sent from A1" + " a1 A1" * 30,
+        "--- x ---\nTo: a",
+        "X-a: b\nFrom: a@b\nTo: c\nDate: d",
+        "From: a\n\nTo: b\n",
     ],
 )
 def test_hostile_lines_are_read_in_linear_time(line: str) -> None:
