@@ -39,7 +39,7 @@ _BOUNCE_SUBJECT = re.compile(
     r"delivery)|failed (?:delivery|mail)|"
     r"could not (?:be delivered|send)|nondeliverable|unzustellbar|mail failure|rejected mail|user unknown|"
     r"系统退信|退信|邮件被退回|投递失败|无法投递|未能送达|未送达|无法传递|傳遞失敗|退回的?邮件|配信不能|配信エラー|"
-    r"недоставленное|не доставлено|邮件发送失败|returned:)",
+    r"недоставленное|не доставлено|邮件(?:发送|传输)失败|returned:|message \S{1,40} delayed)",
     re.I,
 )
 _BOUNCE_WORDS = re.compile(
@@ -48,11 +48,27 @@ _BOUNCE_WORDS = re.compile(
     r"unable to deliver|undeliverable|delivery (?:to the following|has failed|failed|status notification)|"
     r"user unknown|unknown user|no such user|mailbox (?:is )?(?:full|unavailable|not found)|"
     r"permanent(?: fatal)? error|does not exist|returned to sender|your (?:message|mail) (?:to|was not|cannot|"
-    r"could not|did not)|\b[45]\.\d\.\d{1,2}\b|\b55[0-4][ -]|"
+    r"could not|did not)|"
+    r"not yet been delivered|has been returned (?:because|to)|delivery attempts|\b[45]\.\d\.\d{1,2}\b|\b55[0-4][ -]|"
     r"退信原因|无法投递|邮件被退回|退回|不存在|宛先|配信|notificationtype.{0,8}bounce|transcript of session|"
     r"delivery-status)",
     re.I | re.S,
 )
+# How the report of a mail system begins that sends under an ordinary address. People write of parcels not delivered.
+_OPENS = re.compile(
+    r"[\W_]{0,80}(?:this (?:message|e-?mail) was (?:created|generated) automatically by (?:the )?mail|"
+    r"this is an automatically (?:created|generated) (?:delivery status|non-?delivery)|failed recipients?\b|"
+    r"non-?delivery (?:report|notification)|delivery to the following (?:recipient|address)|"
+    r"(?:your|the following) (?:mail |e-?mail )?(?:message|mail|e-?mail)"
+    r"(?: to\b[^?!]{0,100}?(?:@|following)[^?!]{0,100}?| with subject\b[^?!]{0,200}?)?\s(?:could ?n[o']t|can ?not|"
+    r"was not|has not|not yet) (?:be(?:en)? )?delivered|the (?:message|mail|e-?mail) below could not|"
+    r"(?:could not|unable to|failed to) deliver (?:your |the |this |a )?(?:message|mail|e-?mail)|"
+    r"votre message n.a pas pu [eê]tre|(?:ihre|die) (?:nachricht|e-?mail) [^?\n]{0,80}konnte nicht|"
+    r"(?:su|tu) mensaje no (?:se )?(?:ha podido|pudo)|il (?:tuo|suo|vostro) messaggio non|"
+    r"(?:ваше )?(?:сообщение|письмо) не (?:было |может быть )?доставлено|(?:抱歉，)?您的邮件(?:被退回|未能|无法))",
+    re.I,
+)
+_QUESTION = re.compile(r"[?？](?:\s|$)")
 _TRANSCRIPT = re.compile(
     r"(?:this is the (?:qmail-send|mail system)|退信原因|抱歉，您的邮件被退回|transcript of session follows|"
     r"final-recipient:|reporting-mta:|"
@@ -61,10 +77,13 @@ _TRANSCRIPT = re.compile(
 )
 # Every subject that the patterns below take has one of these in it.
 _SUBJECT_HINTS = (
-    "auto", "авто", "otomat", "abwesen", "absen", "fuori", "afwezig", "frånvaro", "fravær", "poissaolo", "tự động",
+    "auto", "авто", "otomat", "abwesen", "absen", "fuori", "afwezig", "frånvaro", "fravær", "poissa", "tự động",
     "vacation", "ooo", "office", "away", "leave", "holiday", "currently", "urlaub", "verif", "confirm", "spam",
     "trapper", "自动", "自動", "不在", "休假", "外出", "出差", "请假", "年假", "产假", "放假", "离职", "假期", "办公室",
     "辦公室", "验证", "驗證", "부재", "자동",
+    "oficina", "ausen", "ausên", "assente", "ufficio", "escritório", "frånvar", "til stede", "nieobec", "biurem",
+    "nepřítom", "kancelář", "kívül", "офис", "отсутств", "отпуск", "dışında", "γραφείου", "αυτόματ", "samodejn",
+    "אוטומטי", "למשרד", "تلقائي", "المكتب", "อัตโนมัติ", "аутомат",
 )  # fmt: skip
 # Patterns of subjects are for lower case: to ignore case costs several times as much.
 # What a subject must begin with, whole, before the subject it answers: people write about automatic replies too.
@@ -79,7 +98,11 @@ _AUTO_SUBJECT = re.compile(
     r"afwezigheidsbericht|autosvar|automatisk svar|frånvaromeddelande|fraværsmelding|automaattinen vastaus|"
     r"poissaoloviesti|(?:odpowiedź automatyczna|automatyczna odpowiedź)|"
     r"автоответ(?:чик)?|автоматический ответ|automatická odpověď|automatikus válasz|otomatik yanıt|"
-    r"balasan otomatis|tự động trả lời|thư trả lời tự động|부재중(?: 자동 ?응답)?|자동 ?(?:응답|회신)|不在通知|"
+    r"balasan otomatis|tự động trả lời|(?:thư )?trả lời tự động|automatiskt svar|automatická odpoveď|răspuns automat|"
+    r"автоматичен отговор|автоматична відповідь|аутоматски одговор|automatski odgovor|"
+    r"samodejni odgovor|automaatvastus|automātiskā atbilde|automatinis atsakymas|resposta automàtica|"
+    r"αυτόματη απάντηση|(?:תשובה|מענה) אוטומטית?י?|(?:ال)?رد (?:ال)?تلقائي|(?:การ)?ตอบกลับอัตโนมัติ|自動応答|"
+    r"부재중(?: 자동 ?응답)?|자동 ?(?:응답|회신)|不在通知|"
     r"vacation (?:reply|response|auto-?reply|message|notice|responder)|ooo(?: auto-?reply)?|"
     r"out[- ]of[- ](?:the[- ])?office(?: auto-?reply| (?:auto(?:matic|mated)? )?(?:reply|message|notice|notification|"
     r"response))?"
@@ -93,6 +116,10 @@ _AWAY_SUBJECT = re.compile(
     r"[\w .,'-]{2,60} (?:is|am) (?:currently )?(?:out of (?:the )?office|on (?:vacation|leave)|away)\b|abwesen|"
     r"(?:离开|不在|離開)(?:办公室|辦公室)|(?:休假|外出|出差|请假|年假|产假|放假|离职|假期)(?:中|期间|通知|提醒|公告)?|"
     r"[\u4e00-\u9fff]{0,8}(?:休假|放假|假期)(?:通知|安排|公告|提醒)\s*$|"
+    r"(?:fuera de (?:la )?oficina|fuori ufficio|assente|ausente|fora do escritório|ausência|afwezig(?:heid)?|"
+    r"frånvarande|fraværende|ikke til stede|poissa(?: toimistosta)?|nieobecność|poza biurem|nepřítomnost|mimo kancelář|"
+    r"(?:irodán|házon) kívül|вне офиса|отсутствую|в отпуске|ofis dışında|εκτός γραφείου|מחוץ למשרד|خارج المكتب|"
+    r"absent? du bureau)\s*(?:[:：-]|$)|"
     r"不在\b|outof office|absence\b|absent\b|urlaub|im urlaub)",
 )
 _AUTO_SUFFIX = re.compile(
@@ -103,7 +130,11 @@ _AWAY_WORDS = re.compile(
     r"away|absent)\b.{0,30}\b(?:until|till|from|on|at)\b|(?:limited|no) access to (?:my )?e-?mail|"
     r"will (?:be (?:back|out)|return|respond|reply|get back|answer|read your)|back (?:on|in) \w|returning|"
     r"received your (?:message|e-?mail)|no longer (?:with|work)|(?:please|kindly) contact|"
-    r"in (?:urgent cases|my absence)|abwesend|nicht im büro|im urlaub)|"
+    r"in (?:urgent cases|my absence)|abwesend|nicht im büro|im urlaub|je (?:suis|serai) (?:absent|en congé|de retour)|"
+    r"de retour le|estaré (?:fuera|ausente|de)|estoy (?:fuera|ausente|de vacaciones)|sarò (?:assente|fuori)|"
+    r"sono (?:assente|fuori|in ferie)|est(?:arei|ou) (?:ausente|fora|de férias)|ben (?:ik )?(?:afwezig|met vakantie)|"
+    r"weer (?:terug|aanwezig)|är (?:borta|ledig|tillbaka|på semester)|er (?:tilbake|tilbage|fraværende|på ferie)|"
+    r"jestem (?:nieobecn|na urlopie)|olen (?:poissa|lomalla)|вернусь|в отпуске|отсутствую|izinde|ofiste olmayac)|"
     r"(?:返回|回来|恢复上班|上班后|收假|节后)|(?:尽快|及时|稍后|儘快|盡快)(?:给您|為您|为您|与您)?(?:回复|答复|回覆|处理|联系|聯繫)|"
     r"(?:已|已经)(?:收到|收悉)|(?:请|請|可)(?:联系|聯繫|致电)",
     re.I | re.S,
@@ -152,7 +183,7 @@ _LIST_FIELDS = (
 )  # fmt: skip
 _AUTO_FIELDS = (
     "x-autoreply", "x-autorespond", "x-autoresponder", "x-autoreply-from", "x-mail-autoreply", "x-vacation",
-    "x-yahoo-vacation", "x-auto-reply-to", "x-autogenerated", "delivered-to-autoresponder",
+    "x-yahoo-vacation", "x-apple-action", "x-auto-reply-to", "x-autogenerated", "delivered-to-autoresponder",
 )  # fmt: skip
 _DENIED = frozenset({"", "no", "none", "false", "0", "off"})
 _ANY_ADDRESS = re.compile(r"[\w.+=-]{1,64}@[\w.-]{1,253}")
@@ -272,10 +303,15 @@ def _answers_machine(subject: str) -> bool:
 
 
 def _reported(signs: Signs) -> Kind | None:
-    for media_type in signs.media_types:
-        if kind := _REPORTS.get(media_type):
-            return kind
-    return _REPORT_TYPES.get(signs.report_type.strip().lower())
+    kind = next(filter(None, map(_REPORTS.get, signs.media_types)), None)
+    kind = kind or _REPORT_TYPES.get(signs.report_type.strip().lower())
+    # RFC 5429 2.2: a filter that rejects a mail says so by a disposition.
+    return Kind.BOUNCE if kind is Kind.READ_RECEIPT and _rejects(signs) else kind
+
+
+def _rejects(signs: Signs) -> bool:
+    said = f"{_value(signs.fields, 'auto-submitted')} {'' if _READ_SUBJECT.match(signs.subject) else signs.subject}"
+    return "reject" in said.lower()
 
 
 def _is_bounce(signs: Signs) -> bool:
@@ -283,7 +319,7 @@ def _is_bounce(signs: Signs) -> bool:
         return True
     machine, null = _machine(signs), signs.return_path == ""
     if not (machine or null or _NO_REPLY.match(signs.sender)):
-        return False
+        return _reads_as_bounce(signs)
     beginning = signs.text[:_BEGINNING]
     if (machine or null or _ROBOTS.match(signs.sender)) and _TRANSCRIPT.search(beginning):
         return True
@@ -295,6 +331,15 @@ def _is_bounce(signs: Signs) -> bool:
     if null and _BOUNCE_SUBJECT.search(signs.subject):
         return True
     return "message/rfc822" in signs.media_types and bool(_BOUNCE_WORDS.search(beginning))
+
+
+def _reads_as_bounce(signs: Signs) -> bool:
+    """By subject and opening words, under whatever address; a person has something to ask, or forwards it."""
+    said = signs.visible[:_BEGINNING]
+    if not _OPENS.match(said) or _QUESTION.search(said) or _FORWARDS.match(signs.subject.lower()):
+        return False
+    names = "@" in said or "message/rfc822" in signs.media_types  # whom it did not reach, or what it was
+    return names and _BOUNCE_SUBJECT.search(signs.subject) is not None
 
 
 def _machine(signs: Signs) -> bool:

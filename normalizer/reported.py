@@ -34,9 +34,40 @@ _TYPED = re.compile(r"\s*[\w-]{1,20}\s*;\s*")
 _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[\w.-]{1,253}\w")
 _ENHANCED = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _BASIC = re.compile(r"(?<![\d.])([45]\d\d)(?=[ -][^\d])")
+# What mail systems say that give no code, and the code it has in RFC 3463.
+_SAID = tuple(
+    (re.compile(pattern, re.I), status)
+    for pattern, status in (
+        (
+            r"not yet been delivered|delivery attempts will continue|will (?:keep|continue)(?: to)? try|"
+            r"has been (?:delayed|postponed)",
+            "4.4.7",
+        ),
+        (
+            r"over (?:disk )?quota|quota (?:has been )?exceeded|"
+            r"(?:out of|exceed\w*) (?:\w+ ){0,3}(?:quota|storage)|"
+            r"(?:mail ?(?:box|folder)|inbox|account) (?:\S+ ){0,3}full\b|full mailbox|邮箱(?:已满|空间不足)",
+            "5.2.2",
+        ),
+        (r"account (?:\S+ ){0,2}(?:disabled|discontinued|suspended|inactive)", "5.2.1"),
+        (
+            r"(?:user|recipient|address|account|addressee) (?:\S+ ){0,3}?(?:is )?(?:unknown|not (?:found|recogni[sz]ed|"
+            r"listed|known|a valid)|does(?: not|n't) exist|invalid)|(?:unknown|no such|invalid|bad|unrecogni[sz]ed) "
+            r"(?:local )?(?:user|recipient|address|mailbox|account|addressee)|unrout(?:e)?able address|"
+            r"mailbox (?:\S+ ){0,2}?(?:is )?(?:unavailable|not found)|recipient name is not recogni[sz]ed|"
+            r"(?:用户|收件人|地址)(?:不存在|有误)|宛先(?:不明|が見つかりません)",
+            "5.1.1",
+        ),
+        (r"host (?:\S+ ){0,2}?(?:not found|unknown)|unknown host|name service error|no such domain", "5.1.2"),
+        (r"(?:message|mail|size) (?:\S+ ){0,3}?(?:too (?:large|big)|exceed\w*)|exceeded maximum \w+ message", "5.3.4"),
+        (r"not (?:responding|reachable)|timed? ?out|too long|failed \d+ attempts|maximum delivery attempts", "5.4.7"),
+    )
+)
+MAX_SAID = 2000  # characters in which a mail system has said it; our own mail follows
 _ID = re.compile(r"^[> \t]*message-id[ \t]*:\s{0,80}<([^<>\s]{1,900})>", re.M | re.I)
 _FAILED_LINE = re.compile(
-    r"(?:could not be delivered|undeliverable|delivery|failed|unknown|rejected|recipient|address|user|mailbox|"
+    r"(?:could not be delivered|undeliverable|delivery|failed|unknown|rejected|recipient|address|user|mailbox|error|"
+    r"not found|"
     r"收件人|退信|无法|不存在|宛先|[45]\d\d[ -])",
     re.I,
 )
@@ -131,7 +162,7 @@ def _recipient(fields: dict[str, str]) -> Told | None:
     diagnostic = _untyped(fields.get("diagnostic-code", ""))
     action = fields.get("action", "").split(" ")[0].strip("();").lower()
     stated = _ENHANCED.search(fields.get("status", ""))
-    status = stated[1] if stated else _status(diagnostic)
+    status = stated[1] if stated else _status(diagnostic) or _status_said(diagnostic)
     return Told(address, action if action in _ACTIONS else _action_of(status), status, diagnostic[:500])
 
 
@@ -150,7 +181,7 @@ def _in_words(words: str, header: Sequence[bytes], raw: bytes) -> list[Told]:
         addresses, delayed = _known_to_flufl(raw)
     if not addresses:
         addresses = _in_lines(words)
-    status = _status(words)
+    status = _status(words) or _status_said(words)
     late = status.startswith("4") and bool(_DELAYED.search(words))
     return [
         Told(one, "delayed" if one in delayed or late else "failed", status, _diagnostic(words, one))
@@ -213,6 +244,11 @@ def _status(said: str) -> str:
         return found[1]
     basic = _BASIC.search(said)
     return f"{basic[1][0]}.0.0" if basic else ""
+
+
+def _status_said(words: str) -> str:
+    said = " ".join(words[:MAX_SAID].split())
+    return next((status for pattern, status in _SAID if pattern.search(said)), "")
 
 
 def _action_of(status: str) -> str:

@@ -101,6 +101,23 @@ def test_machines_that_mark_nothing_are_known_by_what_they_say() -> None:
     assert missed == []
 
 
+@pytest.mark.parametrize(
+    ("subject", "opening"),
+    [
+        ("Mail delivery failed: returning message to sender", "This message was created automatically by mail delivery software.\n\nA message that you sent could not be delivered."),
+        ("Delivery failure notification", "Your message with Subject: Re: kettle\ncould not be delivered to the following recipients:"),
+        ("Returned Mail - Error During Delivery", "------ Failed Recipients ------"),
+        ("non remis (delivery failed)", "*****\nVotre message n'a pas pu etre delivre a"),
+        ("Delivery Failure", "Could not deliver message to the following recipient(s):"),
+    ],
+)  # fmt: skip
+def test_a_bounce_is_known_by_its_opening_whoever_sends_it(subject: str, opening: str) -> None:
+    body = f"{opening}\n\njo@customer.example\n"
+    assert read(body, Subject=subject, From="gateway@customer.example") == (Kind.BOUNCE, False)
+    assert read(body, Subject=f"Fwd: {subject}")[0] is Kind.MESSAGE
+    assert read(f"I got this, what now?\n\n{body}", Subject=subject)[0] is Kind.MESSAGE
+
+
 def test_a_header_that_says_so_outweighs_any_words() -> None:
     assert Kind.MESSAGE not in {parse_mail(raw).kind for _, raw in marked()}
 

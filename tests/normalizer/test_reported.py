@@ -72,6 +72,23 @@ def test_a_read_receipt_tells_who_and_what() -> None:
     assert mail.returned.recipients == (Address("email", "jo@c.example"),)
 
 
+def test_a_disposition_of_a_filter_that_rejects_is_a_bounce() -> None:
+    """RFC 5429 2.2: what Sieve's reject sends."""
+    fields = (
+        "Final-Recipient: rfc822; jo@customer.example\r\nDisposition: automatic-action/MDN-sent-automatically; deleted"
+    )
+    mail = parse_mail(
+        f"From: postmaster@customer.example\r\nSubject: Automatically rejected mail\r\nMessage-ID: <r@c>\r\n"
+        f"Auto-Submitted: auto-replied (rejected)\r\n"
+        f"Content-Type: multipart/report; report-type=disposition-notification; boundary=b\r\n\r\n--b\r\n\r\n"
+        f"Your message to <jo@customer.example> was automatically rejected:\r\nQuota exceeded\r\n--b\r\n"
+        f"Content-Type: message/disposition-notification\r\n\r\n{fields}\r\n\r\n--b--\r\n".encode()
+    )
+    assert mail.kind is Kind.BOUNCE
+    assert mail.returned is not None
+    assert (mail.returned.recipients[0].address, mail.returned.status) == ("jo@customer.example", "5.2.2")
+
+
 def test_a_complaint_names_whom_the_mail_was_sent_to() -> None:
     mail = report("feedback-report", "Feedback-Type: abuse\r\nUser-Agent: fbl/1\r\nVersion: 1\r\n")
     assert mail.kind is Kind.FEEDBACK_LOOP
@@ -88,7 +105,11 @@ def test_a_complaint_names_whom_the_mail_was_sent_to() -> None:
         ("抱歉，您的邮件被退回来了。\n收件人：jo@customer.example\n退信原因：550 User not found\n", True, "5.0.0"),
         ("Warning: your message to jo@customer.example is delayed, will keep trying.\n451 4.4.1 timeout\n",
          False, "4.4.1"),
-        ("The following address failed:\n\n  jo@customer.example\n    mailbox is full\n", True, ""),
+        ("The following address failed:\n\n  jo@customer.example\n    mailbox is full\n", True, "5.2.2"),
+        ("<jo@customer.example>: Name service error for customer.example: Host not found\n", True, "5.1.2"),
+        ("Unable to deliver to\n<jo@customer.example>:\nThis user doesn't exist here.\n", True, "5.1.1"),
+        ("Undeliverable: jo@customer.example\nExceeded maximum delivery attempts.\n", True, "5.4.7"),
+        ("Undeliverable: jo@customer.example\nIt seems nobody reads this.\n", True, ""),
     ],
 )  # fmt: skip
 def test_mail_systems_that_use_words_are_understood(words: str, final: bool, status: str) -> None:
