@@ -59,12 +59,13 @@ def _address(name: str, address: str) -> Address:
 class _Mailbox:
     """What has been read of one mailbox."""
 
-    __slots__ = ("after", "angle", "comments", "spec", "words")
+    __slots__ = ("after", "angle", "comments", "quoted", "spec", "words")
 
     def __init__(self) -> None:
         self.angle: str | None = None
         self.words: list[str] = []  # name, or a bare address; spaces kept
         self.comments: list[str] = []
+        self.quoted: set[str] = set()  # words that are no address if another one is
         self.spec = ""  # an address with a quoted local part, if no angle follows
         self.after = 0  # how many words stood before the angle
 
@@ -85,9 +86,11 @@ class _Mailbox:
             inner, _, outer = name.rpartition("<")
             return [_address(inner.strip().strip('"'), _spec(outer.partition(">")[0]))]
         words = (_OBSOLETE.sub(r"\1", name) if " ." in name or ". " in name or " @" in name else name).split()
-        if len(words) > 1 and all("@" in word.strip("@") for word in words):  # somebody forgot the commas
+        alike = len({word in self.quoted for word in words}) == 1
+        if len(words) > 1 and alike and all("@" in word.strip("@") for word in words):  # somebody forgot the commas
             return [_address("", _spec(word)) for word in words]
         whole = [word for word in words if "@" in word[1:-1]]
+        whole = [word for word in whole if word not in self.quoted] or whole
         here = words.index(whole[0] if whole else next(word for word in words if "@" in word))
         rest = " ".join(words[:here] + words[here + 1 :])
         return [_address(rest or _name(" ".join(self.comments)), _spec(_bare(words[here])))]
@@ -116,6 +119,7 @@ def _spec(raw: str) -> str:
 def _parse(value: str) -> list[Address]:
     found: list[Address] = []
     box, depth = _Mailbox(), 0
+    no_group, named = value.rfind(";"), value.rfind("<")  # a colon between them is one of a name
     for token in _TOKEN.finditer(value):
         kind = token.lastgroup
         said = token[0]
@@ -128,14 +132,16 @@ def _parse(value: str) -> list[Address]:
             box.comments.append(said)
         elif kind == "mark" and (said in ",;" or (said in "，；、" and box.has_address())):
             box = _finish(box, found)
-        elif kind == "mark" and said in "，；、":
+        elif kind == "mark" and (said in "，；、" or no_group < token.start() < named):
             box.words.append(said)
         elif kind == "mark":  # a group's name ends here; in a bare address it is rubbish
             box.words.clear()
         elif kind == "quoted":
-            box.words.append(_ESCAPED.sub(r"\1", token["quoted"]))
+            quoted = _ESCAPED.sub(r"\1", token["quoted"])
+            box.words.append(quoted)
+            box.quoted.update(quoted.split())
         elif kind == "angle":
-            if box.angle is not None:
+            if box.angle:
                 box = _next(box, found)
             box.angle, box.after = token["angle"], len(box.words)
         elif kind == "spec":

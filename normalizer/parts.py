@@ -33,6 +33,7 @@ _KNOWN_FIELD = re.compile(
     rb"[ \t]*:",
     re.M | re.I,
 )
+_UNFOLDED = re.compile(rb"(?<=;)[ \t]*\r?\n(?=[a-z][a-z0-9*-]*=)", re.I)  # a parameter that begins a line
 _ENVELOPE_LINE = re.compile(rb">?From [^\s:]")  # mbox's, before the header
 _TORN_SUBJECT = re.compile(
     rb"^(subject[ \t]*:[^\n]*)((?:\n(?![!-9;-~]+[ \t]*:|[a-z]+-[^\s:]+:)[^\s][^\n]*)+)", re.M | re.I
@@ -143,9 +144,9 @@ class Parts:
         return coded + b"\n" + below if below.strip() else coded
 
     def _first_line(self) -> int:
-        """Past blank lines, a byte order mark and mbox's `From ` line, if they stand before the header."""
+        """Past blanks, blank lines and a byte order mark, if they stand before the header."""
         at = 3 if self.raw.startswith(b"\xef\xbb\xbf") else 0
-        while at < len(self.raw) and self.raw[at] in b"\r\n":
+        while at < len(self.raw) and self.raw[at] in b"\r\n \t":
             at += 1
         return at
 
@@ -211,10 +212,11 @@ class Parts:
     def _delimited(self, part: Part, delimiter: bytes) -> list[tuple[int, int]]:
         """Where the parts between delimiters lie. What has a part's header below it is one, wherever it stands.
 
-        Scripts forget the line end before a delimiter, and write the last one between parts.
+        Scripts forget the line end before a delimiter, write the last one between parts, and give a multipart
+        within the boundary of the outer, so parts may follow behind the last.
         """
         spans: list[tuple[int, int]] = []
-        raw, begun, at = self.raw, -1, part.start
+        raw, begun, at, closed = self.raw, -1, part.start, False
         while len(spans) <= MAX_PARTS and (at := raw.find(delimiter, at, part.end)) >= 0:
             after = at + len(delimiter)
             begins = at == part.start or raw[at - 1] in b"\r\n"
@@ -227,15 +229,14 @@ class Parts:
                 continue
             if begun >= 0:
                 spans.append((begun, _before_line_end(raw, begun, at)))
-            if not line:
-                return spans
-            begun = at = line.end()
+            closed = not line
+            begun, at = (line.end(), line.end()) if line else (-1, after)
         if begun >= 0:
             end = self._unclosed_end(delimiter + b"--", begun, part.end)
             spans.append((begun, end))
-            if end < part.end:
-                return spans
-        self._note("unclosed_multipart")
+            closed = end < part.end
+        if not closed:
+            self._note("unclosed_multipart")
         return spans
 
     def _unclosed_end(self, closing: bytes, begun: int, end: int) -> int:
@@ -256,7 +257,7 @@ class Parts:
             part.media_type, part.params = _parameters(declared)
             part.media_type = _MEANT.get(part.media_type, part.media_type)
             if not _MEDIA_TYPE.fullmatch(part.media_type):
-                part.media_type = _repaired(part.media_type)
+                part.media_type = _repaired(part.media_type, bool(part.params or part.disposition[0]))
 
     def _header(self, start: int, end: int) -> tuple[dict[str, list[bytes]], int]:
         """The fields, and where the body starts."""
@@ -268,16 +269,20 @@ class Parts:
         if block_end - start > MAX_HEADER_BLOCK:
             self._note("oversized_header")
         block = raw[start : min(block_end, start + MAX_HEADER_BLOCK)]
-        if odd := _NO_FIELD.search(block):
-            block, body = self._odd_header(block, start, body, odd.start())
+        if _NO_FIELD.search(block):
+            block = _UNFOLDED.sub(lambda end: b" " * len(end[0]), block)
+            block, body = self._odd_header(block, start, body)
         fields: dict[str, list[bytes]] = {}
         for name, value in islice(_fields(block), MAX_FIELDS):
             fields.setdefault(name.decode("ascii").lower(), []).append(value.strip())
         return fields, body
 
-    def _odd_header(self, block: bytes, start: int, body: int, odd: int) -> tuple[bytes, int]:
+    def _odd_header(self, block: bytes, start: int, body: int) -> tuple[bytes, int]:
         """A line that is no field: skipped if fields follow, else the body began without a blank line."""
-        at = odd
+        odd = _NO_FIELD.search(block)
+        if not odd:
+            return block, body
+        at = odd.start()
         while _KNOWN_FIELD.search(block, at):
             following = _KNOWN_FIELD.search(block, at)
             assert following
@@ -318,13 +323,13 @@ def _parameters(raw: bytes) -> tuple[str, dict[str, str]]:
 _remembered = lru_cache(maxsize=512)(parameters)
 
 
-def _repaired(media_type: str) -> str:
+def _repaired(media_type: str, file: bool) -> str:
     """`text`, `html` and the like, as software that never read RFC 2045 writes them."""
     named = _TYPE.match(media_type)
     media_type = f"{named[1]}/{named[2]}" if named else _NO_TOKEN.sub("", media_type)
     if _MEDIA_TYPE.fullmatch(media_type):
         return _MEANT.get(media_type, media_type)
-    return _MEANT.get(media_type, "text/plain" if not media_type else "application/octet-stream")
+    return _MEANT.get(media_type, "application/octet-stream" if file and media_type else "text/plain")
 
 
 def _coded_lines(lines: list[bytes]) -> int:

@@ -176,6 +176,7 @@ def test_enriched_text_is_read_where_there_is_no_other() -> None:
     [
         b"text/plain charset=gbk", b"text/plain, charset=gbk", b"text/plain (x); charset=gbk", b"plain/text; charset=gbk",
         b"text / plain; charset=gbk", b"text\\plain; charset=gbk", b"text/plain Content-Language: zh\\r\\n",
+        b"text/plain;\r\ncharset=gbk",
     ],
 )  # fmt: skip
 def test_a_text_whose_type_is_written_wrong_is_the_text(content_type: bytes) -> None:
@@ -249,6 +250,7 @@ HTML = b"MIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<p>words</p>"
         (b"Subject: a long\none\r\nFrom: a@b.c\r\n\r\nwords", "a long one", "words"),
         (b"Subject:\r\nSubject: s\r\n\r\nwords", "s", "words"),
         ("Subject: s\r\nX-Größe: 7\r\nFrom: a@b.c\r\n\r\nwords".encode(), "s", "words"),
+        (b" Subject: s\r\nFrom: a@b.c\r\n\r\nwords", "s", "words"),
         ("Subject: 退款\r\n\r\n词".encode("utf-16"), "退款", "词"),
     ],
 )
@@ -317,6 +319,21 @@ INVITATION = (
     b"SUMMARY;LANGUAGE=en:Please see\\, all \r\n of you\r\nLOCATION:Room 5\r\nDESCRIPTION:one\\ntwo\r\nBEGIN:VALARM\r\n"
     b"DESCRIPTION:REMINDER\r\nEND:VALARM\r\nEND:VEVENT\r\nEND:VCALENDAR"
 )
+
+
+def test_a_type_that_is_none_is_text_unless_it_is_one_of_a_file() -> None:
+    assert parse_mail(b"Subject: s\r\nContent-Type: letter\r\n\r\nwords").text == "words"
+    file = parse_mail(mixed(b"", WORDS, b'Content-Type: letter;\r\nname="a.doc"\r\n\r\nx')).attachments[0]
+    assert (file.name, file.media_type) == ("a.doc", "application/octet-stream")
+
+
+def test_a_file_behind_an_inner_multipart_with_the_boundary_of_the_outer_is_kept() -> None:
+    inner = b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nwords\r\n--b\r\n" + PAGE + b"\r\n--b--"
+    file = b"Content-Type: application/pdf; name=bill.pdf\r\n\r\n%PDF"
+    mail = parse_mail(mixed(b"", inner, b"", file) + b"not a part: the last delimiter is above")
+    assert [attached.name for attached in mail.attachments] == ["bill.pdf"]
+    assert "words" in mail.text
+    assert "not a part" not in mail.text
 
 
 @pytest.mark.parametrize(
