@@ -339,10 +339,6 @@ class _Cutter:
             self.visible.append(line[: shared.start()])
             self.lines[self.at] = self.lines[self.at][shared.end() :]
             return self._quote(1)
-        if "--" in bare and (shared := _STARTS_ANYWHERE.search(line)) and line[: shared.start()].strip(" >*"):
-            self.visible.append(line[: shared.start()])
-            self.lines[self.at] = self.lines[self.at][shared.start() :]
-            return self._step(self.lines[self.at][:MAX_LINE], self.lines[self.at][:MAX_LINE].strip())
         if _ORIGINAL.match(line) or _ABOVE.match(line) or self._header_block(self.at) or self._titled(line):
             return self._take_rest()
         if "--" in bare and _NOTES.match(line):

@@ -140,7 +140,6 @@ def test_what_looks_like_the_beginning_of_an_attribution_stays(said: str, quotat
     [
         ("It leaks.\n\nRegards,\n\nJo\nTel: +44 20 7946 0018\n\nPS: order 77120934", "It leaks.\n\nPS: order 77120934"),
         ("It leaks.\n\nSent from my iPhone\n\nI moved to 4 High St.", "It leaks.\n\n\nI moved to 4 High St."),
-        ("yes\nboth - now--- On Mon, Jan 5, 2026 at 9:10 AM, s@example.com wrote:\n> May we?", "yes\nboth - now"),
     ],
 )
 def test_words_below_or_beside_what_programs_add_are_kept(text: str, visible: str) -> None:
