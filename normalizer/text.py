@@ -35,7 +35,8 @@ _MARKS = (
 )  # fmt: skip
 _WIDER_MARKS = (
     "—", "napisał", "пис", "пише", "写道", "寫道", "写到", "viết", "yazdı", "írta", "書き", "작성", "メール:", "έγραψε",
-    "เขียนว่า", "بواسطة", "מאת", "בתאריך", "Envoyé", "から送信", "보냄", "发自", "發自", "送自", "来自", "來自", "寄自",
+    "เขียนว่า", "بواسطة", "מאת", "בתאריך", "من:", "Từ:",
+    "Envoyé", "から送信", "보냄", "发自", "發自", "送自", "来自", "來自", "寄自",
     "发送", "傳送", "发来", "此行", "发件", "發件", "寄件", "差出人", "送信者", "보낸", "转发", "轉寄", "Отправлено",
     "Στάλθηκε", "gönderildi", "Đã gửi", "ส่งจาก", "获取", "此致", "祝好", "顺祝", "順祝", "祝您", "敬礼", "商祺",
     "敬上",
@@ -67,7 +68,10 @@ _MAIL_END = re.compile(r"[<(\[]\s*(?:mailto:)?\S+@\S+\s*[>)\]]+\s*[:：]?\s*$")
 _MAIL = re.compile(r"[<(\[]\s*(?:mailto:)?[^\s<>()\[\]]{1,100}@[^\s<>()\[\]]{1,255}\s*[>)\]]")
 _TIMED = re.compile(r"\d{1,2}[:.]\d{2}")
 _COLON = re.compile(r"[:：]\s*$")
-_DATED = re.compile(r"\d{1,2}[:.]\d{2}|\d{4}|\d{1,2}\s?[./年月-]\s?\d{1,2}")
+_DATED = re.compile(
+    r"\d{1,2}[:.]\d{2}|\d{4}|\d{1,2}\s?[./年月-]\s?\d{1,2}|"
+    r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6} \d{1,2}\b"
+)
 _SPOKEN = (
     r"(?:On|Le|Am|El|Il|Op|Em|No dia|W dniu|Dnia|Den|På|Vào|Dne|Pada|At|În|Στις|Wiadomość)\b|在|于|於|ในวันที่|בתאריך|في "
 )
@@ -104,21 +108,22 @@ _LABELS = {
     "from": (
         "from|von|de|van|da|fra|från|od|nadawca|remitente|od kogo|发件人|發件人|寄件者|寄件人|差出人|送信者|보낸 사람|"
         "от|отправитель|від|expéditeur|mittente|lähettäjä|kimden|feladó|από|sender|de la|expeditor|dari|người gửi|"
-        "보낸이|自"
+        "보낸이|自|מאת|من|từ"
     ),
     "sent": (  # nobody writes these in a form
         "sent|gesendet|envoyé|envoyé le|verzonden|inviato|sendt|skickat|enviado|enviado el|wysłano|发送时间|發送時間|"
         "发送日期|送信日時|送信日|보낸 날짜|отправлено|lähetetty|gönderilme|gönderildi|odesláno|elküldve|στάλθηκε|"
-        "enviada em|enviada|sent at|发件时间|發件時間|надіслано|trimis|dikirim|đã gửi"
+        "enviada em|enviada|sent at|发件时间|發件時間|надіслано|trimis|dikirim|đã gửi|נשלח|"
+        "تم الإرسال|تاريخ الإرسال"
     ),
-    "date": ("date|datum|data|fecha|寄件日期|日期|时间|時間|日付|날짜|дата|tarih|dátum|ημερομηνία"),
+    "date": ("date|datum|data|fecha|寄件日期|日期|时间|時間|日付|날짜|дата|tarih|dátum|ημερομηνία|תאריך|التاريخ|ngày"),
     "to": (
         "to|an|à|aan|a|til|till|para|do|destinatário|收件人|收件者|宛先|받는 사람|кому|vastaanottaja|kime|"
-        "destinataire|destinatario|komu|címzett|προς|recipient|către|kepada|đến|받는이"
+        "destinataire|destinatario|komu|címzett|προς|recipient|către|kepada|đến|받는이|אל|إلى"
     ),
     "subject": (
         "subject|betreff|objet|onderwerp|oggetto|emne|ämne|asunto|assunto|temat|主题|主題|主旨|标题|標題|件名|제목|"
-        "тема|aihe|konu|předmět|predmet|tárgy|θέμα|subiect|subjek|chủ đề"
+        "тема|aihe|konu|předmět|predmet|tárgy|θέμα|subiect|subjek|chủ đề|נושא|الموضوع"
     ),
     "cc": "cc|kopie|抄送|副本|kopia|копия|참조",
 }
@@ -136,7 +141,8 @@ _ORIGINAL = re.compile(
     r"Ursprüngliche Nachricht|"
     r"Message d.origine|"
     r"Mensaje original|Mensagem original|Messaggio originale|(?:Oorspronkelijk|Origineel) bericht|"
-    r"Oprindelig (?:meddelelse|besked)|Opprinnelig melding|Alkuperäinen viesti|Původní zpráva|Pôvodná správa|"
+    r"Oprindelig (?:meddelelse|besked)|Opprinnelig melding|Alkuperäinen viesti|Původní (?:zpráva|e-mail)|"
+    r"Original-Nachricht|Pôvodná správa|"
     r"Oryginalna wiadomość|Wiadomość oryginalna|Eredeti üzenet|Mesaj(?:ul)? original|Orijinal (?:mesaj|ileti)|"
     r"Αρχικό μήνυμα|Вихідне повідомлення|Pesan asli|Thư gốc|"
     r"Ursprungligt meddelande|原始(?:邮件|信息)|邮件原[件文]|原邮件(?:信息)?|回复的(?:原)?邮件|原始(?:郵件|訊息|信件)|"
@@ -144,7 +150,8 @@ _ORIGINAL = re.compile(
     r"Исходное сообщение|(?:On )?[^-_=\n]{2,120} wrote)(?:\s|&nbsp;)*:?\s*[-_=]{2,}\s*$",
     re.I,
 )
-_TITLED = re.compile(r"[\s>*]*[-_=]{3,} ?[^-_=\n]{3,60}[-_=]{3,}\s*$")
+_TITLED = re.compile(r"[\s>*]*[-_=]{3,} ?\w[^_=\n]{1,58}[^-_=\s] ?[-_=]{3,}\s*$")
+_GROUPWISE = re.compile(r">>> ?[^>\n]{1,200}>?[^>\n]{0,60}\d[:.]\d{2}[^>\n]{0,8}>>>\s*$")
 _NOTES = re.compile(r"[^\n]{1,80}-{2,3} ?\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4} \d{1,2}:\d{2}(?::\d{2})?(?: [AP]M)? ?-{2,3}")
 _FORWARDED = re.compile(
     r"[\s>*]*(?:-{2,}\s*(?:Forwarded message|Forwarded by|Weitergeleitete Nachricht|Message (?:transféré|transmis)|"
@@ -162,11 +169,11 @@ _FORWARDED = re.compile(
 )
 _ABOVE = re.compile(
     r"[\s#*=_-]*(?:请在此行(?:以|之)?上方?回复|請在此行(?:以|之)?上方?回覆|(?:Please )?(?:type|write|"
-    r"enter)? ?(?:your )?reply (?:above|ABOVE) this line)",
+    r"enter)? ?(?:your )?reply (?:above|ABOVE) this line)|\s*##- ?[^\n]{10,120} ?-##\s*$",
     re.I,
 )  # fmt: skip
 _RULE = re.compile(r"\s*(?:_{20,}|[-=*]{10,}|—{5,})\s*$")
-_DRAWN = re.compile(r"\s*(?:[-_=*] ?){3,}\s*$")
+_DRAWN = re.compile(r"\s*(?:[-_=*—] ?){3,}\s*$")
 _LONG_RULE = re.compile(r"\s*_{20,}\s*$")
 _DELIMITED = _ALL_MARKS.index("--")
 # Marks with which something begins in their own line.
@@ -333,6 +340,8 @@ class _Cutter:
         """Deal with what begins at this line, if anything does."""
         if _FORWARDED.match(line):
             return self._take(self.visible, len(self.lines))
+        if bare.startswith(">>>") and _GROUPWISE.match(line):
+            return self._take_rest()
         if _is_quote(bare):
             return self._quote()
         if bare.endswith("wrote:") and (shared := _SHARED.search(line)) and self._next_is_quote(self.at + 1):
@@ -379,7 +388,7 @@ class _Cutter:
         end = self.at + length
         while end < len(self.lines):
             bare = self.lines[end].strip()
-            if bare and not _is_quote(bare) and not (end and _CUT_LINK.search(self.lines[end - 1][-MAX_LINE:])):
+            if bare and not _goes_on(bare) and not (end and _CUT_LINK.search(self.lines[end - 1][-MAX_LINE:])):
                 break
             end += 1
         return self._take(self.quoted, end)
@@ -572,6 +581,11 @@ def _is_quote(bare: str) -> bool:
     return bare[:1] == ">" and not bare.endswith(("<<", "wrote:"))
 
 
+def _goes_on(bare: str) -> bool:
+    """Whether a quotation has this line too: the end of a wrapped attribution, for one."""
+    return bare[:1] == ">" and not bare.endswith("<<")
+
+
 def _is_attribution(text: str, quote_follows: bool) -> bool:
     if not _DATED.search(text):
         return text.lower().startswith("sent from") and bool(_VERB_END.search(text)) and text[-1] in ":：-"
@@ -603,7 +617,7 @@ def _is_footer(below: list[str]) -> bool:
     """Whether a mailing list, a lawyer or a card speaks below a rule, and not the writer."""
     if below and _DISCLAIMER.match(below[0]):
         return True
-    return any(_LINKED.search(line) for line in below) and _is_silent(below)
+    return any(_LINKED.search(line) or _MOBILE.match(line) for line in below) and _is_silent(below)
 
 
 def _label(line: str) -> str:

@@ -164,6 +164,12 @@ def test_answers_between_quoted_lines_are_kept() -> None:
     assert (split.visible, split.quoted) == ("8842\n见附件", "> 1. 订单号？\n> 2. 照片？")
 
 
+def test_an_attribution_wrapped_within_a_quotation_belongs_to_it() -> None:
+    quoted = "> Restarted?\n> On 3 Jan 2026 Support <\n> s@example.com> wrote:\n>> Hello\n"
+    split = split_reply(f"Yes.\n\nOn Wed, Jan 7 Support\n<s@example.com> wrote:\n{quoted}\nTwice.")
+    assert (split.visible, split.quoted.count("\n")) == ("Yes.\n\nTwice.", 5)
+
+
 def test_words_below_the_quotation_are_kept() -> None:
     split = split_reply("On 5 Jan 2026, Support wrote:\n> Restart it.\n\nI did.\n")
     assert split.visible == "I did."
@@ -272,6 +278,8 @@ def test_no_word_is_lost(text: str) -> None:
         "Order 1 x\nOn 2020",
         "Sent from A1" + " a1 A1" * 30,
         "--- x ---\nTo: a",
+        ">>> " + "1:10 " * 60,
+        "--- " + "x " * 200,
         "X-a: b\nFrom: a@b\nTo: c\nDate: d",
         "From: a\n\nTo: b\n",
     ],

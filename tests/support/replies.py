@@ -129,6 +129,13 @@ BLOCKS = {
     "naver": '-----Original Message-----\nFrom: "Support Desk"<support@example.com>\nTo: <jo@c.example>;\nCc:\nSent: 2026-01-05 (월) 09:10:11 (UTC+09:00)\nSubject: 주전자',
     "yandex": '05.01.2026, 09:10, "Support Desk" <support@example.com>:',
     "mail.ru": "Понедельник, 5 января 2026, 9:10 +03:00 от Support Desk <support@example.com>:",
+    "groupwise": ">>> Support Desk <support@example.com> 05.01.2026 09:10 >>>",
+    "t-online": "-----Original-Nachricht-----\nBetreff: Kessel\nDatum: 2026-01-05T09:10:00+0100\nVon: Support Desk\nAn: Jo",
+    "seznam": "---------- Původní e-mail ----------\nOd: Support Desk <support@example.com>\nKomu: jo@c.example\nPředmět: konvice",
+    "outlook he": "מאת: Support Desk <support@example.com>\nנשלח: יום שני 05 ינואר 2026 09:10\nאל: Jo\nנושא: קומקום",
+    "outlook ar": "من: Support Desk <support@example.com>\nتم الإرسال: 05/يناير/2026 09:10\nإلى: Jo\nالموضوع: غلاية",
+    "outlook vi": "Từ: Support Desk <support@example.com>\nĐã gửi: 5 Tháng Một 2026 9:10\nĐến: Jo\nChủ đề: ấm",
+    "zendesk de": "##- Bitte geben Sie Ihre Antwort über dieser Zeile ein. -##\n\nIhre Anfrage (88) wurde aktualisiert.",
     "docomo": "-----元のメッセージ-----\n差出人: Support Desk\n送信日時: 2026年1月5日\n宛先: Jo\n件名: ケトル",
 }
 
