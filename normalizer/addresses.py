@@ -16,7 +16,7 @@ _SIMPLE = re.compile(r'\s*(?:"([^"\\=]*)"|([^"<>,;:()@=\\]*?))\s*<\s*([^\s<>,;:"
 _CODED = re.compile(r'\s*"?(=\?[^?\s"]+\?[bBqQ]\?[^?\s"]*\?=)"?\s*<([^\s<>,;:"()@=]+@[^\s<>,;:"()@=]+)>\s*')
 _BARE = re.compile(r"\s*([^\s<>,;:\"()@=，；、]+@[^\s<>,;:\"()@=，；、]+)\s*")
 _TOKEN = re.compile(
-    r'(?P<spec>"(?:[^"\\]|\\.)*"@[^\s"(),;:<>]+)|"(?P<quoted>(?:[^"\\]|\\.)*)"?|\((?P<comment>[^()]*)|<(?P<angle>(?:"[^"]*"|[^<>"])*)>?|(?P<mark>[,;:)，；、])'
+    r'(?P<spec>"(?:[^"\\]|\\.)*"@[^\s"(),;:<>]+)|"(?P<quoted>(?:[^"\\]|\\.)*)"?|\((?P<comment>(?:\\.|[^()\\])*)|<(?P<angle>(?:"[^"]*"|[^<>"])*)>?|(?P<mark>[,;:)，；、])'
     r'|(?P<space>\s+)|(?P<word>[^\s"(),;:<>，；、]+)|(?P<other>.)',
     re.S,
 )
@@ -50,16 +50,18 @@ def _unfolded(raw: bytes, hint: str) -> str:
 
 def _address(name: str, address: str) -> Address:
     # Lower case for comparing; a domain stays in its own script, for people. `identity` has its ASCII form.
-    name = name.strip()
-    if name[:1] == name[-1:] == "'":  # Outlook's, around addresses it knows no name of
-        name = name.strip("'")
-    return Address("email", address.strip().rstrip(".").lower(), name)
+    return Address("email", _unquoted(address.strip()).rstrip(".").lower(), _unquoted(name.strip()))
+
+
+def _unquoted(said: str) -> str:
+    """Without Outlook's quotes around addresses it knows no name of, or those that were encoded with a name."""
+    return said.strip(said[0]) if len(said) > 2 and said[0] == said[-1] and said[0] in "'\"" else said
 
 
 class _Mailbox:
     """What has been read of one mailbox."""
 
-    __slots__ = ("after", "angle", "comments", "quoted", "spec", "words")
+    __slots__ = ("after", "angle", "at", "comments", "quoted", "spec", "words")
 
     def __init__(self) -> None:
         self.angle: str | None = None
@@ -67,10 +69,15 @@ class _Mailbox:
         self.comments: list[str] = []
         self.quoted: set[str] = set()  # words that are no address if another one is
         self.spec = ""  # an address with a quoted local part, if no angle follows
+        self.at = False  # whether a word may be an address
         self.after = 0  # how many words stood before the angle
 
     def has_address(self) -> bool:
-        return self.angle is not None or bool(self.spec) or any("@" in word for word in self.words)
+        return self.angle is not None or bool(self.spec) or self.at
+
+    def say(self, word: str) -> None:
+        self.words.append(word)
+        self.at = self.at or "@" in (decode_words(word) if "=?" in word else word)
 
     def addresses(self) -> list[Address]:
         name = _name("".join(self.words))
@@ -92,7 +99,7 @@ class _Mailbox:
         whole = [word for word in words if "@" in word[1:-1]]
         whole = [word for word in whole if word not in self.quoted] or whole
         here = words.index(whole[0] if whole else next(word for word in words if "@" in word))
-        rest = " ".join(words[:here] + words[here + 1 :])
+        rest = " ".join(words[:here] + words[here + 1 :]).strip(",;，；、")
         return [_address(rest or _name(" ".join(self.comments)), _spec(_bare(words[here])))]
 
 
@@ -118,6 +125,8 @@ def _spec(raw: str) -> str:
 
 def _parse(value: str) -> list[Address]:
     found: list[Address] = []
+    if value.count("(") > value.count(")"):  # nothing says where the comment ends
+        value = value.replace("(", " ").replace(")", " ")
     box, depth = _Mailbox(), 0
     no_group, named = value.rfind(";"), value.rfind("<")  # a colon between them is one of a name
     for token in _TOKEN.finditer(value):
@@ -130,15 +139,16 @@ def _parse(value: str) -> list[Address]:
             depth = max(0, depth - 1)
         elif depth:
             box.comments.append(said)
-        elif kind == "mark" and (said in ",;" or (said in "，；、" and box.has_address())):
+        elif kind == "mark" and said != ":" and (box.has_address() or not box.words):
             box = _finish(box, found)
-        elif kind == "mark" and (said in "，；、" or no_group < token.start() < named):
+        elif kind == "mark" and (said != ":" or no_group < token.start() < named):  # of a name nobody quoted
             box.words.append(said)
         elif kind == "mark":  # a group's name ends here; in a bare address it is rubbish
             box.words.clear()
+            box.at = False
         elif kind == "quoted":
             quoted = _ESCAPED.sub(r"\1", token["quoted"])
-            box.words.append(quoted)
+            box.say(quoted)
             box.quoted.update(quoted.split())
         elif kind == "angle":
             if box.angle:
@@ -146,11 +156,11 @@ def _parse(value: str) -> list[Address]:
             box.angle, box.after = token["angle"], len(box.words)
         elif kind == "spec":
             box.spec = said
-            box.words.append(said)
+            box.say(said)
         elif kind == "space":
             box.words.append(" ")
         elif kind == "word":
-            box.words.append(said)
+            box.say(said)
         if len(found) >= MAX_ADDRESSES:
             return found
     _finish(box, found)
@@ -166,6 +176,8 @@ def _next(box: _Mailbox, found: list[Address]) -> _Mailbox:
     """Somebody forgot the comma: the words behind an address are the name of the next one, if it had a name before."""
     following = _Mailbox()
     if box.after:
-        following.words, box.words = box.words[box.after :], box.words[: box.after]
+        for word in box.words[box.after :]:
+            following.say(word)
+        del box.words[box.after :]
     _finish(box, found)
     return following

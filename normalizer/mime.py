@@ -317,7 +317,7 @@ class _Reader:
                 return found[0]
         self._note("missing_from")
         # A mail from somebody without an address is a mail nonetheless.
-        return Address("email", "", self._text("from").strip("<> "))
+        return Address("email", "", self._text("from").strip('<>" '))
 
     def _behind_group(self, sender: Address) -> Address:
         """Who wrote what a group of ours hands on under its own address, so that DMARC passes: `'Jane' via Support`."""

@@ -27,17 +27,15 @@ MIN_BASE64_LINE = 40  # shorter lines may be words as well
 
 _BLANK_LINE = re.compile(rb"\n\r*\n")
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.M)
-_NO_FIELD = re.compile(rb"^(?![!-9;-~]+[ \t]*:)(?![ \t])[^\n]+", re.M)
+_NO_FIELD = re.compile(rb"^(?![!-9;-~]+[ \t]*:)(?![ \t])(?!X-[^\n:]{1,60}:)[^\n]+", re.M)
 _KNOWN_FIELD = re.compile(
     rb"^(?:from|to|cc|subject|date|message-id|mime-version|content-[a-z-]+|received|reply-to|return-path)"
     rb"[ \t]*:",
     re.M | re.I,
 )
-_UNFOLDED = re.compile(rb"(?<=;)[ \t]*\r?\n(?=[a-z][a-z0-9*-]*=)", re.I)  # a parameter that begins a line
+_UNFOLDED = re.compile(rb"\r?\n(?=charset=)|(?<=;)[ \t]{0,9}\r?\n(?=[a-z][a-z0-9*-]*=)", re.I)  # before a parameter
 _ENVELOPE_LINE = re.compile(rb">?From [^\s:]")  # mbox's, before the header
-_TORN_SUBJECT = re.compile(
-    rb"^(subject[ \t]*:[^\n]*)((?:\n(?![!-9;-~]+[ \t]*:|[a-z]+-[^\s:]+:)[^\s][^\n]*)+)", re.M | re.I
-)  # not a field whose name is no ASCII: X-Größe
+_TORN_SUBJECT = re.compile(rb"^(subject[ \t]*:[^\n]*)((?:\n(?![!-9;-~]+[ \t]*:)[^\s][^\n]*)+)", re.M | re.I)
 _REST_OF_HEADER = re.compile(
     rb"(?:[ \t]*\r?\n)*(?:(?:mime-version|content-[a-z-]+|x-[a-z-]+|from|reply-to|to|cc|subject|date|message-id)[ \t]*:"
     rb"[^\n]*\n(?:[ \t]+[^\s][^\n]*\n)*(?:\r?\n)?)+",
@@ -270,7 +268,7 @@ class Parts:
             self._note("oversized_header")
         block = raw[start : min(block_end, start + MAX_HEADER_BLOCK)]
         if _NO_FIELD.search(block):
-            block = _UNFOLDED.sub(lambda end: b" " * len(end[0]), block)
+            block = _UNFOLDED.sub(lambda end: b";".ljust(len(end[0])), block)
             block, body = self._odd_header(block, start, body)
         fields: dict[str, list[bytes]] = {}
         for name, value in islice(_fields(block), MAX_FIELDS):

@@ -176,7 +176,7 @@ def test_enriched_text_is_read_where_there_is_no_other() -> None:
     [
         b"text/plain charset=gbk", b"text/plain, charset=gbk", b"text/plain (x); charset=gbk", b"plain/text; charset=gbk",
         b"text / plain; charset=gbk", b"text\\plain; charset=gbk", b"text/plain Content-Language: zh\\r\\n",
-        b"text/plain;\r\ncharset=gbk",
+        b"text/plain;\r\ncharset=gbk", b"text/plain\r\ncharset=gbk",
     ],
 )  # fmt: skip
 def test_a_text_whose_type_is_written_wrong_is_the_text(content_type: bytes) -> None:
@@ -250,6 +250,7 @@ HTML = b"MIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<p>words</p>"
         (b"Subject: a long\none\r\nFrom: a@b.c\r\n\r\nwords", "a long one", "words"),
         (b"Subject:\r\nSubject: s\r\n\r\nwords", "s", "words"),
         ("Subject: s\r\nX-Größe: 7\r\nFrom: a@b.c\r\n\r\nwords".encode(), "s", "words"),
+        (b"Subject: s\r\nX-Our Shop: 7\r\n\r\nwords", "s", "words"),
         (b" Subject: s\r\nFrom: a@b.c\r\n\r\nwords", "s", "words"),
         ("Subject: 退款\r\n\r\n词".encode("utf-16"), "退款", "词"),
     ],
