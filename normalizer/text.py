@@ -229,10 +229,6 @@ _CONTACT = re.compile(
     r"\b(?:Ltd|Inc|GmbH|LLC|AG|S\.A\.|B\.V\.|Corp)\b|(?:公司|集团|有限|大厦)",
     re.I,
 )
-_LINKED = re.compile(
-    r"https?://|www\.|[\w.+-]{1,64}@[\w.-]+\.\w|\b(?:Ltd|Inc|GmbH|LLC|AG|S\.A\.|B\.V\.|Corp)\b|(?:公司|集团|有限|大厦)",
-    re.I,
-)
 _DISCLAIMER = re.compile(
     r"[\s*_【\[（(-]{0,6}(?:confidentiality notice|confidential(?:ity)?\s*[:：]|(?:legal )?disclaimer\b|"
     r"(?:this (?:e-?mail|message|communication|transmission|correspondence)|the (?:information|content)s?\b)"
@@ -250,9 +246,15 @@ _ASKS = re.compile(
     re.I,
 )
 _TALKS = re.compile(r"\b(?:(?-i:it|is)|are|not|you|me|this|that|will|instead)\b", re.I)
-_POSTSCRIPT = re.compile(r"(?:P\.? ?){1,2}S\.?(?:[:：.,—-]|\s|$)|N\.?B\.?[:：]|又及|附言|另外[，,：:]|补充[：:]")
+_POSTSCRIPT = re.compile(r"(?:P\.? ?){1,2}S\.?(?:[:：.,—-]|\s|$)|N\.?B\.?[:：]|又及|附言|另外|补充[：:]")
 _LAW = re.compile(
-    r"recipient|addressee|intended|privileged|notify|unauthori[sz]ed|disclos|solely|virus|legal|copied|distribut", re.I
+    r"recipient|addressee|intended|privileged|notify|unauthori[sz]ed|disclos|solely|virus|legal|copied|distribut|"
+    r"vertraulich|confidentiel|confidencia|收件人|保密|机密|機密|误收|誤收|删除|刪除|仅供|僅供|仅限|法律|泄露|未经授权",
+    re.I,
+)
+_LISTED = re.compile(r"mailing list|unsubscribe|listinfo|退订|退訂|取消订阅", re.I)
+_PERSON = re.compile(
+    r"[A-ZÀ-ÖØ-Þ][\w.'’-]{1,30}(?:,? [A-ZÀ-ÖØ-Þ][\w.'’-]{0,30}){1,4}(?: \(.{1,30}\))?|[\u4e00-\u9fff]{2,4}"
 )
 _NAMED = re.compile(r"-{1,2} ?[A-Z][\w.]*(?: [A-Z][\w.]*){0,3}\s*$")
 _BARE_ADDRESS = re.compile(r"\s*[\w.+-]{1,64}@[\w.-]{1,255}\s*$")
@@ -519,9 +521,8 @@ class _Cutter:
 
     def _is_law(self, bare: str) -> bool:
         """Customers call their mail confidential too: lawyers say what follows from it."""
-        if not bare.lower().startswith(("this", "the ")):
-            return True
-        return any(_LAW.search(line[:MAX_LINE]) for line in self.lines[self.at : self.at + MAX_CARD])
+        below = self.lines[self.at : self.at + MAX_CARD]
+        return self._try() and any(_LAW.search(line[:MAX_LINE]) for line in below)
 
     def _rule(self, line: str, bare: str) -> bool:
         if bare[0] not in _SIGNS:
@@ -532,7 +533,10 @@ class _Cutter:
             return self._sign(MAX_SIGNATURE, None if line.startswith("-- ") else _is_silent)
         if _RULE.match(line):
             return self._sign(6, _is_footer)
-        return bool(_NAMED.match(bare)) and self._sign(0)
+        above = next((line.strip() for line in reversed(self.visible) if line.strip()), "")
+        return (
+            not above.startswith("-") and above[-1:] not in (":", "：") and bool(_NAMED.match(bare)) and self._sign(0)
+        )
 
     def _sign(self, most: int, fits: Callable[[list[str]], bool] | None = None) -> bool:
         """A signature up to the next quotation or postscript, unless it has more than `most` lines of text below its
@@ -615,10 +619,15 @@ def _is_card(below: list[str]) -> bool:
 
 
 def _is_footer(below: list[str]) -> bool:
-    """Whether a mailing list, a lawyer or a card speaks below a rule, and not the writer."""
-    if below and _DISCLAIMER.match(below[0]):
-        return True
-    return any(_LINKED.search(line) or _MOBILE.match(line) for line in below) and _is_silent(below)
+    """Whether a mailing list, a lawyer, a program or a card speaks below a rule, and not the writer."""
+    if not below or _DISCLAIMER.match(below[0]):
+        return bool(below)
+    if not _is_silent(below):
+        return False
+    card = _PERSON.fullmatch(below[0]) and any(_CONTACT.search(line) for line in below[1:])
+    return bool(card or _BARE_ADDRESS.match(below[0])) or any(
+        _LISTED.search(line) or _MOBILE.match(line) for line in below
+    )
 
 
 def _label(line: str) -> str:

@@ -139,6 +139,7 @@ def test_what_looks_like_the_beginning_of_an_attribution_stays(said: str, quotat
     ("text", "visible"),
     [
         ("It leaks.\n\nRegards,\n\nJo\nTel: +44 20 7946 0018\n\nPS: order 77120934", "It leaks.\n\nPS: order 77120934"),
+        ("坏了。\n\n祝好\n李雷\n手机：138 0013 8000\n\n另外地址改为上海", "坏了。\n\n另外地址改为上海"),
         ("It leaks.\n\nSent from my iPhone\n\nI moved to 4 High St.", "It leaks.\n\n\nI moved to 4 High St."),
     ],
 )
@@ -216,6 +217,10 @@ def test_dashes_above_a_long_text_are_no_signature() -> None:
         "Hello\n\nThis message is confidential. Please cancel order 4711 and tell nobody.",
         "All good.\n\nCheers\nJo\nOrder 4711\nSend it to jo@customer.example instead of the old one",
         "First point.\n----------\nSecond point, could you call 020 7946 0018\nJo",
+        "I need:\n- Kettle\n- Pot\n- Lid",
+        "Broken are\n==========\nhttps://shop.example/a\nhttps://shop.example/b",
+        "Hello,\nDisclaimer: I am no expert.\nThe valve is loose, I think.",
+        "您好\n声明：我从来没有收到过这个包裹。\n现在要求退款",
         "Name: Jo\n____________________\nAddress: 4 High St\nPhone: +44 20 7946 0018",
         "Hello,\n--\nplease cancel my order 4711",
         "Two seats:\n\nFrom: Berlin\nTo: Hamburg\nDate: 5 Jan 2026, 9:10",
@@ -279,6 +284,8 @@ def test_no_word_is_lost(text: str) -> None:
         "Sent from A1" + " a1 A1" * 30,
         "--- x ---\nTo: a",
         ">>> " + "1:10 " * 60,
+        "_" * 20 + "\n" + "A" * 400,
+        "_" * 20 + "\n" + "Ab, " * 100,
         "--- " + "x " * 200,
         "X-a: b\nFrom: a@b\nTo: c\nDate: d",
         "From: a\n\nTo: b\n",
