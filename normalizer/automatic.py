@@ -123,7 +123,8 @@ _AWAY_SUBJECT = re.compile(
     r"不在\b|outof office|absence\b|absent\b|urlaub|im urlaub)",
 )
 _AUTO_SUFFIX = re.compile(
-    r"[(（【\[]\s*(?:自动回复|自動回覆|auto-?reply|automatic reply|out of office)\s*[)）】\]]\s*$"
+    r"[(（【\[]\s*(?:自动回复|自動回覆|auto-?(?:reply|response)|automatic (?:reply|response)|"
+    r"out of office)\s*[)）】\]]\s*$"
 )
 _AWAY_WORDS = re.compile(
     r"\b(?:(?:out of (?:the )?office|on (?:annual |sick |parental |maternity |paternity )?(?:leave|vacation|holiday)|"

@@ -22,6 +22,7 @@ MAX_CARD = 12  # lines of name and address below a closing
 MAX_FOOTER = 60  # lines below a rule; lists and lawyers fill some
 MAX_HEADERS = 30  # header fields above one that are looked at
 MAX_BLANKS = 10  # blank lines between an attribution and its quotation
+MAX_NAMES = 7  # words that name a sender and nothing else
 MAX_TRIES = 500  # how often something that may begin a quotation is looked at closely; hostile text has thousands
 
 # What every quotation or signature found below has in it somewhere. Most mails have none of these, and are done.
@@ -69,7 +70,7 @@ _MAIL = re.compile(r"[<(\[]\s*(?:mailto:)?[^\s<>()\[\]]{1,100}@[^\s<>()\[\]]{1,2
 _TIMED = re.compile(r"\d{1,2}[:.]\d{2}")
 _COLON = re.compile(r"[:：]\s*$")
 _DATED = re.compile(
-    r"\d{1,2}[:.]\d{2}|\d{4}|\d{1,2}\s?[./年月-]\s?\d{1,2}|"
+    r"\d{1,2}[:.]\d{2}|(?<!\d)\d{4}(?!\d)|\d{1,2}\s?[./年月-]\s?\d{1,2}|"
     r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6} \d{1,2}\b"
 )
 _SPOKEN = (
@@ -83,6 +84,7 @@ _STARTS = re.compile(
     re.I,
 )
 _DATE = re.compile(r"\d{1,2}[:.]\d{2}|\b(?:19|20)\d\d|\d{1,2}\s?[./月-]\s?\d{1,2}|\d\.? [^\W\d_]{3,}|Sent from", re.I)
+_WHEN = re.compile(r"\d{1,2}[:.]\d{2}|\b(?:19|20)\d\d\b|\d{1,2}[./月-]\s?\d{1,2}")
 _SHARED = re.compile(r"(?<=[^\s>*-]) +(?=On [A-Z][a-z]{2},? [^\n]{5,200}\d[^\n]{1,200} wrote:\s*$)")
 _STARTS_ANYWHERE = re.compile(r"-{2,}\s*(On [A-Z].{5,200}wrote\s*[:-]*)\s*$")
 
@@ -407,7 +409,7 @@ class _Cutter:
             text = " ".join(line[:MAX_LINE].strip() for line in self.visible[at:end])
             if not (_COLON.search(text[-3:]) or _VERB_END.search(text[-40:])):
                 return
-            if _MAIL.search(text) and len(text) < MAX_LINE:
+            if _MAIL.search(text) and len(text) < MAX_LINE and not _is_sentence(text):
                 self.quoted.extend(self.visible[at:])
                 del self.visible[at:]
                 return
@@ -516,10 +518,10 @@ class _Cutter:
     def _words_below(self, line: str, bare: str) -> bool:
         """Closings with a card below, and what lawyers add."""
         if _DISCLAIMER.match(line) and len(bare) > 12:
-            return self._is_law(bare) and self._sign(40)
+            return self._is_law() and self._sign(40)
         return bool(_CLOSING.fullmatch(bare)) and self._sign(MAX_CARD, _is_card)
 
-    def _is_law(self, bare: str) -> bool:
+    def _is_law(self) -> bool:
         """Customers call their mail confidential too: lawyers say what follows from it."""
         below = self.lines[self.at : self.at + MAX_CARD]
         return self._try() and any(_LAW.search(line[:MAX_LINE]) for line in below)
@@ -586,6 +588,11 @@ def _is_quote(bare: str) -> bool:
     return bare[:1] == ">" and not bare.endswith(("<<", "wrote:"))
 
 
+def _is_sentence(text: str) -> bool:
+    """`Refund me, as promised by Support <s@example.com>:`, and not who wrote when."""
+    return text.count(" ") > MAX_NAMES and not (_WHEN.search(text) or _VERB_END.search(text))
+
+
 def _goes_on(bare: str) -> bool:
     """Whether a quotation has this line too: the end of a wrapped attribution, for one."""
     return bare[:1] == ">" and not bare.endswith("<<")
@@ -597,7 +604,7 @@ def _is_attribution(text: str, quote_follows: bool) -> bool:
     ends = text[-1:] in (":", "：")
     if _VERB_END.search(text):
         return ends or text[-1] == "-" or quote_follows
-    if _MAIL_END.search(text):
+    if _MAIL_END.search(text) and not _is_sentence(text):
         return quote_follows or (ends and ("<" in text or bool(_VERB_INSIDE.search(text))))
     if not ends:
         return False

@@ -165,6 +165,11 @@ def test_answers_between_quoted_lines_are_kept() -> None:
     assert (split.visible, split.quoted) == ("8842\n见附件", "> 1. 订单号？\n> 2. 照片？")
 
 
+def test_a_sentence_above_quoted_lines_is_the_writers() -> None:
+    said = "Refund me for order 77120934, as promised by Support <s@example.com>:"
+    assert split_reply(f"Hello,\n\n{said}\n> You get your money back.\n").visible == f"Hello,\n\n{said}"
+
+
 def test_an_attribution_wrapped_within_a_quotation_belongs_to_it() -> None:
     quoted = "> Restarted?\n> On 3 Jan 2026 Support <\n> s@example.com> wrote:\n>> Hello\n"
     split = split_reply(f"Yes.\n\nOn Wed, Jan 7 Support\n<s@example.com> wrote:\n{quoted}\nTwice.")
@@ -284,8 +289,8 @@ def test_no_word_is_lost(text: str) -> None:
         "Sent from A1" + " a1 A1" * 30,
         "--- x ---\nTo: a",
         ">>> " + "1:10 " * 60,
-        "_" * 20 + "\n" + "A" * 400,
-        "_" * 20 + "\n" + "Ab, " * 100,
+        "_" * 20 + "\n" + "A" * 150,
+        "_" * 20 + "\n" + "Ab, " * 40,
         "--- " + "x " * 200,
         "X-a: b\nFrom: a@b\nTo: c\nDate: d",
         "From: a\n\nTo: b\n",
