@@ -37,6 +37,10 @@ MAX_UUENCODED = 10 * 1024 * 1024  # of a text that is searched for files
 
 _MESSAGE_ID = re.compile(r"<\s*([^<>\s]+(?:\s[^<>\s]+)*?)\s*>")
 _FORWARD = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|i|转发|轉寄|轉發|转寄|vs|vl|doorst)\s*[:：]", re.I)
+_ANSWER = re.compile(
+    r"\s*(?:re|aw|sv|antw|odp|ynt|res|rif|r|отв|回复|答复|回覆|回復|答覆|返信|답장)\s?(?:\[\d{1,3}\]|\(\d{1,3}\))?\s?[:：]",
+    re.I,
+)
 _FORWARDED_FILE = re.compile(r"\s*(?:forwarded|weitergeleitet|转发|轉寄|轉發|転送)", re.I)  # as programs name it
 _NO_TEXT = re.compile(
     r"\s*(?:\S+\s+){0,12}\S*\s*(?:html|HTML)(?![a-zA-Z])[^\n]{0,200}\s*|\s*[^\n]{0,20}(?:无法|無法|不能)(?:正常)?(?:查看|显示|顯示|浏览|瀏覽)[^\n]{0,60}\s*"
@@ -209,7 +213,8 @@ class _Reader:
         handed = None
         if not full.strip() and self.mails and (handed := self._inner(self.mails[0][1])):
             full, html = handed.full_text, handed.html  # an attached mail and no word of their own
-        split = split_reply(full, bool(_FORWARD.match(subject))) if full else Split("")
+        answers = bool(_ANSWER.match(subject)) or not self.root.fields.keys().isdisjoint(("in-reply-to", "references"))
+        split = split_reply(full, bool(_FORWARD.match(subject)), answers) if full else Split("")
         stated = self._sender()
         sender = self._behind_group(stated) if ours(stated.address) else stated
         path = self._return_path() if return_path is None else return_path.strip("<> ")

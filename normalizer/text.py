@@ -88,6 +88,8 @@ _WHEN = re.compile(r"\d{1,2}[:.]\d{2}|\b(?:19|20)\d\d\b|\d{1,2}[./月-]\s?\d{1,2
 _SHARED = re.compile(r"(?<=[^\s>*-]) +(?=On [A-Z][a-z]{2},? [^\n]{5,200}\d[^\n]{1,200} wrote:\s*$)")
 _STARTS_ANYWHERE = re.compile(r"-{2,}\s*(On [A-Z].{5,200}wrote\s*[:-]*)\s*$")
 
+_STAMP = re.compile(r"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}")  # RFC 5322: people write dates otherwise
+
 _FULL_STOPS = (".", "!", "?", "。", "！", "？")
 _SIGNS = frozenset(">-_=*#|—")
 _SIGNATURE_STARTS = (
@@ -129,6 +131,7 @@ _LABELS = {
     ),
     "cc": "cc|kopie|抄送|副本|kopia|копия|참조",
 }
+_WHOLE = frozenset(("from", "date", "to"))  # what every program says of what it quotes
 _KIND_OF = {label.replace(" ", ""): kind for kind, labels in _LABELS.items() for label in labels.split("|")}
 _TRANSPORT = re.compile(
     r"(?:message-id|received|return-path|delivered-to|mime-version|content-type|dkim-signature|references|in-reply-to|"
@@ -272,9 +275,10 @@ class Split:
     signature: str = ""
 
 
-def split_reply(full: str, forwarded: bool = False) -> Split:
+def split_reply(full: str, forwarded: bool = False, answers: bool = True) -> Split:
     """The visible reply of a mail body with "\\n" line ends. `forwarded`: the subject says it is a forwarded mail.
 
+    `answers`: it may answer one. If it does not, lines like From: and Subject: are likelier a form that was filled in.
     If nothing would be visible, everything but `>` lines is: somebody forwarded without a word of their own.
     """
     marks = _finder().find_matches_as_indexes(full)
@@ -285,7 +289,7 @@ def split_reply(full: str, forwarded: bool = False) -> Split:
         return _signed(full)
     first = min(len(full) if block is None else block, marks[0][1] if marks else len(full))
     above = 0 if block is None and all(mark[0] in _BELOW for mark in marks) else MAX_ATTRIBUTION + 1
-    cutter = _Cutter(full.split("\n"), forwarded, full.count("\n", 0, first) - above)
+    cutter = _Cutter(full.split("\n"), forwarded, answers, full.count("\n", 0, first) - above)
     cutter.run()
     visible = _joined(cutter.visible)
     if not visible:
@@ -324,9 +328,9 @@ def _joined(lines: list[str]) -> str:
 
 
 class _Cutter:
-    def __init__(self, lines: list[str], forwarded: bool, begin: int) -> None:
+    def __init__(self, lines: list[str], forwarded: bool, answers: bool, begin: int) -> None:
         self.lines = lines
-        self.forwarded = forwarded
+        self.forwarded, self.answers = forwarded, answers
         self.at = max(0, begin)  # nothing is cut above
         self.tries = MAX_TRIES
         self.visible: list[str] = lines[: self.at]
@@ -489,7 +493,7 @@ class _Cutter:
 
     def _is_header_block(self, at: int) -> bool:
         kinds: set[str] = set()
-        dated = addressed = False
+        dated = addressed = stamped = False
         for below, line in enumerate(self.lines[at : at + MAX_BLOCK], at + 1):
             if not line.strip(" >*|\t\xa0"):
                 if below < len(self.lines) and _label(self.lines[below]):
@@ -498,11 +502,14 @@ class _Cutter:
             kind = _label(line)
             kinds.add(kind)
             dated = dated or _DATED.search(line[:MAX_LINE]) is not None
+            stamped = stamped or _STAMP.search(line[:MAX_LINE]) is not None
             addressed = addressed or ("@" in line[:MAX_LINE] and (kind != "" or not _LABEL_LINE.match(line)))
         # People fill in forms: from Berlin to Hamburg on this date, who sends a parcel and to whom.
         if not addressed and kinds.isdisjoint(("sent", "subject")):
             return False
         fields = {"date" if kind == "sent" else kind for kind in kinds if kind}
+        if not (self.answers or stamped or fields >= _WHOLE):
+            return False
         return len(fields) >= 3 or (len(fields) == 2 and dated and (addressed or "sent" in kinds))
 
     def _signature(self, line: str, bare: str) -> bool:

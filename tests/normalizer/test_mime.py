@@ -76,6 +76,28 @@ def test_a_forwarded_mail_without_a_word_speaks_for_itself() -> None:
     assert [attached.name for attached in mail.attachments] == ["old.eml"]
 
 
+FORM = "A new message from your site:\n\nFrom: Jo <jo@example.net>\nSubject: chair\nDate: 2026-01-02\n\nIt broke."
+QUOTED = "Bob <bob@example.com>\nSent: Monday, 5 January 2026 09:30\nTo: Jane\nSubject: chair\n\nWhich one?"
+
+
+@pytest.mark.parametrize(
+    ("head", "said", "visible"),
+    [
+        ("Subject: Contact form\r\n", FORM, FORM),
+        ("Subject: 留言\r\n", "姓名：李雷\n发件人：li@example.cn\n主题：椅子\n\n坏了，请换。", None),
+        ("Subject: Contact form\r\n", f"The red one.\n\nFrom: {QUOTED}", "The red one."),
+        ("Subject: chair\r\nIn-Reply-To: <0@example.com>\r\n", FORM, "A new message from your site:"),
+        ("Subject: 回复：chair\r\n", FORM, "A new message from your site:"),
+        ("Subject: AW: chair\r\n", FORM, "A new message from your site:"),
+    ],
+)
+def test_a_form_that_was_filled_in_is_no_quotation_in_a_mail_that_answers_nothing(
+    head: str, said: str, visible: str | None
+) -> None:
+    raw = PLAIN.replace(b"Subject: Parcel\r\n", head.encode()).split(b"\r\n\r\n")[0] + f"\r\n\r\n{said}".encode()
+    assert parse_mail(raw).text == (said if visible is None else visible)
+
+
 def mixed(head: bytes, *parts: bytes, kind: bytes = b"mixed") -> bytes:
     """A mail of these parts; `head` holds fields beyond those of every mail."""
     start = PLAIN.split(b"Subject")[0] + head + b"Message-ID: <2@customer.example>\r\n"
