@@ -40,6 +40,8 @@ _NUMBERED = re.compile(r"(?:^|[^0-9])(8859[-_]\d{1,2}|125[0-8])$")
 _STATEFUL = frozenset(
     {"hz", "utf-7", "iso2022_jp_ext", "iso2022_jp_2", "iso2022_jp_3", "iso2022_kr", "utf-16", "utf-16-le"}
 )
+_SEVEN_BIT = _STATEFUL - {"utf-7", "utf-16", "utf-16-le"}
+_ASCII = bytes(range(128))
 _UTF_16 = frozenset({"utf-16", "utf-16-le", "utf-16-be"})
 _BIG5 = frozenset({"big5hkscs", "cp950"})
 _WIDE = _STATEFUL | {"utf-16-be", "utf-32"}  # ASCII bytes need not mean ASCII characters
@@ -127,6 +129,8 @@ def decode(raw: bytes, label: str = "", hint: str = "") -> tuple[str, str]:
 
 
 def _decode(raw: bytes, name: str, hint: str) -> tuple[str, str]:
+    if name in _SEVEN_BIT and b"\x1b" not in raw and b"~{" not in raw and len(raw.translate(None, _ASCII)) > 3:
+        name = "ascii"  # which it is as little; a stray byte or two is one
     utf8 = _strict(raw, "utf-8")
     if name in _WIDE and not (name in _UTF_16 and b"\0" not in raw and (utf8 is not None or _looks_gb(raw))):
         return _labelled(raw, name)

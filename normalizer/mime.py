@@ -439,7 +439,7 @@ class _Reader:
         return _UUENCODED.sub(b"", content) if files else content
 
     def _attach(self, part: Part) -> None:
-        name = clean(file_name(part))
+        name = clean(file_name(part, self.charset))
         content = self.parts.content(part)
         if part.media_type in _REPORTS:
             self.machines.append((part.media_type, content))
@@ -463,7 +463,8 @@ class _Reader:
 
     def _words_of(self, part: Part, name: str, content: bytes) -> str:
         """What a file says that is all there is: text with a name, enriched text, an invitation."""
-        named = part.media_type in _TEXT_TYPES and (part is self.root or part.disposition[0] != "attachment")
+        open_to_all = part is self.root or not name or part.disposition[0] != "attachment"
+        named = part.media_type in _TEXT_TYPES and open_to_all
         if named or part.media_type == "text/calendar":
             text = clean(decode(content[: self.room], part.params.get("charset", ""), self.charset)[0])
             if part.media_type == "text/calendar":

@@ -358,9 +358,12 @@ def _uu_line(line: bytes) -> bytes:
         return b""
 
 
-def file_name(part: Part) -> str:
-    """The name a sender gave to a part, without folders, or an empty string."""
+def file_name(part: Part, hint: str = "") -> str:
+    """The name a sender gave to a part, without folders, or an empty string. `hint`: the charset of raw bytes in it."""
     disposed, typed = part.disposition[1], part.params
+    fields = part.first("content-disposition"), part.first("content-type")
+    if hint and not (fields[0].isascii() and fields[1].isascii()):
+        disposed, typed = (parameters(raw, hint)[1] for raw in fields)
     name = disposed.get("filename") or typed.get("name") or typed.get("filename") or disposed.get("name", "")
     if not name and (described := part.first("content-location")):
         located = text(described).rpartition("/")[2]

@@ -132,7 +132,7 @@ def _base64_texts(raw: bytes) -> Iterator[bytes]:
         yield binascii.a2b_base64(whole + b"=" * (-len(whole) % 4))
 
 
-def parameters(raw: bytes) -> tuple[str, dict[str, str]]:
+def parameters(raw: bytes, hint: str = "") -> tuple[str, dict[str, str]]:
     """The value in lower case and its parameters: RFC 2231 sections joined, encoded-words and raw bytes decoded."""
     head, rest = _head(raw[:MAX_HEADER])
     value = (_COMMENT.sub(b"", head) if b"(" in head else head).decode("latin-1").strip().lower()
@@ -142,7 +142,7 @@ def parameters(raw: bytes) -> tuple[str, dict[str, str]]:
     for name, quoted, bare in _PARAMETER.findall(rest):
         said = _unquoted(quoted) if quoted else bare.strip()
         found.setdefault(name.decode("latin-1").lower(), said)
-    return value, _joined(found)
+    return value, _joined(found, hint)
 
 
 def _head(raw: bytes) -> tuple[bytes, bytes]:
@@ -159,12 +159,12 @@ def _unquoted(quoted: bytes) -> bytes:
     return quoted.replace(b'\\"', b'"').replace(b"\\\\", b"\\") if b"\\" in quoted else quoted
 
 
-def _joined(found: Mapping[str, bytes]) -> dict[str, str]:
+def _joined(found: Mapping[str, bytes], hint: str) -> dict[str, str]:
     joined: dict[str, str] = {}
     sections: dict[str, list[tuple[int, bool, bytes]]] = {}
     for name, said in found.items():
         if "*" not in name:
-            joined.setdefault(name, _parameter_text(said))
+            joined.setdefault(name, _parameter_text(said, hint))
         elif section := _SECTION.fullmatch(name):
             number, coded = int(section[2] or 0), not section[2] or bool(section[3])
             sections.setdefault(section[1], []).append((number, coded, said))
@@ -173,10 +173,10 @@ def _joined(found: Mapping[str, bytes]) -> dict[str, str]:
     return joined
 
 
-def _parameter_text(said: bytes) -> str:
+def _parameter_text(said: bytes, hint: str) -> str:
     if said.isascii() and b"=?" not in said:
         return clean(_FOLD.sub(b" ", said).decode("ascii").strip())
-    return text(said)
+    return text(said, hint)
 
 
 def _extended(pieces: list[tuple[int, bool, bytes]]) -> str:

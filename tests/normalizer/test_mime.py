@@ -257,6 +257,12 @@ def test_the_name_of_a_file_is_found_in_the_other_field() -> None:
     assert [file.name for file in mail.attachments] == ["a.jpg", "b.jpg"]
 
 
+def test_raw_bytes_in_the_name_of_a_file_are_of_the_charset_of_the_text() -> None:
+    korean = b"Content-Type: text/plain; charset=euc-kr\r\n\r\n" + "첨부 파일을 확인해 주세요".encode("euc-kr")
+    file = b'Content-Type: application/pdf; name="' + "주문을 못 받았습니다.pdf".encode("euc-kr") + b'"\r\n\r\n%PDF'
+    assert parse_mail(mixed(b"", korean, file)).attachments[0].name == "주문을 못 받았습니다.pdf"
+
+
 HTML = b"MIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<p>words</p>"
 
 
@@ -348,6 +354,13 @@ def test_a_type_that_is_none_is_text_unless_it_is_one_of_a_file() -> None:
     assert parse_mail(b"Subject: s\r\nContent-Type: letter\r\n\r\nwords").text == "words"
     file = parse_mail(mixed(b"", WORDS, b'Content-Type: letter;\r\nname="a.doc"\r\n\r\nx')).attachments[0]
     assert (file.name, file.media_type) == ("a.doc", "application/octet-stream")
+
+
+def test_a_text_called_an_attachment_that_has_no_name_is_read_where_there_is_no_other() -> None:
+    attached = b"Content-Type: text/plain\r\nContent-Disposition: attachment%s\r\n\r\nwords"
+    assert parse_mail(mixed(b"", attached % b"")).text == "words"
+    assert parse_mail(mixed(b"", attached % b"; filename=a.txt")).text == ""
+    assert parse_mail(mixed(b"", WORDS, attached % b"")).text == "Please see below."
 
 
 def test_a_file_behind_an_inner_multipart_with_the_boundary_of_the_outer_is_kept() -> None:

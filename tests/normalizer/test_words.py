@@ -136,6 +136,9 @@ def test_an_address_list_names_who_is_really_meant(raw: bytes, read: list[tuple[
         (b"\x1b$)A\x0eMK?n\x0f ok", "iso-2022-cn", "退款 ok", ""),
         (b"\x1b$B-!\x1b(B 5\x1b$B\x7cb\x1b(B", "iso-2022-jp", "① 5髙", ""),
         (b"\x1b$B-!\x1b(B 5", "", "① 5", ""),
+        ("注文が届きません".encode(), "iso-2022-jp", "注文が届きません", "wrong_charset"),
+        ("注文が届きません".encode("cp932"), "iso-2022-jp", "注文が届きません", "wrong_charset"),
+        (b"a cup\x8a", "iso-2022-jp", "a cup\ufffd", "bad_bytes"),
         (b"ok \xed\xa0\xbd\xed\xb8\x80", "utf-8", "ok 😀", "wrong_charset"),
     ],
 )
