@@ -267,11 +267,14 @@ class Parts:
         if block_end - start > MAX_HEADER_BLOCK:
             self._note("oversized_header")
         block = raw[start : min(block_end, start + MAX_HEADER_BLOCK)]
-        if _NO_FIELD.search(block):
+        found = _FIELD.findall(block) if len(block) < 65_536 else []
+        said = sum([len(name) + len(value) for name, value in found]) + len(found) * len(b":\n")
+        if said < len(block) and _NO_FIELD.search(block):  # or else nothing stands between the fields
             block = _UNFOLDED.sub(lambda end: b";".ljust(len(end[0])), block)
             block, body = self._odd_header(block, start, body)
+            found = []
         fields: dict[str, list[bytes]] = {}
-        for name, value in islice(_fields(block), MAX_FIELDS):
+        for name, value in islice(found or _fields(block), MAX_FIELDS):
             fields.setdefault(name.decode("ascii").lower(), []).append(value.strip())
         return fields, body
 
