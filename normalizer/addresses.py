@@ -115,7 +115,7 @@ def _bare(word: str) -> str:
 
 def _spec(raw: str) -> str:
     """What an addr-spec says, without source routes, spaces and mailto:."""
-    spec = decode_words(raw) if "=?" in raw else raw
+    spec = clean(decode_words(raw)) if "=?" in raw else raw
     if spec[:1] != '"':
         spec = _SCHEME.sub("", "".join(_COMMENT.sub("", spec).split()))
     if spec.startswith("@") and ":" in spec:

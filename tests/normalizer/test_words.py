@@ -100,6 +100,7 @@ def test_a_file_name_is_found_however_it_is_written(raw: bytes, name: str) -> No
         (b"Jane <SMTP:a@b.c>", [("a@b.c", "Jane")]),
         (b'"jane doe"@b.c, <"jane doe"@d.e>', [('"jane doe"@b.c', ""), ('"jane doe"@d.e', "")]),
         (b'"foo@bar.com"@x.com <evil@x.com>', [("evil@x.com", '"foo@bar.com"@x.com')]),
+        (b"Jo <=?utf-8?q?jo=00=0A?=@example.net>", [("jo@example.net", "Jo")]),
     ],
 )
 def test_an_address_list_names_who_is_really_meant(raw: bytes, read: list[tuple[str, str]]) -> None:
