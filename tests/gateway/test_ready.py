@@ -80,6 +80,7 @@ async def test_while_a_process_hangs_over_its_turn_to_write_it_is_not_ready_and_
     readiness, other = Readiness(store), Turn(tmp_path / "data" / "ticketgate.db")
     with other:
         assert await readiness.trouble() == "nothing was written within 0 s"
+    monkeypatch.setattr(ready, "PATIENCE", 20.0)
     assert await readiness.trouble() == ""
     other.close()
     await store.close()
