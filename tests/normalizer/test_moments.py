@@ -30,7 +30,7 @@ def test_what_passes_as_an_instant_is_the_same_one_and_can_be_told_in_every_zone
         return
     assert moment == claimed
     for zone in ZONES:
-        assert moment.astimezone(zone) == moment
+        assert moment.astimezone(zone).astimezone(UTC) == moment  # an hour told twice a year equals nothing elsewhere
 
 
 @given(claimed=CLAIMED)
