@@ -1,6 +1,7 @@
 """How a process of ours runs: its loop, and its workers, which are started again when they fail."""
 
 import asyncio
+import faulthandler
 import gc
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
@@ -9,6 +10,9 @@ from gateway.log import log
 from normalizer.errors import Unavailable
 
 PAUSE_AFTER_TROUBLE = 1.0
+HANGS = 60.0  # seconds in which a loop does not come round
+BEAT = 5.0  # seconds between two signs of its life
+STDERR = 2
 
 T = TypeVar("T")
 
@@ -34,6 +38,20 @@ def settle() -> None:
     """
     gc.set_threshold(10_000, 20, 20)
     gc.freeze()
+
+
+async def alive() -> None:
+    """End the process, with exit code 1 and a word on stderr about where each thread stood, once its loop hangs.
+
+    What it took in is kept and what it had in hand is done again, but as long as it only hangs nobody begins anew. The
+    watch is the interpreter's own and needs no lock of it: a native call that never returns does not stop it either.
+    """
+    try:
+        while True:
+            faulthandler.dump_traceback_later(HANGS, exit=True, file=STDERR)
+            await asyncio.sleep(BEAT)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 async def again(role: str, start: Callable[[], Awaitable[None]], stop: asyncio.Event | None = None) -> None:

@@ -33,7 +33,7 @@ from gateway.holding import hold
 from gateway.house import House
 from gateway.indexing import index
 from gateway.log import log
-from gateway.running import again, settle
+from gateway.running import again, alive, settle
 from gateway.settings import Configured
 from gateway.store.sweep import sweep
 from gateway.telling import tell
@@ -113,7 +113,7 @@ async def run(house: House, roles: frozenset[str], stop: asyncio.Event, ready: a
     subscribers = list(wire.subscribers(house.configured).values())
     server = _server(house, Front(house, roles, ready))
     door = Door(house)
-    tasks = [asyncio.create_task(server.serve(sockets=[_bound(house.configured)]))]
+    tasks = [asyncio.create_task(server.serve(sockets=[_bound(house.configured)])), asyncio.create_task(alive())]
     if "accept" in roles:
         tasks.extend(asyncio.create_task(_listen(listener, door)) for listener in wire.listeners(house))
     tasks.append(asyncio.create_task(again("rules", house.rules.follow)))

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import smtplib
 import subprocess
 import sys
 import threading
@@ -47,6 +48,20 @@ def reach(name):
         os.kill(os.getpid(), signal.SIGSTOP)
     plain(name)
 sqlite.reach = reach
+"""
+STUCK = """
+import ctypes
+from pathlib import Path
+from gateway import running
+running.HANGS, running.BEAT = 2.0, 0.25
+from gateway import accept
+plain, once = accept.Door.accept, Path(__file__).with_name("stuck")
+async def kept_and_never_told(self, *given, **more):
+    await plain(self, *given, **more)
+    if not once.exists():
+        once.touch()
+        ctypes.PyDLL(None).sleep(1000)  # and the interpreter's lock is not given back
+accept.Door.accept = kept_and_never_told
 """
 FAILING = """
 from gateway import worker
@@ -216,13 +231,13 @@ def following(gateway: Gateway) -> Iterator[Counter[str]]:
 
 
 @contextmanager
-def changed(folder: Path, change: str) -> Iterator[Gateway]:
+def changed(folder: Path, change: str, workers: int = WORKERS) -> Iterator[Gateway]:
     """A gateway whose every process begins with that change of its code."""
     site = folder / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(change)
     path = os.pathsep.join([str(site), str(Path(__file__).parents[2])])
-    with Gateway(folder, outbound="off", workers=WORKERS).start(environment={"PYTHONPATH": path}) as gateway:
+    with Gateway(folder, outbound="off", workers=workers).start(environment={"PYTHONPATH": path}) as gateway:
         yield gateway
 
 
@@ -237,6 +252,22 @@ def test_a_worker_that_hangs_while_all_wait_for_it_is_killed_and_nothing_is_lost
         assert hung["pid"] in {line["pid"] for line in logged(gateway, "a worker ended")}
         until(lambda: all_up(gateway))
         assert len(gateway.tickets()) == 12
+
+
+@pytest.mark.parametrize("workers", [0, WORKERS])
+def test_a_gateway_that_hangs_ends_by_itself_says_where_and_nothing_is_lost(tmp_path: Path, workers: int) -> None:
+    with changed(tmp_path, STUCK, workers) as gateway:
+        ended = [*pids(gateway).values()]
+        with suppress(OSError, smtplib.SMTPException):
+            mail(gateway, "good", 1)
+        assert gateway.process
+        assert gateway.process.wait(20) == 1
+        assert 'sitecustomize.py", line 12 in kept_and_never_told' in gateway.log.read_text()
+        until(lambda: not any(map(alive, ended)))
+        gateway.start()
+        mail(gateway, "good", 1)
+        gateway.settle()
+        assert len(gateway.tickets()) == 1
 
 
 def test_what_kills_its_worker_each_time_is_set_aside_alone_and_who_waits_is_woken(tmp_path: Path) -> None:
