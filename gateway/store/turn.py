@@ -17,7 +17,10 @@ PATIENCE = 30.0  # seconds; the longest transaction there is erases what one cus
 
 
 class Turn:
-    """Beside a database file; entered by the one thread that writes. Raises Unavailable if it does not come."""
+    """Beside a database file; entered by the one thread that writes.
+
+    Raises Unavailable if it does not come, OSError if the file cannot be locked.
+    """
 
     def __init__(self, database: Path) -> None:
         self._file = os.open(database.with_name(FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -26,6 +29,7 @@ class Turn:
         self._called, self._granted = threading.Semaphore(0), threading.Event()
         self._between = threading.Lock()
         self._asked = self._wanted = False
+        self._trouble: OSError | None = None  # why it did not come
 
     def __enter__(self) -> None:
         with self._between:
@@ -37,6 +41,8 @@ class Turn:
         if not self._granted.wait(PATIENCE):
             self._give_up()
         self._granted.clear()
+        if self._trouble:
+            raise self._trouble
 
     def __exit__(self, *_: object) -> None:
         fcntl.flock(self._file, fcntl.LOCK_UN)
@@ -61,14 +67,21 @@ class Turn:
 
     def _queue(self) -> None:
         while self._called.acquire() and self._file >= 0:
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            trouble = self._waited()
             with self._between:
                 self._asked = False
                 if self._wanted:
-                    self._wanted = False
+                    self._wanted, self._trouble = False, trouble
                     self._granted.set()
-                elif self._file >= 0:
+                elif self._file >= 0 and not trouble:
                     fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _waited(self) -> OSError | None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        except OSError as e:
+            return e
+        return None
 
     def _give_up(self) -> None:
         """Unless it came in this very moment."""

@@ -1,5 +1,6 @@
 """Whose turn it is to write: one at a time, given on at once, and never waited for without end."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -132,3 +133,27 @@ def test_a_process_ends_although_one_of_its_threads_still_waits(tmp_path: Path) 
         command = [sys.executable, "-c", program, str(tmp_path / "ticketgate.db")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "Unavailable\n", "")
+
+
+def test_a_turn_that_cannot_be_had_is_told_at_once_and_the_next_one_can(
+    turn: Turn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, failed = turns.fcntl.flock, threading.Event()
+
+    def failing(file: int, how: int) -> None:
+        if how == turns.fcntl.LOCK_EX and not failed.is_set():  # as of a network file system whose server is away
+            failed.set()
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        lock(file, how)
+
+    monkeypatch.setattr(turns.fcntl, "flock", failing)
+    with elsewhere(tmp_path) as other:
+        began = time.monotonic()
+        with pytest.raises(OSError, match="No locks available"), turn:
+            pass
+        assert time.monotonic() - began < 5
+        other.kill()
+        with turn:
+            assert failed.is_set()
+    with turn:
+        pass
