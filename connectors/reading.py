@@ -2,7 +2,9 @@
 
 import base64
 import binascii
+import codecs
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -19,13 +21,26 @@ from normalizer.moments import utc
 
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,64}/[\w.+-]{1,128}", re.ASCII)
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_BEYOND = re.compile(rb"[0-9]{20}")  # of 64 bits
 
 
 def json_of(body: bytes) -> Any:
+    """What JSON says, after a byte order mark if there is one. Raises Unreadable (code `malformed`)."""
     try:
-        return orjson.loads(body)
+        return orjson.loads(body.removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError as error:
         raise Unreadable(f"not JSON: {error.msg} at line {error.lineno}", code="malformed") from None
+
+
+def exact_json_of(body: bytes) -> Any:
+    """The same with numbers beyond 64 bits to their last digit. Rounded, two orders of 28 digits would be one."""
+    found = json_of(body)
+    if not _BEYOND.search(body):
+        return found
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):  # thousands of digits, or nested deeper than we are let
+        return found
 
 
 def words(found: Any, name: str) -> str:

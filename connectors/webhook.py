@@ -18,7 +18,7 @@ from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from connectors.base import AccountSettings, HttpSettings, Request, Response, where
-from connectors.reading import attachment, from_base64, json_of, kept, moment, person, words
+from connectors.reading import attachment, exact_json_of, from_base64, json_of, kept, moment, person, words
 from connectors.signatures import verify, verify_bearer, webhook_key
 from normalizer.canon import Address, Attachment, Channel, Envelope, Message, Reply, Sent, digest
 from normalizer.errors import ConfigError, Refused, Rejected, Unreadable
@@ -166,7 +166,7 @@ class InboundWebhook:
         return readable
 
     def _said(self, body: bytes) -> list[Any]:
-        whole = json_of(body)
+        whole = exact_json_of(body)
         if "each" not in self._map:
             return [whole]
         found = self._find("each", whole)

@@ -221,6 +221,19 @@ def test_odd_moments_are_marked_not_believed(now: datetime) -> None:
         assert (message.sent_at, message.defects) == (None, ("sent_at",))
 
 
+def test_two_numbers_of_28_digits_are_two_messages(now: datetime) -> None:
+    connector = mapped(each="@", external_id="id", claims={"order_number": "id"})
+    ids = ["2026112622001400000000000001", "2026112622001400000000000002"]
+    body = b"[%b]" % b",".join(orjson.dumps({**SAID, "id": 0})[:-2] + number.encode() + b"}" for number in ids)
+    messages = read(connector, now, body)
+    assert [(said.external_id, said.claims["order_number"]) for said in messages] == [(one, one) for one in ids]
+
+
+def test_a_mark_of_byte_order_before_json_is_no_fault(now: datetime) -> None:
+    (message,) = read(webhook(), now, b"\xef\xbb\xbf" + orjson.dumps(SAID))
+    assert message.text == SAID["note"]
+
+
 def test_a_channel_nobody_knows_is_the_accounts_own(now: datetime) -> None:
     connector = webhook(map={**MAP, "channel": "via"}, channel="chat")
     assert [read(connector, now, {**SAID, "via": via})[0].channel for via in ("sms", "fax", None)] == [
