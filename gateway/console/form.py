@@ -22,7 +22,7 @@ def routes(door: Door, limiter: Limiter) -> list[Route]:
 
 
 def endpoint(door: Door, limiter: Limiter) -> Endpoint:
-    """GET draws the page, POST takes what was filled in; a form with faults comes back with its values kept."""
+    """GET and HEAD draw the page, POST takes what was filled in; a form with faults comes back with its values kept."""
     house = door.house
     settings = house.configured.settings.http
 
@@ -41,7 +41,7 @@ def endpoint(door: Door, limiter: Limiter) -> Endpoint:
             raise
         now = house.clock.now()
         request = http.request(asked, body, settings, now)
-        if asked.method == "GET":
+        if asked.method in ("GET", "HEAD"):
             return drawn(asked, connector, request)
         rate = connector.settings.rate
         if asked.method == "POST" and rate and not limiter.allows(("webform", account, remote), rate, now):

@@ -64,3 +64,9 @@ def test_what_a_program_hands_in_and_is_no_message_is_kept_with_its_reason(doors
     assert [code for code, _ in kept] == ["malformed", "invalid", "invalid", "conflict"]
     assert "give text or attachments" in kept[1][1]
     assert "Idempotency-Key" in kept[2][1]
+
+
+def test_asking_whether_the_form_is_there_sends_nothing(doors: Doors) -> None:
+    answer = httpx.head(f"{doors.url}/form/contact")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert doors.kept("webform/contact") == []
