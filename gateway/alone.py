@@ -20,6 +20,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from pathlib import Path
 from typing import Literal, Protocol
 
+from normalizer.errors import ConfigError, Where
+
 Leasing = Literal["process", "dispatch"]
 Role = Literal["accept", "console"] | Leasing
 LEASING: tuple[Leasing, ...] = ("process", "dispatch")
@@ -200,6 +202,17 @@ async def opening(folder: Path) -> AsyncIterator[None]:
         os.close(file)
 
 
+def unusable(folder: Path, e: OSError) -> ConfigError:
+    """The data folder, or what is in it, cannot be made, read or written."""
+    what = f"the data folder cannot be used: {e.strerror or e}"
+    hint = f"a folder that belongs to who runs this (uid {os.geteuid()}), on a disk with room; or set data: FOLDER"
+    return ConfigError(Where(str(e.filename or folder)), what, hint)
+
+
 def _lock_file(folder: Path, name: str) -> int:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Raises ConfigError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as e:
+        raise unusable(folder, e) from e

@@ -10,7 +10,7 @@ from connectors.base import Helpdesk
 from connectors.calls import Callee, Endpoint, Subscriber
 from gateway import mind
 from gateway import settings as settings_files
-from gateway.alone import FolderLocks, Locks, opening
+from gateway.alone import FolderLocks, Locks, opening, unusable
 from gateway.backup import put_back
 from gateway.bundle import Bundle
 from gateway.clock import Clock, SystemClock
@@ -25,6 +25,7 @@ from gateway.store import feed
 from gateway.store.database import Database
 from gateway.store.sqlite import Sqlite
 from gateway.store.store import FILE, Store
+from gateway.store.vault import OTHER_MASTER
 from gateway.store.work import Limits
 from gateway.workers import Workers
 from normalizer.errors import ConfigError, Where
@@ -83,22 +84,39 @@ async def live_mind(configured: Configured, store: Store, clock: Clock, known: M
 
 async def open_store(configured: Configured) -> Store:
     """The data folder, alone: what the commands need that look into it."""
-    await put_back.refuse_unfinished(configured.data, server(configured))
-    async with opening(configured.data):
-        return await _open_store(configured)
+    try:
+        await put_back.refuse_unfinished(configured.data, server(configured))
+        async with opening(configured.data):
+            return await _open_store(configured)
+    except OSError as e:
+        raise unusable(configured.data, e) from e
 
 
 async def _open_store(configured: Configured) -> Store:
     folder = configured.data
     keys, made = keyring(configured)
+    try:
+        store = await _opened(configured, keys)
+    except ConfigError as e:
+        if not made or e.code != OTHER_MASTER:
+            raise
+        (folder / KEY_FILE).unlink()  # the one just made opens nothing here
+        raise ConfigError(
+            Where(str(folder / KEY_FILE)), "is missing, and the data is sealed with what was in it",
+            "put your copy of it back there, or set master_key to it; without it nothing can be read", OTHER_MASTER,
+        ) from None  # fmt: skip
     if made:
         log.warning(
             "made a master key; without it the data cannot be read",
             path=str(folder / KEY_FILE),
             hint="copy it to a safe place and set master_key: {env: NAME} or {file: PATH}",
         )
+    return store
+
+
+async def _opened(configured: Configured, keys: KeyRing) -> Store:
     return await Store.open(
-        folder, keys, zone=configured.settings.zone, limits=Limits(attempts=configured.settings.attempts),
+        configured.data, keys, zone=configured.settings.zone, limits=Limits(attempts=configured.settings.attempts),
         database=database(configured),
     )  # fmt: skip
 

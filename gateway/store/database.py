@@ -30,6 +30,7 @@ class Database(ABC):
     elsewhere = True  # not in the data folder, which several machines may share then
 
     def __init__(self) -> None:
+        self.closed = ""  # why nothing can be journalled until somebody mends it, once that was found out
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
 

@@ -10,6 +10,7 @@ from gateway.store.blobs import Blobs
 from gateway.store.database import Database
 from gateway.store.dialect import insert
 from gateway.store.tables import meta
+from normalizer.errors import Unavailable
 
 TRIED = 64 * 1024
 
@@ -18,6 +19,8 @@ async def try_out(database: Database, blobs: Blobs) -> None:
     """Raises Unavailable, with the reason, if nothing could be kept just now."""
     await database.aside(partial(_file, blobs.folder))
     await database.write("arrange", _row)
+    if database.closed:
+        raise Unavailable(database.closed)
 
 
 def _file(folder: Path) -> None:

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from gateway.crypto import sync_folder
 from gateway.faults import reach
+from gateway.log import log
 from gateway.store.database import READERS, Database
 from gateway.store.turn import Turn
 from normalizer.errors import Unavailable
@@ -32,6 +33,8 @@ CHECKPOINT_AFTER = 5_000  # rows changed by this process: some 6 MB
 LARGEST_LOG = 16_000  # pages of 4 KB
 # Errors that pass by themselves; after any other one the connection is thrown away.
 PASSING = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED")
+JOURNAL = "journal"  # what the door writes
+DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")  # and longer names that begin with the former
 
 
 class Sqlite(Database):
@@ -50,6 +53,7 @@ class Sqlite(Database):
         self._beside = ThreadPoolExecutor(1, "store-checkpoint")
         self._checkpoint: Future[Any] = self._beside.submit(int)
         self._changed = 0  # rows, when the last checkpoint began
+        self._told = False  # that it is damaged
 
     @property
     def place(self) -> str:
@@ -59,6 +63,14 @@ class Sqlite(Database):
         return f"SQLite {sqlite3.sqlite_version}, {self.path}", ""
 
     def transact(self, name: str, work: Callable[[Connection], T]) -> T:
+        try:
+            return self._transacted(name, work)
+        except Unavailable as e:
+            if self._told and name == JOURNAL:
+                self.closed = e.reason
+            raise
+
+    def _transacted(self, name: str, work: Callable[[Connection], T]) -> T:
         with self._kept() as connection:
             with self._turn, connection.begin():
                 result = work(connection)
@@ -107,6 +119,17 @@ class Sqlite(Database):
             yield
         except OperationalError as e:
             raise Unavailable(f"the database: {error_name(e)}") from e
+        except DatabaseError as e:
+            if not error_name(e).startswith(DAMAGED):
+                raise
+            raise Unavailable(self._damaged(error_name(e))) from e
+
+    def _damaged(self, name: str) -> str:
+        """What is wrong, for who asks again or looks. Logged once: everything that comes by may meet it."""
+        if not self._told:
+            self._told = True
+            log.error("the database file is damaged", path=str(self.path), code=name)
+        return f"{self.path} is damaged ({name}): stop the gateway and restore a backup (docs/operating.md, Restore)"
 
     @contextmanager
     def _kept(self) -> Iterator[Connection]:

@@ -9,6 +9,8 @@ from gateway.store.rotate import HOUSE_KEYS, house_place
 from gateway.store.tables import meta
 from normalizer.errors import ConfigError, Where
 
+OTHER_MASTER = "master-key"
+
 
 def unlock(connection: Connection, ring: KeyRing, folder: Path) -> Vault:
     """The folder's vault. Raises ConfigError if none of our masters opens it."""
@@ -20,7 +22,7 @@ def unlock(connection: Connection, ring: KeyRing, folder: Path) -> Vault:
             Where(str(folder)),
             "the master key is not the one this data folder was sealed with",
             "set master_key to that one; without it nothing in the folder can be read",
-            code="master-key",
+            code=OTHER_MASTER,
         ) from None
     return Vault(ring, DataKey.of(keys["house_key"]), keys["index_key"])
 
