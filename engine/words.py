@@ -41,6 +41,9 @@ _QUOTES = str.maketrans("", "", " \"'“”‘’「」『』《》〈〉【】[
 _NO_LONGER = re.compile(
     r"^(?:我|就|都|也|现在|已经|暂时|先){0,2}(?:不用|不需要|不必)(?:了|啦|开了|寄了)?(?=[,。.!;\s]|$)"
 )  # 发票不用了
+# 我没有投诉的意思; 商家没有退款的意思 is the complaint itself.
+_NO_MIND = re.compile(r"我们?(?:并|也|可|都|真的?|绝对|完全|根本|从来){0,2}没有?(?:要|想|任何){0,2}$")
+_OF_MIND = re.compile(r"^(?:你们?|您|谁|客服)?的(?:意思|打算|想法|念头)")
 _EITHER = re.compile(r"^[^,。!?;\n]{0,12}?(就是|便是|而是因为)")  # 不是退款就是换货
 _ASKED = re.compile(r"^[^,。!?;.\n]{0,22}?(?:[吗么]|\?)")
 
@@ -150,6 +153,8 @@ def denied(flat: str, start: int, end: int) -> bool:
     before = flat[max(0, start - _BEFORE) : start]
     if "不" in (after := flat[end : end + _AFTER]) and _no_longer(after):
         return True
+    if "没" in before and _OF_MIND.match(after):
+        return bool(_NO_MIND.search(before)) and not _ASKED.match(after)
     if before.isascii():
         return bool(before) and _denied_in_english(flat, start, end)
     if not ("不" in before or "无" in before or "非" in before):  # most mentions; looking is cheaper than matching
