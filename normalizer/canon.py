@@ -179,7 +179,7 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """A thing found in the words of a message. `span` is start and end, in characters of `Message.text`."""
+    """A thing found in a message. `span` is start and end in characters of `Message.text`; (0, 0): in the subject."""
 
     value: str
     span: tuple[int, int]

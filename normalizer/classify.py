@@ -32,6 +32,9 @@ _DENIED_ZH = re.compile(
     r"(?<!是)(?:不是|并非|不需要|不需|不用|不想|不要|无需|无须|不必)(?:要|想|来|去|再|给|您|你|我|做|办|申请|需要|"
     r"要求|咨询|关于|为了|一个|这个|开|了){0,4}$"
 )
+# 我没有投诉的意思
+_NO_MIND_ZH = re.compile(r"我们?(?:并|也|可|都|真的?|绝对|完全|根本|从来){0,2}没有?(?:要|想|任何){0,2}$")
+_OF_MIND_ZH = re.compile(r"(?:你们?|您|谁|客服)?的(?:意思|打算|想法|念头)")
 _QUESTION_ZH = re.compile(r"[^，。！；,.!;\n]{0,12}(?:吗|么|[?？])")
 _DENIED_EN = re.compile(
     r"(?:\b(?:do not|don't|dont|does not|doesn't|did not|didn't|no longer) (?:really )?(?:want|need|require|mean|"
@@ -84,6 +87,11 @@ class _Cue:
     feelings: list[tuple[str, float]] = field(default_factory=list)
     intents: list[str] = field(default_factory=list)
 
+    @property
+    def unmeant(self) -> int:
+        """Of what a mention does not count for, that with which an intent is none: 不需要转人工, "not urgent"."""
+        return _TOPICAL | (_JUDGING if self.latin_head else 0)  # 不赶紧处理 hurries us all the same
+
 
 class _Scores:
     """What the cues of a text add up to."""
@@ -108,7 +116,7 @@ class _Scores:
             _add(self.categories, cue.judging)
         if not void & _FEELING and cue.feelings:
             _add(self.feelings, cue.feelings)
-        if cue.intents:
+        if cue.intents and not void & cue.unmeant:
             self.intents.update(cue.intents)
 
 
@@ -129,6 +137,8 @@ class Classifier:
         words = [cue.word for cue in self._cues]
         self._longest_cue = max(map(len, words), default=0)
         self._every = ahocorasick_rs.AhoCorasick(words)
+        self._asking = [index for index, cue in enumerate(self._cues) if cue.intents]
+        self._intents = ahocorasick_rs.AhoCorasick([words[index] for index in self._asking])
         # In words that stand apart the longest cue says it all; in Chinese one may begin within another.
         self._longest = ahocorasick_rs.AhoCorasick(words, ahocorasick_rs.MatchKind.LeftmostLongest)
 
@@ -154,17 +164,27 @@ class Classifier:
     def _scores(self, folded: str) -> _Scores | None:
         """The weight of the cues found; None if there is not a single one."""
         found: dict[int, int] = {}  # cue -> what every mention of it so far does not count for
+        scores = _Scores()
         for index, start, end in self._matches(folded):
             if found.get(index, 1) and (self._anywhere[index] or self._stands_alone(folded, index, start, end)):
                 if len(found) >= MAX_CUES and index not in found:
+                    self._hear(scores, folded, start)
                     break
                 found[index] = _void(folded, start, end)
         if not found:
             return None
-        scores = _Scores()
         for index, void in found.items():
             scores.take(self._cues[index], void)
         return scores
+
+    def _hear(self, scores: _Scores, folded: str, first: int) -> None:
+        """The intents in the rest of a text: to hurry and to ask for a person is what customers end with."""
+        for word, start, end in self._intents.find_matches_as_indexes(folded[first:], overlapping=True):
+            index, start, end = self._asking[word], start + first, end + first
+            if self._anywhere[index] or self._stands_alone(folded, index, start, end):
+                cue = self._cues[index]
+                if not _void(folded, start, end) & cue.unmeant:
+                    scores.intents.update(cue.intents)
 
     def _matches(self, folded: str) -> Iterator[tuple[int, int, int]]:
         """(cue, start, end) of what may be cues, in order."""
@@ -283,5 +303,7 @@ def _void(folded: str, start: int, end: int) -> int:
         return 0
     before = folded[first:start]
     if (_DENIED_ZH.search(before) and not _QUESTION_ZH.match(folded, end)) or _DENIED_EN.search(before):
+        return _TOPICAL | _JUDGING
+    if _OF_MIND_ZH.match(folded, end) and _NO_MIND_ZH.search(before):
         return _TOPICAL | _JUDGING
     return _JUDGING | _FEELING if before.endswith(_NEGATIONS) else 0

@@ -1,15 +1,17 @@
 """What machines can tell of a message: its language, what it is about, what it names. Made again at will."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
-from normalizer.canon import Kind, Message, Understanding, altered
+from normalizer.canon import Extracted, Kind, Message, Understanding, altered
 from normalizer.classify import Classified, Classifier
 from normalizer.extract import MAX_CHARACTERS, extract
 from normalizer.fold import fold
 from normalizer.language import language
 from normalizer.taxonomy import Taxonomy
 
+MAX_SUBJECT = 500
 _NOTHING = Classified()
 SPOKEN = frozenset({Kind.MESSAGE, Kind.EDIT, Kind.POSTBACK, Kind.CALL, Kind.RECORDING})  # a customer speaking
 
@@ -34,7 +36,7 @@ class Enricher:
         folded = [fold(one.text[:MAX_CHARACTERS]) if one.kind in SPOKEN else None for one in messages]
         told = list(zip(messages, folded, strict=True))
         about = [_NOTHING if f is None else self.classifier.classify_folded(f"{_opening(m)}{f}") for m, f in told]
-        found = [{} if f is None else extract(m.text, f) for m, f in told]
+        found = [{} if f is None else _titled(m, extract(m.text, f)) for m, f in told]
         understood = [
             Understanding(_language(m), a.category, a.subcategory, a.tags, a.intents, a.sentiment, extracted)
             for m, a, extracted in zip(messages, about, found, strict=True)
@@ -48,8 +50,16 @@ def _language(message: Message) -> str:
     return language(message.text) or language(message.subject)
 
 
+def _titled(message: Message, found: dict[str, Extracted]) -> dict[str, Extracted]:
+    """What the words hold, and of what they do not, what the subject does where it opens a conversation."""
+    if not message.subject or message.in_reply_to or message.references:
+        return found
+    titled = extract(message.subject[:MAX_SUBJECT])
+    return {kind: replace(of, span=(0, 0)) for kind, of in titled.items()} | found if titled else found
+
+
 def _opening(message: Message) -> str:
     """The subject, where it opens a conversation: that of an answer is an old one."""
     if not message.subject or message.in_reply_to or message.references:
         return ""
-    return f"{fold(message.subject[:500])}\n"
+    return f"{fold(message.subject[:MAX_SUBJECT])}\n"

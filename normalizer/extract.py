@@ -17,6 +17,8 @@ MAX_NUMBERS = 12  # looked at in one text
 _BEFORE = 28  # characters before a number in which its name stands
 
 _NUMBER = re.compile(r"[0-9][0-9a-z-]*")
+_SLASHED = re.compile(r"(?:/(?=[a-z-]{0,7}[0-9])[0-9a-z-]{1,8}(?![0-9a-z-])){1,4}")
+_WHOLE = 6  # from so many characters on a number has no more parts: 88120934/88120935 are two
 _DIGITS = re.compile(r"[0-9]+")
 _CODE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
@@ -36,7 +38,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "order_number": (
         "订单", "订单号", "订单号码", "订单编号", "订单编码", "单号", "order", "orders", "order number", "order num",
-        "order no", "order no.",
+        "order no", "order no.", "order nr", "order nr.", "order ref", "order ref.", "order reference",
         "order id", "purchase", "purchase number", "purchase no", "purchase no.", "purchase id", "po", "po number",
     ),
     "phone": (
@@ -52,6 +54,7 @@ _KIND_OF = {name: kind for kind, names in _NAMES.items() for name in names}
 _LAST = frozenset(name[-1] for name in _KIND_OF)  # spares a closer look at most numbers
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _NAME_TAIL = " \t\n:：#=(（[【是为"
+_NAME_HEAD = "([{\"'*_-/"  # what a Latin name may stand behind: (order #5)
 # The character before a number of which anything can be said but that it is an amount.
 _TELLING = frozenset(" \t\n:：#=(（[【是为单号码递流裹话机式我错+-$¥￥€£,，。/abcdefghijklmnopqrstuvwxyz")
 _CARRIER = re.compile(r"(?:sf|jt|jd[a-z]{0,3}|yt|zto|sto|ems)\d{10,18}|1z[0-9a-z]{16}|[a-z]{2}\d{9}[a-z]{2}")
@@ -110,8 +113,11 @@ class _Said:
         """Keep what the number that begins here is, or is part of; where it ends."""
         start = self._begin(at)
         kind = self._name(start)
+        if not kind and start and self.folded[start - 1] == "/":
+            start = self._begin_slashed(start)
+            kind = self._name(start)
         if kind in _LEAST:
-            return self._code(kind, start, stop, 0.95)
+            return self._code(kind, start, stop if stop - at >= _WHOLE else _end_slashed(self.folded, stop), 0.95)
         if stop - start >= 10 and _CARRIER.fullmatch(self.folded, start, stop):
             return self._code("tracking_number", start, stop, 0.8)
         return self._phone(at, kind == "phone") or self._amount(at) or _end_of_digits(self.folded, at)
@@ -123,6 +129,12 @@ class _Said:
             start -= 1
         while start < at and self.folded[start] == "-":
             start += 1
+        return start
+
+    def _begin_slashed(self, start: int) -> int:
+        """The same for a number of several parts, UK/2026/77810, whose last ones begin here."""
+        while start > 1 and self.folded[start - 1] == "/" and self.folded[start - 2] in _CODE:
+            start = self._begin(start - 1)
         return start
 
     def _code(self, kind: str, start: int, stop: int, sure: float) -> int:
@@ -198,8 +210,14 @@ def _endings(tail: str) -> list[str]:
     """What a name at the end of this may be, longest first: the last words, or the last Chinese characters."""
     if tail[-1:] >= "\u2e80":
         return [tail[-length:] for length in (5, 4, 3, 2)]
-    words = (tail if tail.isascii() else _NOT_ASCII.sub(" ", tail)).split()
+    words = [word.lstrip(_NAME_HEAD) for word in (tail if tail.isascii() else _NOT_ASCII.sub(" ", tail)).split()]
     return [" ".join(words[-3:]), " ".join(words[-2:]), words[-1]] if words else []
+
+
+def _end_slashed(folded: str, stop: int) -> int:
+    """Where a number of several parts ends, UK/2026/77810, of which one ends here."""
+    more = _SLASHED.match(folded, stop)
+    return more.end() if more else stop
 
 
 def _end_of_digits(folded: str, at: int) -> int:

@@ -12,6 +12,7 @@ from normalizer.fold import simplified
 
 SAMPLE = 240  # characters that are looked at
 SCRIPT_SAMPLE = 100  # enough where Han prevails
+FEW = 3
 CERTAIN = 0.35  # below, the model does not know either
 
 _LINK = re.compile(r"https?://\S*|www\.\S*")
@@ -29,7 +30,8 @@ _ASCII_LETTERS = re.compile(r"[A-Za-z]+")
 _ENGLISH = frozenset({
     "the", "and", "you", "my", "have", "has", "this", "that", "with", "please", "was", "not", "your", "would", "been",
     "but", "are", "for", "it", "i'm", "it's", "to", "of", "from", "they", "when", "what", "how", "where", "can",
-    "could", "get", "hello", "hi", "thanks", "thank", "received", "ordered", "order",
+    "could", "get", "hello", "hi", "thanks", "thank", "received", "ordered", "order", "refund", "broken", "urgent",
+    "asap", "parcel", "invoice", "anybody", "anyone", "there",
 })  # fmt: skip
 _LETTERS = re.compile(r"[^\W\d_]+")
 _HAN_WEIGHT = 4  # one Chinese character says as much as so many letters
@@ -65,7 +67,11 @@ def language(text: str) -> str:
 def _plain(sample: str) -> str:
     words = _ASCII_LETTERS.findall(sample)
     english = sum(map(_ENGLISH.__contains__, sample.lower().split()))
-    return "en" if english >= 4 and english * 5 >= len(words) else _detected(words)
+    if english >= 4 and english * 5 >= len(words):
+        return "en"
+    if 0 < len(words) <= FEW and all(word.lower() in _ENGLISH for word in words):
+        return "en"  # of so little the model cannot tell
+    return _detected(words)
 
 
 def _length(pattern: re.Pattern[str], text: str) -> int:

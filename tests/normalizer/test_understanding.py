@@ -81,6 +81,7 @@ def test_what_the_customer_denies_does_not_count(classifier: Classifier) -> None
     assert about(classifier.classify("我不是要退款，我想换货"))[1] == "return_exchange"
     assert about(classifier.classify("I do not want a refund, I want a replacement"))[1] == "return_exchange"
     assert classifier.classify("不需要发票").category is None
+    assert about(classifier.classify("我没有投诉的意思，就是想问下会员怎么续费"))[0] == "inquiry"
 
 
 @pytest.mark.parametrize("text", ["还没退款", "一直不给退款", "你们拒绝退款", "无法退款", "未退款", "是不是退款了"])
@@ -101,6 +102,21 @@ def test_latin_words_stand_alone_and_chinese_ones_anywhere(classifier: Classifie
 )  # fmt: skip
 def test_intents_are_heard(classifier: Classifier, text: str, intent: str) -> None:
     assert intent in classifier.classify(text).intents
+
+
+def test_intents_are_heard_at_the_end_of_many_words(classifier: Classifier) -> None:
+    much = "请问订单的退款、退货、发票、物流、快递、签收、账号、支付、优惠券、质量、破损、安装、型号、态度，都要说。"
+    assert "human" in classifier.classify(f"{much}转人工！").intents
+    assert "urge" in classifier.classify(f"{much}请尽快处理").intents
+
+
+@pytest.mark.parametrize("text", ["不需要转人工", "I don't need to speak to a human", "This is not urgent"])
+def test_an_intent_the_customer_denies_is_none(classifier: Classifier, text: str) -> None:
+    assert classifier.classify(text).intents == ()
+
+
+def test_who_is_pressed_by_a_negation_still_urges(classifier: Classifier) -> None:
+    assert "urge" in classifier.classify("你们不赶紧处理的话我就去别家").intents
 
 
 def test_feelings_are_heard_and_negation_turns_none_into_praise(classifier: Classifier) -> None:
@@ -161,6 +177,10 @@ def test_the_language_is_told(text: str, code: str) -> None:
         ("my order #123 is late", "order_number", "123", "123"),
         ("Order number: 20260105-8842.", "order_number", "20260105-8842", "20260105-8842"),
         ("订单编号：２０２６０１", "order_number", "202601", "２０２６０１"),
+        ("hasn't moved (order #4471-882) since", "order_number", "4471-882", "4471-882"),
+        ("Order number: UK/2026/77810.", "order_number", "UK/2026/77810", "UK/2026/77810"),
+        ("订单号 88120934/88120935 都没到", "order_number", "88120934", "88120934"),
+        ("order ref ABC123", "order_number", "ABC123", "ABC123"),
         ("快递单号 SF1234567890123", "tracking_number", "SF1234567890123", "SF1234567890123"),
         ("parcel 1Z999AA10123456784 lost", "tracking_number", "1Z999AA10123456784", "1Z999AA10123456784"),
         ("手机13800138000", "phone", "+8613800138000", "13800138000"),
@@ -207,6 +227,18 @@ def test_the_subject_counts_where_it_opens_the_conversation(taxonomy: Taxonomy) 
     assert opening.subcategory is not None
     assert opening.subcategory.value == "refund"
     assert answer.subcategory is None
+
+
+def test_a_number_in_the_subject_is_found_where_the_words_hold_none(taxonomy: Taxonomy) -> None:
+    enricher = Enricher(taxonomy)
+
+    def number(text: str, **more: object) -> str:
+        found = enricher.enrich(said(text, subject="Item missing from order 2026-88", **more)).understanding.extracted
+        return found["order_number"].value if "order_number" in found else ""
+
+    assert number("There were only two in the box.") == "2026-88"
+    assert number("I mean order 77") == "77"
+    assert number("Thanks", in_reply_to="x@y") == ""
 
 
 def test_what_a_machine_wrote_is_not_classified(taxonomy: Taxonomy) -> None:
