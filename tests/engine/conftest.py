@@ -27,6 +27,7 @@ SUBCATEGORIES = {
     "invoice": {"zh": "发票", "en": "Invoice"},
     "account": {"zh": "账号", "en": "Account"},
     "quality": {"zh": "质量", "en": "Quality"},
+    "missing_item": {"zh": "少发漏发", "en": "Missing items"},
 }
 
 
