@@ -15,12 +15,12 @@ import re
 import ssl
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, cast
 
 from aiosmtpd.lmtp import LMTP
-from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session
+from aiosmtpd.smtp import MISSING, SMTP, AuthResult, LoginPassword, Session, TLSSetupException
 from aiosmtpd.smtp import Envelope as Transaction
 
 # aiosmtpd logs every command at INFO and unknown ones at WARNING: customers' addresses, and their words when a
@@ -134,7 +134,8 @@ class Door:
 
     async def handle_exception(self, error: Exception) -> str:
         # Not aiosmtpd's 500 with the error's text: a fault of ours must not bounce the mail, nor tell of the inside.
-        log.error("mail conversation failed: %s", type(error).__name__)
+        theirs = isinstance(error, TLSSetupException)  # scanners' commonest
+        log.log(logging.DEBUG if theirs else logging.ERROR, "mail conversation failed: %s", type(error).__name__)
         return "451 4.3.0 Something went wrong here, try again later"
 
     def authenticate(self, _: SMTP, __: Session, ___: Transaction, mechanism: str, offered: Any) -> AuthResult:
@@ -188,13 +189,31 @@ class Conversation(SMTP):
             self.door.leave(self)
             super().connection_lost(error)
 
-    def eof_received(self) -> bool | None:
-        return super().eof_received() if self in self.door.talking else None
+    def data_received(self, data: bytes) -> None:
+        self._reset_timeout()  # with whatever is heard: a slow line is no dead one
+        super().data_received(data)
 
-    def dismiss(self) -> None:
+    def eof_received(self) -> bool | None:
+        if self not in self.door.talking:
+            return None
+        if self._tls_protocol:
+            return super().eof_received()
+        # Programs that say all at once and no more wait for the answers; aiosmtpd would drop what is not read yet.
+        return asyncio.StreamReaderProtocol.eof_received(self)
+
+    async def handle_exception(self, error: Exception) -> str:
+        if not isinstance(error, asyncio.IncompleteReadError):
+            return await super().handle_exception(error)
+        self.dismiss()  # at the end of what they say; what is answered then goes nowhere
+        return "421 4.4.2 Nothing more to hear"
+
+    def _timeout_cb(self) -> None:
+        self.dismiss("4.4.2 Nothing heard for too long")
+
+    def dismiss(self, why: str = "4.3.2 Closing down") -> None:
         """Hang up; what was not answered will be sent again."""
         if self.transport is not None:
-            _hang_up(self.transport, b"421 4.3.2 Closing down, try again later\r\n")
+            _hang_up(self.transport, f"421 {why}, try again later\r\n".encode())
 
     async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802
         if self.door.terms.tls_required and not self._tls_protocol:
@@ -205,6 +224,23 @@ class Conversation(SMTP):
             arrival = self._arrival(b"", mail_from=(arg or "").partition("<")[2].partition(">")[0])
             await self.door.desk.turn_away("oversized", f"declared as {declared[1]} octets", arrival)
         await super().smtp_MAIL(arg)
+
+    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802
+        if self._tls_protocol:
+            await self.push("503 5.5.1 TLS is on already")
+        else:
+            await super().smtp_STARTTLS(arg)
+
+    async def smtp_AUTH(self, arg: str | None) -> None:  # noqa: N802
+        mechanism, _, response = (arg or "").partition(" ")
+        await super().smtp_AUTH(f"{mechanism.upper()} {response}".strip())
+
+    async def challenge_auth(self, *challenge: Any, **more: Any) -> Any:
+        try:
+            return await super().challenge_auth(*challenge, **more)
+        except ValueError:  # the reader's: longer than it holds
+            self.dismiss("5.5.6 Line too long")
+            return MISSING
 
     async def unknown(self, address: str) -> str:
         """The answer to a recipient we do not know; the first of a connection is kept."""
@@ -229,7 +265,7 @@ class Conversation(SMTP):
             await self._data(len(self.envelope.rcpt_tos))
 
     async def _data(self, recipients: int) -> None:
-        size, content = await read_content(self._reader, self.door.terms.size_limit, self._reset_timeout)
+        size, content = await read_content(self._reader, self.door.terms.size_limit)
         status = await self._status(size, self._arrival(content))
         self._set_post_data_state()  # type: ignore[no-untyped-call]
         await self.push("\r\n".join([status] * self.answers(recipients)))
@@ -272,6 +308,12 @@ class Conversation(SMTP):
         plain = _ADDRESS.match(arg)
         return (plain[1], plain[2]) if plain else super()._getaddr(arg)
 
+    def _getparams(self, params: Sequence[str]) -> dict[str, str | bool] | None:
+        if not all(map(str.isascii, params)):
+            return None
+        # RFC 4954 5: who offers AUTH takes MAIL's AUTH= too. Whom it names does not matter here.
+        return super()._getparams([one for one in params if not one.startswith("AUTH=")])
+
 
 class LocalConversation(LMTP, Conversation):
     """LMTP: greeted with LHLO, answered once for each recipient (RFC 2033 4.2)."""
@@ -284,12 +326,11 @@ for kind in (Conversation, LocalConversation):
     kind.commands = [name for name in dir(kind) if name.startswith(("smtp_", "auth_"))]
 
 
-async def read_content(reader: asyncio.StreamReader, limit: int, alive: Callable[[], None]) -> tuple[int, bytes]:
+async def read_content(reader: asyncio.StreamReader, limit: int) -> tuple[int, bytes]:
     """The size of a mail as sent after DATA, and the mail, its dots unstuffed (RFC 5321 4.5.2).
 
     Only CRLF.CRLF ends it: a lone LF or CR never does, so nobody smuggles a second mail past the server before us.
-    What follows stays in the reader. Of a mail over the limit the first 64 KB come back. `alive` is called
-    for every piece, so that a slow line is not taken for a dead one.
+    What follows stays in the reader. Of a mail over the limit the first 64 KB come back.
     """
     # RFC 5321 4.1.1.4: the CRLF that ends the DATA command may be the one that begins CRLF.CRLF.
     reader._buffer[:0] = b"\r\n"  # type: ignore[attr-defined]
@@ -297,7 +338,6 @@ async def read_content(reader: asyncio.StreamReader, limit: int, alive: Callable
     size, ended = -len(END), False
     while not ended:
         piece, ended = await _piece(reader)
-        alive()
         if size <= max(limit, KEPT):
             pieces.append(piece)
         size += len(piece)
@@ -314,8 +354,12 @@ async def _piece(reader: asyncio.StreamReader) -> tuple[bytes, bool]:
 
 
 def _hang_up(transport: asyncio.BaseTransport, last_words: bytes) -> None:
-    cast(asyncio.WriteTransport, transport).write(last_words)  # uvloop's are none by name
-    transport.close()
+    writing = cast(asyncio.WriteTransport, transport)  # uvloop's are none by name
+    if writing.get_write_buffer_size():  # they do not listen, and closing would wait until they do
+        writing.abort()
+    else:
+        writing.write(last_words)
+        writing.close()
 
 
 def _remote(transport: asyncio.BaseTransport | None) -> str:

@@ -394,6 +394,34 @@ async def test_what_was_said_before_tls_is_forgotten(
     assert first.startswith(b"250-"), "the answer to EHLO y, not to what came before"
 
 
+async def test_tls_is_not_begun_twice_and_what_is_no_tls_alarms_nobody(
+    door: Opener, dial: Opener, tls: dict[str, Any], certificate: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    open_door = await door(tls=tls, listen=["localhost:0"])
+    client = await secured(open_door.port, certificate[0])
+    assert (await client.execute_command(b"STARTTLS")).code == 503
+    await client.sendmail("li@example.net", ["support@example.com"], MAIL)
+    await client.quit()
+
+    line = await dial(open_door.port)
+    assert (await line.say("STARTTLS")).startswith("220")
+    line.writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    async with asyncio.timeout(10):
+        await line.reader.read()
+    assert len(open_door.gateway.accepted) == 1
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_what_a_server_that_logged_in_says_beside_is_taken(door: Opener, dial: Opener) -> None:
+    line = await dial((await door(users={"shop": "s3cret-word"}, auth_without_tls=True)).port)
+    await line.say("EHLO x")
+    assert (await line.say("auth plain " + base64.b64encode(b"\0shop\0s3cret-word").decode())).startswith("235")
+    for sender in ("<li@example.net> AUTH=<>", "<li@example.net> SIZE=5 AUTH=li+40example.net"):
+        assert (await line.say(f"MAIL FROM:{sender}")).startswith("250")
+        await line.say("RSET")
+    assert (await line.say("MAIL FROM:<li@example.net> SIZE=²")).startswith("501")
+
+
 @pytest.mark.parametrize("method", ["plain", "login"])
 async def test_users_log_in_with_their_secret(
     door: Opener, tls: dict[str, Any], certificate: tuple[Path, Path], method: str, caplog: pytest.LogCaptureFixture
@@ -437,7 +465,45 @@ async def test_too_many_connections_are_asked_to_come_later(door: Opener, dial: 
 async def test_silence_ends_a_conversation(door: Opener, dial: Opener) -> None:
     line = await dial((await door(timeout=0.3)).port)
     async with asyncio.timeout(5):
-        assert await line.reader.read() == b""
+        assert (await line.reader.read()).startswith(b"421 4.4.2")
+
+
+async def test_a_slow_line_is_not_a_silent_one(door: Opener, dial: Opener) -> None:
+    line = await dial((await door(timeout=0.6)).port)
+    await line.until_data()
+    for piece in [b"Subject: slow\r\n", *[b"x\r\n"] * 10, b"."]:
+        line.writer.write(piece)
+        await asyncio.sleep(0.1)
+    assert (await line.say(b"\r\n")).startswith("250")
+
+
+async def test_who_does_not_listen_holds_no_place(door: Opener, dial: Opener) -> None:
+    open_door = await door(timeout=0.5, connections=1)
+    line = await dial(open_door.port)
+    line.writer.transport.pause_reading()
+    line.writer.write(b"EHLO x\r\n" * 100_000)
+    for _ in range(50):
+        if (greeting := (await dial(open_door.port)).greeting).startswith("220"):
+            break
+        await asyncio.sleep(0.1)
+    assert greeting.startswith("220")
+
+
+async def test_who_says_everything_at_once_and_no_more_is_answered(door: Opener, dial: Opener) -> None:
+    open_door = await door()
+    open_door.gateway.safe = asyncio.Event()
+    line = await dial(open_door.port)
+    mail = b"MAIL FROM:<li@example.net>\r\nRCPT TO:<support@example.com>\r\nDATA\r\n%b.\r\n"
+    line.writer.write(b"EHLO x\r\n" + mail % MAIL + mail % MAIL.replace(b"m1@", b"m2@"))
+    line.writer.write_eof()
+    await asyncio.sleep(0.2)
+    open_door.gateway.safe.set()
+
+    async with asyncio.timeout(10):
+        answers = (await line.reader.read()).splitlines()
+
+    assert sum(answer.startswith(b"250 2.0.0 OK ") for answer in answers) == 2
+    assert len(open_door.gateway.accepted) == 2
 
 
 async def test_closing_the_door_says_so(opened: Opener, dial: Opener, account: Opener) -> None:

@@ -42,7 +42,7 @@ async def received(
         reader.feed_eof()
 
     feeding = asyncio.create_task(feed())
-    size, content = await read_content(reader, limit, lambda: None)
+    size, content = await read_content(reader, limit)
     await feeding
     return size, content, await reader.read()
 
