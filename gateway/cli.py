@@ -7,6 +7,7 @@ something failed, 2 when they were called wrongly. What each needs is imported w
 import asyncio
 import os
 import sys
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,7 +18,8 @@ from gateway.cli_import import import_app
 from gateway.cli_people import audit_app, users_app
 from gateway.cli_rulesets import rules_app, with_rules
 from gateway.command import Config, Json, Lang, Limit, configured, now, whose, with_store
-from gateway.terminal import emit, language, moment, show
+from gateway.terminal import SECRET, emit, language, moment, show
+from normalizer.canon import REASONS, Status
 from normalizer.errors import ConfigError, TicketgateError
 
 if TYPE_CHECKING:
@@ -43,6 +45,10 @@ app.add_typer(rules_app, name="rules")
 app.add_typer(import_app, name="import")
 
 Stuck = Literal["dead", "held"]
+INTERNAL = ("media", "outbox", "timer")  # connectors of what the house tells itself
+State = Literal["queued", "waiting", "held", "dead", "sent", "dropped"]
+Progress = Literal["waiting", "done", "aside"]
+Account = Annotated[str, typer.Option(help="CONNECTOR, or CONNECTOR/ACCOUNT.")]
 Stage = Literal["door", "journal", "noted"]
 
 
@@ -186,7 +192,7 @@ def tickets(
     config: Config = None,
     limit: Limit = 50,
     after: Annotated[str, typer.Option(help="Continue after this number.")] = "",
-    status: str = "",
+    status: Annotated[str, typer.Option(help="Of these alone: " + ", ".join(Status))] = "",
     group: str = "",
     reveal: Annotated[bool, typer.Option(help="Show names and addresses unmasked.")] = False,
     json: Json = False,
@@ -195,6 +201,8 @@ def tickets(
     from gateway import show as shows
     from gateway.clock import SystemClock
     from gateway.users import Users
+
+    _one_of("status", status, list(Status))
 
     async def listed(store: "Store") -> None:
         if reveal:
@@ -207,6 +215,33 @@ def tickets(
             show(
                 *shows.tickets(rows, reveal=reveal), json, empty="no tickets yet; `make demo` shows what they look like"
             )
+
+    with_store(configured(config), listed)
+
+
+@app.command()
+def journal(
+    name: Annotated[
+        str, typer.Argument(metavar="[ID]", help="The id in our answer (250 2.0.0 OK ID), or a mail's Message-ID.")
+    ] = "",
+    config: Config = None,
+    limit: Limit = 50,
+    after: Annotated[str, typer.Option(help="Continue after this id.")] = "",
+    state: Annotated[Progress | None, typer.Option(help="How far it is; aside: see `quarantine`.")] = None,
+    account: Account = "",
+    json: Json = False,
+) -> None:
+    """List what came, newest first; or follow one mail to its ticket and what is owed for it. 进件日志"""
+    from gateway import show as shows
+
+    connector, of = _known_account(account)
+
+    async def listed(store: "Store") -> None:
+        if name:
+            await shows.followed(store, name, json=json)
+            return
+        rows = await store.journal_page(after, limit, connector, of, state or "")
+        show(shows.JOURNAL, shows.journal(rows), json, empty="nothing came yet")
 
     with_store(configured(config), listed)
 
@@ -275,18 +310,18 @@ def quarantine_list(
     stage: Annotated[
         Stage | None, typer.Option(help="door: refused; journal: ours and failed; noted: no failure, as bounces.")
     ] = None,
-    account: Annotated[str, typer.Option(help="CONNECTOR, or CONNECTOR/ACCOUNT.")] = "",
+    account: Account = "",
     since: Annotated[datetime | None, typer.Option(help="Received at this moment or later (local time).")] = None,
     until: Annotated[datetime | None, typer.Option(help="Received before this moment.")] = None,
     words: Annotated[str, typer.Option(help="All of these stand in its reason, how it came, or what was kept.")] = "",
     json: Json = False,
 ) -> None:
     """What was refused at the door, could not be read, or asks for nothing and made no ticket; with its reason."""
-
+    _one_of("code", code, REASONS)
+    connector, of = _known_account(account)
     known = configured(config)
 
     async def listed(store: "Store") -> None:
-        connector, _, of = account.partition("/")
         rows = await store.quarantine(
             after=after, limit=limit, code=code, stage=stage or "", connector=connector, account=of, words=words,
             since=_local(since, known), until=_local(until, known),
@@ -328,10 +363,15 @@ def quarantine_retry(
     """Process them again, with the same identity, after what stopped them was mended."""
     if bool(identities) == bool(code):
         raise typer.BadParameter("give either IDs or --code")
+    _one_of("code", code, REASONS)
 
     async def retried(store: "Store") -> None:
         count = await (store.retry_quarantined(identities, now()) if identities else store.retry_code(code))
         typer.echo(f"{count} of {len(identities) if identities else count} will be processed again")
+        if identities and count < len(set(identities)):
+            raise TicketgateError(
+                "the others are not set aside, or are under way already: `ticketgate quarantine list`"
+            )
 
     with_store(configured(config), retried)
 
@@ -341,19 +381,15 @@ def outbox_list(
     config: Config = None,
     limit: Limit = 50,
     after: str = "",
-    state: Annotated[str, typer.Option(help="waiting, held, dead or sent; all that is not sent without.")] = "",
+    state: Annotated[State | None, typer.Option(help="All that is not sent without.")] = None,
     json: Json = False,
 ) -> None:
     """What waits, is held (outbound: off) or was refused for good."""
+    from gateway import show as shows
 
     async def listed(store: "Store") -> None:
-        rows = await store.outgoing(state=state, after=after, limit=limit)
-        show(
-            ["id", "state", "what", "to", "ticket", "attempts", "due", "last error"],
-            [[r.outgoing.id, r.state, r.outgoing.kind, r.outgoing.target, r.number, r.outgoing.attempts,
-              moment(r.outgoing.due_at), r.reason] for r in rows],
-            json, empty="nothing is owed",
-        )  # fmt: skip
+        rows = await store.outgoing(state=state or "", after=after, limit=limit)
+        show(shows.OUTGOING, shows.outgoing(rows), json, empty="nothing is owed")
 
     with_store(configured(config), listed)
 
@@ -368,9 +404,12 @@ def outbox_retry(
     known = configured(config)
 
     async def retried(store: "Store") -> None:
-        typer.echo(f"{await store.retry_outgoing(identities or state, now())} will be sent again")
-        if not known.settings.outbound:
+        count = await store.retry_outgoing(identities or state, now())
+        typer.echo(f"{count} will be sent again")
+        if count and not known.settings.outbound:
             typer.echo("but not before `outbound: on` is set and the gateway started again", err=True)
+        if identities and count < len(set(identities)):
+            raise TicketgateError("the others are neither dead nor held: `ticketgate outbox list`")
 
     with_store(known, retried)
 
@@ -475,7 +514,7 @@ def keys_add(
 
     async def added(store: "Store") -> None:
         identity, secret = await store.add_key(label, scopes, now())
-        show(["id", "label", "scopes", "secret (shown once)"], [[identity, label, " ".join(scopes), secret]], False)
+        show(["id", "label", "scopes", SECRET], [[identity, label, " ".join(scopes), secret]], False)
 
     with_store(configured(config), added)
 
@@ -523,6 +562,21 @@ def keys_rotate(config: Config = None) -> None:
     known = configured(config)
     count = asyncio.run(wire.rotate(known))
     typer.echo(f"{count} keys are wrapped anew")
+
+
+def _one_of(option: str, word: str, known: Collection[str]) -> None:
+    """A word nobody knows would choose nothing, which reads as if all were well."""
+    if word and word not in known:
+        raise typer.BadParameter(f"{word!r} is none of {', '.join(known)}", param_hint=f"--{option}")
+
+
+def _known_account(written: str) -> tuple[str, str]:
+    """Connector and account, empty if any. Raises BadParameter if there is no such connector."""
+    from connectors import registry
+
+    connector, _, account = written.partition("/")
+    _one_of("account", connector, sorted({*registry.known("ticketgate.connectors"), *INTERNAL}))
+    return connector, account
 
 
 def _local(at: datetime | None, known: "Configured") -> datetime | None:

@@ -9,7 +9,7 @@ import typer
 
 from gateway.command import Config, Json, Limit, configured, whose, with_store
 from gateway.permissions import ROLES, Role
-from gateway.terminal import moment, show
+from gateway.terminal import ONE_TIME, moment, show
 from normalizer.errors import TicketgateError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ audit_app = typer.Typer(no_args_is_help=True, help="Who did what. 审计")
 
 Login = Annotated[str, typer.Argument(metavar="NAME", help="Login name, or id.")]
 FromInput = Annotated[bool, typer.Option("--password-stdin", help="Read it from standard input instead of making one.")]
-ONE_TIME = "one-time password (shown once)"
 
 
 @users_app.command("add")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.terminal import ZONE
+
 if TYPE_CHECKING:
     from gateway.settings import Configured
     from gateway.store.store import Store
@@ -25,7 +27,9 @@ def configured(config: Path | None) -> "Configured":
     from gateway import log, settings
 
     log.configure(level="warning", json=False)
-    return settings.read(config)
+    known = settings.read(config)
+    ZONE.set(known.settings.zone)
+    return known
 
 
 def with_store(known: "Configured", use: "Callable[[Store], Awaitable[None]]") -> None:

@@ -12,8 +12,8 @@ from engine.decision import Decision
 from gateway.masking import masked, masked_words
 from gateway.reasons import Reasons
 from gateway.store.store import Store
-from gateway.store.work import SetAside
-from gateway.terminal import emit, moment
+from gateway.store.work import Journalled, Posted, SetAside
+from gateway.terminal import emit, moment, show
 from normalizer.canon import Contact, Ticket, public
 from normalizer.errors import TicketgateError
 from normalizer.identity import mask_name, mask_text
@@ -96,6 +96,54 @@ class Shown:
 
     def _say(self, told: str, decision: Decision) -> None:
         typer.echo(told if self.reveal else masked_words(told, decision.case.contact))
+
+
+JOURNAL = ["id", "when", "from", "state", "attempts", "tickets", "code", "reason"]
+OUTGOING = ["id", "state", "what", "to", "ticket", "attempts", "due", "last error"]
+
+
+def journal(rows: Sequence[Journalled]) -> list[list[Any]]:
+    """Rows of JOURNAL."""
+    return [
+        [r.id, moment(r.received_at), f"{r.connector}/{r.account}", r.state, r.attempts, " ".join(r.tickets), r.code,
+         r.reason] for r in rows
+    ]  # fmt: skip
+
+
+def outgoing(rows: Sequence[Posted]) -> list[list[Any]]:
+    """Rows of OUTGOING."""
+    return [
+        [r.outgoing.id, r.state, r.outgoing.kind, r.outgoing.target, r.number, r.outgoing.attempts,
+         moment(r.outgoing.due_at), r.reason] for r in rows
+    ]  # fmt: skip
+
+
+async def followed(store: Store, name: str, *, json: bool) -> None:
+    """One mail or request, by the id in our answer to it or by its Message-ID: what became of it, and what is owed."""
+    found = await store.journalled(name)
+    rows = [found] if found else await store.bearing(name)
+    if not rows:
+        raise TicketgateError(
+            f"nothing journalled has the id or Message-ID {name}. What is waiting or unreadable is found by id alone "
+            "(`ticketgate journal --state waiting`), what was refused or set aside by `ticketgate quarantine list`"
+        )
+    numbers = list(dict.fromkeys(number for row in rows for number in row.tickets))
+    owed = [(number, outgoing(await _owed(store, number))) for number in numbers]
+    if json or not sys.stdout.isatty():
+        for row, line in zip(rows, journal(rows), strict=True):
+            things = [dict(zip(OUTGOING, one, strict=True)) for n, those in owed if n in row.tickets for one in those]
+            emit({**dict(zip(JOURNAL, line, strict=True)), "outgoing": things})
+        return
+    show(JOURNAL, journal(rows), json)
+    if numbers:
+        typer.echo("")
+        show(OUTGOING, [one for _, those in owed for one in those], json, empty="nothing was owed for it")
+        typer.echo("\n" + "\n".join(f"ticketgate explain {number}" for number in numbers))
+
+
+async def _owed(store: Store, number: str) -> Sequence[Posted]:
+    found = await store.ticket(number)
+    return await store.outgoing(ticket=found.id) if found else []
 
 
 def set_aside(row: SetAside, *, json: bool) -> None:

@@ -1,17 +1,28 @@
-"""What commands print: a table for people, JSON lines for programs; times and language as the terminal has them."""
+"""What commands print: a table for people, JSON lines for programs; times in the zone of the settings."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from contextvars import ContextVar
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+ONCE = "(shown once)"
+SECRET, ONE_TIME = f"secret {ONCE}", f"one-time password {ONCE}"
+WHOLE = frozenset(["id", "number", "ticket", SECRET, ONE_TIME])  # what people copy: never cut or broken
+ZONE: ContextVar[tzinfo | None] = ContextVar("ZONE", default=None)  # of the settings, once they are read
+
 
 def moment(instant: Any) -> str:
-    """An instant as people read it, in the machine's own time zone."""
-    return str(instant.astimezone().strftime("%Y-%m-%d %H:%M:%S"))
+    """An instant as people read it, in the time zone in which they write moments: the deployment's."""
+    return str(instant.astimezone(ZONE.get()).strftime("%Y-%m-%d %H:%M:%S"))
 
 
 def language(asked: str) -> str:
@@ -38,13 +49,37 @@ def show(columns: list[str], rows: list[list[Any]], json: bool, empty: str = "no
         typer.echo(empty)
         return
     from rich.console import Console
+
+    console = Console()
+    if _narrow(columns, rows, console.width):
+        _one_below_the_other(columns, rows)
+    else:
+        console.print(_table(columns, rows))
+
+
+def _table(columns: list[str], rows: list[list[Any]]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=column in WHOLE, overflow="fold")
     for row in rows:
         table.add_row(*[Text(str(cell)) for cell in row])  # a customer may write what rich takes for markup
-    Console().print(table)
+    return table
+
+
+def _narrow(columns: list[str], rows: list[list[Any]], width: int) -> bool:
+    """Whether a table of that width would cut what people copy, or leave hardly a word on a line."""
+    longest = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
+    wanted = [most if name in WHOLE else min(most, 8) for name, most in zip(columns, longest, strict=True)]
+    return sum(wanted) + 2 * len(columns) > width
+
+
+def _one_below_the_other(columns: list[str], rows: list[list[Any]]) -> None:
+    for n, row in enumerate(rows):
+        said = [(name, str(cell)) for name, cell in zip(columns, row, strict=True) if str(cell)]
+        typer.echo(("\n" if n else "") + "\n".join(f"{name:<{max(map(len, columns))}}  {cell}" for name, cell in said))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 from gateway.crypto import Vault
 from gateway.store import damaged
 from gateway.store import quarantine as aside
+from gateway.store.commit import external
 from gateway.store.dialect import Record, chunks, one_of
 from gateway.store.tables import ASIDE, envelopes, lanes, messages, quarantine, tickets, work
 from gateway.store.work import Journalled
@@ -48,6 +49,14 @@ def journal_page(
 def journalled(connection: Connection, vault: Vault, identity: str) -> Journalled | None:
     rows = connection.execute(_rows.where(envelopes.c.id == identity)).all()
     return next(iter(_told(connection, vault, rows)), None)
+
+
+def bearing(connection: Connection, vault: Vault, message_id: str) -> list[Journalled]:
+    """Those in which a mail with this Message-ID was found, newest first, and as long as they are kept."""
+    bare = message_id.strip("<>")
+    named = [external(vault, ("email", ""), one) for one in (bare, f"<{bare}>")]
+    seqs = select(messages.c.envelope).where(messages.c.external.in_(named))
+    return _told(connection, vault, connection.execute(_rows.where(envelopes.c.seq.in_(seqs))).all())
 
 
 def _told(connection: Connection, vault: Vault, rows: Sequence[Record]) -> list[Journalled]:

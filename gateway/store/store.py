@@ -58,7 +58,7 @@ from gateway.store.database import Database
 from gateway.store.dialect import Record
 from gateway.store.find import find, reply_mac
 from gateway.store.journal import Arrival, journal, sealed
-from gateway.store.journal_page import journal_page, journalled
+from gateway.store.journal_page import bearing, journal_page, journalled
 from gateway.store.ledger import Recipient, Standing, Storm
 from gateway.store.listing import Filters, Page
 from gateway.store.prune import prune, unspoken
@@ -412,6 +412,10 @@ class Store:
     async def journalled(self, identity: str) -> Journalled | None:
         """One envelope of the journal, without its bytes, which `envelope` gives."""
         return await self.database.read(partial(journalled, vault=self.vault, identity=identity))
+
+    async def bearing(self, message_id: str) -> list[Journalled]:
+        """What came with a mail of this Message-ID in it, newest first; none of what could not be read."""
+        return await self.database.read(partial(bearing, vault=self.vault, message_id=message_id))
 
     async def decisions(
         self, ticket: str, after: str = "", limit: int = 1000, *, latest: bool = False

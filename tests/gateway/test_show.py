@@ -52,6 +52,32 @@ def test_what_was_set_aside_is_shown_with_how_it_came(gateway: Gateway) -> None:
         assert line in shown.stderr.decode().splitlines()
 
 
+def test_a_mail_is_followed_by_its_message_id_and_by_the_id_in_our_answer(gateway: Gateway) -> None:
+    gateway.mail(MAIL)
+    gateway.mail(MAIL.replace(b"<show@x>", b"<auto@x>\r\nAuto-Submitted: auto-replied"))
+    gateway.settle()
+    (ticket,) = gateway.json("tickets")
+
+    (told,) = gateway.json("journal", "<show@x>")
+    assert (told["state"], told["tickets"]) == ("done", ticket["number"])
+    assert {(one["what"], one["state"]) for one in told["outgoing"]} == {("reply", "held"), ("handover", "held")}
+    assert gateway.json("journal", told["id"]) == gateway.json("journal", "show@x") == [told]
+    (noted,) = gateway.json("journal", "auto@x")
+    assert (noted["code"], noted["tickets"], noted["outgoing"]) == ("auto_reply", "", [])
+    assert {row["id"] for row in gateway.json("journal", "--account", "email_smtp/support")} == {
+        told["id"],
+        noted["id"],
+    }
+    assert "nothing journalled has the id" in gateway.refused("journal", "<other@x>")
+
+
+def test_times_are_told_in_the_zone_in_which_they_are_asked_for(gateway: Gateway) -> None:
+    gateway.webhook(b"{}", identity="evil", signed="whsec_" + "A" * 32)
+    (row,) = gateway.json("quarantine", "list")
+    assert gateway.json("quarantine", "list", "--since", row["when"]) == [row]
+    assert gateway.json("quarantine", "list", "--until", row["when"]) == []
+
+
 def test_whatever_somebody_is_known_by_is_masked() -> None:
     decision = {
         "contact": {"name": "李雷", "identities": [{"kind": "telegram", "value": "4711884422", "proven_by": ""}]},
