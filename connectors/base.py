@@ -251,6 +251,13 @@ class Examined(Protocol):
 
 
 @runtime_checkable
+class Relaying(Protocol):
+    """An account that may send by a relay, which can be tried for real. Nothing is sent."""
+
+    async def try_relay(self, now: datetime) -> None: ...
+
+
+@runtime_checkable
 class Fetcher(Connector, Protocol):
     """A connector whose media is left behind at the vendor: `Attachment.remote` names it."""
 

@@ -39,24 +39,26 @@ class Outside(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
         if not self.allow_private:
-            address = await self._outside(host, request.url.port or 443)
+            address = await outside(host, request.url.port or 443)
             request.extensions = {**request.extensions, "sni_hostname": host}
             request.url = request.url.copy_with(host=address)
         return await self._inner.handle_async_request(request)
 
-    async def _outside(self, host: str, port: int) -> str:
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise httpx.ConnectError(f"cannot find {host}: {error}") from None
-        addresses = [ip_address(str(info[4][0]).partition("%")[0]) for info in found]
-        for address in addresses:
-            if not public(address):
-                raise Refused(f"{host} is at {address}, inside: set allow_private if that is meant")
-        return str(addresses[0])
-
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+async def outside(host: str, port: int) -> str:
+    """An address of the host. Raises ConnectError if it has none, Refused if one is of the inside."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise httpx.ConnectError(f"cannot find {host}: {error}") from None
+    addresses = [ip_address(str(info[4][0]).partition("%")[0]) for info in found]
+    for address in addresses:
+        if not public(address):
+            raise Refused(f"{host} is at {address}, inside: set allow_private if that is meant")
+    return str(addresses[0])
 
 
 def public(address: IPv4Address | IPv6Address) -> bool:

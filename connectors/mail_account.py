@@ -73,6 +73,11 @@ class MailAccount:
         domain = email_address(self.sender).rpartition("@")[2]
         self.signers = [Signer(one, domain, where(settings, f"dkim[{n}].key")) for n, one in enumerate(settings.dkim)]
 
+    async def try_relay(self, now: datetime) -> None:
+        """Connect to the relay, log in and leave. Raises Unavailable."""
+        if self._postbox:
+            await self._postbox.try_out(now)
+
     def _opened(self, relay: Relay | None) -> Postbox | None:
         if relay and "@" not in self.sender:
             raise ConfigError(where(self.settings, "sender"), "no address to send from", "sender: support@example.com")

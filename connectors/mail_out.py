@@ -190,6 +190,11 @@ class Postbox:
             else:
                 await _quit(line.smtp)
 
+    async def try_out(self, now: datetime) -> None:
+        """Connect, log in and leave. Raises Unavailable."""
+        line = await self._line(now)
+        await _quit(line.smtp)
+
     async def _line(self, now: datetime) -> "_Line":
         while self._free:
             line = self._free.pop()

@@ -1,16 +1,22 @@
 """`ticketgate doctor`: is everything as the settings say? Each account and target is tried for real; nothing sent."""
 
 import asyncio
+import errno
 import os
 import shutil
 import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from connectors.base import Examined, Finding, Helpdesk
+from httpx import ConnectError
+
+from connectors.base import Examined, Finding, Helpdesk, Relaying
+from connectors.calling import outside
 from connectors.calls import Endpoint
 from connectors.imported import Imported
 from connectors.places import host_and_port
@@ -19,7 +25,7 @@ from gateway import mind, settings, wire
 from gateway.clock import SystemClock
 from gateway.mind import Mind
 from gateway.settings import Configured
-from normalizer.errors import ConfigError, TicketgateError, Unavailable
+from normalizer.errors import ConfigError, Refused, TicketgateError, Unavailable
 
 ROOM_WANTED = 1024**3
 SLOW_SYNC = 0.05
@@ -56,7 +62,7 @@ async def examine(config: Path | None) -> list[Finding]:
         )
         relay = getattr(connector.settings, "relay", None)
         if relay is not None:
-            findings.append(await _reaches(f"{name}/{account} relay", relay.host, relay.port))
+            findings.append(await _relays(f"{name}/{account} relay", connector, relay))
         findings.extend(
             Finding(f"{name}/{account} DKIM", f"signs; publish TXT {one.place}: {one.record}")
             for one in getattr(connector, "signers", ())
@@ -66,12 +72,14 @@ async def examine(config: Path | None) -> list[Finding]:
             findings.append(Finding(f"{name}/{account}", found, hint="http: {public_url: https://support.example.com}"))
         if isinstance(connector, Examined):
             findings.extend(await connector.examine(SystemClock().now()))
-    findings.extend(_port(what, listen) for what, listen in ports)
+    running = _running(configured)
+    findings.extend(_port(what, listen, running) for what, listen in ports)
     for name, target in targets.items():
         url = urlsplit(str(getattr(target.settings, "url", "")))
         if url.hostname:
             port = url.port or (443 if url.scheme == "https" else 80)
-            findings.append(await _reaches(name, url.hostname, port, tls=url.scheme == "https"))
+            inside = getattr(target.settings, "allow_private", True)
+            findings.append(await _reaches(name, url.hostname, port, tls=url.scheme == "https", inside=inside))
     return findings
 
 
@@ -171,19 +179,47 @@ def _ways_back(known: Mind) -> Iterator[Finding]:
             yield Finding(f"{name}/{account}", "no relay: cannot send", hint="relay: {host: ...}")
 
 
-async def _reaches(what: str, host: str, port: int, tls: bool = False) -> Finding:
+async def _relays(what: str, connector: object, relay: Any) -> Finding:
+    """Greeted, in the way of TLS that is set, and logged in, as if there were mail."""
+    place = f"{relay.host}:{relay.port}"
+    if not isinstance(connector, Relaying):
+        return await _reaches(what, relay.host, relay.port)
     try:
         async with asyncio.timeout(PATIENCE):
+            await connector.try_relay(SystemClock().now())
+    except TimeoutError:
+        return Finding(what, f"{place} says nothing for {PATIENCE:.0f} s", False, "is that its port, and its `tls`?")
+    except Unavailable as e:
+        return Finding(what, f"{place}: {e.reason}", False, "mend host, port, tls, username or password; mail waits")
+    return Finding(what, f"{place} answers" + (f", and lets {relay.username} in" if relay.username else ""))
+
+
+async def _reaches(what: str, host: str, port: int, *, tls: bool = False, inside: bool = True) -> Finding:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            if not inside:
+                await outside(host, port)
             _, writer = await asyncio.open_connection(host, port, ssl=ssl.create_default_context() if tls else None)
         writer.close()
-    except (OSError, TimeoutError) as e:
+    except Refused as e:
+        return Finding(what, f"nothing is sent there: {e.reason}", False, "allow_private: true")
+    except (OSError, TimeoutError, ConnectError) as e:
         return Finding(
             what, f"{host}:{port}: {e or type(e).__name__}", False, "is it running, and reachable from here?"
         )
     return Finding(what, f"{host}:{port} answers")
 
 
-def _port(what: str, listen: str) -> Finding:
+def _running(configured: Configured) -> bool:
+    """Whether a gateway works on this data folder."""
+    try:
+        with closing(wire.locks(configured)) as locks, locks.nobody() as alone:
+            return not alone
+    except TicketgateError:
+        return False
+
+
+def _port(what: str, listen: str, running: bool) -> Finding:
     """A port or socket is well if it is free, or ours is already on it."""
     taken = f"{what} {listen}"
     if listen.startswith("unix:"):
@@ -199,5 +235,8 @@ def _port(what: str, listen: str) -> Finding:
         try:
             probe.bind((host, port))
         except OSError as e:
-            return Finding(taken, f"{e.strerror}: a gateway is running here, or something else is", hint="")
+            if e.errno == errno.EADDRINUSE and running:
+                return Finding(taken, "in use: a gateway works on this data folder")
+            hint = "end what holds it, or listen elsewhere: an address of this machine; below 1024 as root alone"
+            return Finding(taken, f"cannot listen there: {e.strerror}", False, hint)
     return Finding(taken, "free")

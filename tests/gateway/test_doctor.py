@@ -1,6 +1,7 @@
 """`ticketgate doctor` tries every account for real."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,39 @@ def test_redis_may_come_from_the_environment_whole_or_in_parts(tmp_path: Path, m
     monkeypatch.delenv("TICKETGATE_REDIS__PASSWORD")
     monkeypatch.setenv("TICKETGATE_REDIS", "rediss://:a@b.example:6380/0")
     assert settings.read(tmp_path / "ticketgate.yaml").settings.redis.url.get_secret_value().startswith("rediss:")
+
+
+def test_a_relay_is_greeted_and_logged_in_to(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+    text = gateway.config.read_text()
+    with MailSink() as sink:
+        for way, said in (
+            ("tls: starttls", "cannot talk to the relay"),
+            ("tls: none, username: li, password: {file: word}", "AUTH"),
+        ):
+            (tmp_path / "word").write_text("sesame")
+            gateway.config.write_text(text.replace("port: 1, tls: none", f"port: {sink.port}, {way}"))
+            told = findings(gateway)["email_smtp/support relay"]
+            assert told["well"] == "BAD" and said in told["found"], told
+            assert "sesame" not in str(told)
+
+
+def test_a_port_that_somebody_else_holds_is_not_well_and_that_of_our_gateway_is(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+    port = f"http 127.0.0.1:{gateway.http}"
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", gateway.http))
+        squatter.listen()
+        assert findings(gateway)[port]["well"] == "BAD"
+    with gateway.start():
+        assert findings(gateway)[port] == {
+            "well": "ok", "what": port, "found": "in use: a gateway works on this data folder", "hint": "",
+        }  # fmt: skip
+
+
+def test_a_helpdesk_inside_that_is_not_let_in_is_not_well(tmp_path: Path) -> None:
+    with Desk() as desk:
+        gateway = Gateway(tmp_path, desk=desk.port)
+        gateway.config.write_text(gateway.config.read_text().replace(", allow_private: true", ""))
+        told = findings(gateway)["helpdesk desk"]
+    assert (told["well"], told["hint"]) == ("BAD", "allow_private: true")

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,9 @@ def test_times_are_told_in_the_zone_in_which_they_are_asked_for(gateway: Gateway
     gateway.webhook(b"{}", identity="evil", signed="whsec_" + "A" * 32)
     (row,) = gateway.json("quarantine", "list")
     assert gateway.json("quarantine", "list", "--since", row["when"]) == [row]
-    assert gateway.json("quarantine", "list", "--until", row["when"]) == []
+    later = datetime.fromisoformat(row["when"]) + timedelta(seconds=1)
+    assert gateway.json("quarantine", "list", "--until", later.isoformat()) == [row]
+    assert gateway.json("quarantine", "list", "--since", later.isoformat()) == []
 
 
 def test_whatever_somebody_is_known_by_is_masked() -> None:
