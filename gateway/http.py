@@ -16,6 +16,8 @@ from normalizer.errors import Rejected, Unavailable
 
 KEPT_OF_OVERSIZED = 64 * 1024
 DRAINED = 64 * 1024 * 1024
+HELD = 256 * 1024 * 1024  # of bodies that are being read at once; beyond, only small ones
+SMALL = 64 * 1024
 TRY_AGAIN = {"Retry-After": "5"}
 
 
@@ -46,18 +48,42 @@ async def whole(asked: starlette.requests.Request, limit: int) -> bytes:
     """The body. Raises Oversized if it is too large; what is over is read a while and thrown away.
 
     A client that is still writing hears no answer but a reset connection, and would come again and again.
+    Raises Unavailable for a large one while others hold too much.
     """
     parts: list[bytes] = []
     size = 0
-    async for part in asked.stream():
-        size += len(part)
-        if size <= limit or size - len(part) < KEPT_OF_OVERSIZED:
-            parts.append(part)
-        if size > limit + DRAINED:
-            break
+    with _Hold() as hold:
+        async for part in asked.stream():
+            size += len(part)
+            if size <= limit or size - len(part) < KEPT_OF_OVERSIZED:
+                hold.more(len(part))
+                parts.append(part)
+            if size > limit + DRAINED:
+                break
     if size > limit:
         raise Oversized(limit, b"".join(parts)[:KEPT_OF_OVERSIZED])
     return b"".join(parts) if len(parts) != 1 else parts[0]
+
+
+class _Hold:
+    """What one request holds of the memory for bodies that are not whole yet; given back at the end."""
+
+    everybody = 0
+
+    def __init__(self) -> None:
+        self.mine = 0
+
+    def more(self, octets: int) -> None:
+        if self.mine > SMALL and _Hold.everybody - self.mine > HELD:
+            raise Unavailable("too much is being read at once")
+        self.mine += octets
+        _Hold.everybody += octets
+
+    def __enter__(self) -> "_Hold":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _Hold.everybody -= self.mine
 
 
 async def beginning(asked: starlette.requests.Request) -> bytes:

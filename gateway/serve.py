@@ -27,6 +27,7 @@ from gateway import clock as clocks
 from gateway import kernel, wire
 from gateway.accept import Door
 from gateway.alone import LEASING, ROLES, Locks, Role
+from gateway.connection import Connection
 from gateway.dispatch import dispatch
 from gateway.front import Front
 from gateway.holding import hold
@@ -225,7 +226,7 @@ def _server(house: House, app: Any) -> uvicorn.Server:
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", server_header=False, date_header=True,
         proxy_headers=False, ws="websockets-sansio", ws_max_size=256 * 1024, ws_per_message_deflate=False,
-        timeout_graceful_shutdown=5, timeout_keep_alive=30, h11_max_incomplete_event_size=64 * 1024,
+        timeout_graceful_shutdown=5, timeout_keep_alive=30, http=Connection,
     )  # fmt: skip
     return _Server(config)
 
