@@ -162,7 +162,7 @@ def test_folding_keeps_places_and_is_done_once(text: str) -> None:
     [
         ("订单号5，物流显示已签收", "zh"), ("還沒退款，請問訂單何時發貨", "zh-Hant"), ("My order has not arrived", "en"),
         ("返金額が足りません", "ja"), ("주문이 오지 않았습니다", "ko"), ("Où est ma commande ?", "fr"), ("Где мой заказ?", "ru"),
-        ("我的 iPhone 15 Pro Max 256GB 坏了", "zh"), ("https://example.com/a/b 12345", ""), ("", ""),
+        ("我的 iPhone 15 Pro Max 256GB 坏了", "zh"), ("https://example.com/a/b 12345", ""), ("", ""), ("hello?", "en"), ("refund??", "en"),
     ],
 )  # fmt: skip
 def test_the_language_is_told(text: str, code: str) -> None:
