@@ -16,11 +16,12 @@ from typing import Any as Anything
 
 from engine import conditions, rulebook, solve, trial
 from engine.company import Company
+from engine.conditions import SAYS
 from engine.decision import AskReview, Effect, Escalate, Lower, Raise, Set, WaitFor
 from engine.effects import own_slots
 from engine.facts import FIELDS
 from engine.overlaps import TRIED, Contests, Overruled, Row, overruled, rows, triggered, wishes
-from engine.reading import Finding, suggestion
+from engine.reading import Finding, glued, suggestion
 from engine.ruleset import All, Any, Condition, Nothing, Rule, RuleSet, Test, Unit, tests
 from engine.solve import Clause, World, clauses, covers, impossible, pinned, possible
 from engine.spelling import spelled
@@ -63,6 +64,8 @@ def check(
     ruleset, found = rulebook.examine(texts, vocabulary, documents)
     found = [*found, *_examples(texts, vocabulary, found)]
     looking = _Look(documents, ruleset, company, _broken(texts, ruleset, found))
+    found.extend(company.doubts)
+    found.extend(one for document in documents.values() for one in _glued(document))
     for part in (_conditions, _firsts, _circles, _overlaps, _unproven, _timers):
         found.extend(part(looking))
     if hits is not None:
@@ -74,9 +77,26 @@ def check(
     return sorted(set(found), key=lambda f: (f.where.file, f.where.line, f.where.column, f.severity, f.what))
 
 
+def _glued(document: Document) -> Iterator[Finding]:
+    """Words and tags with marks in them that were meant to part them."""
+    rules = document.value.get("rules") if isinstance(document.value, dict) else None
+    todo: list[tuple[Path, Anything]] = [(("rules",), rules)]
+    while todo:
+        path, value = todo.pop()
+        if isinstance(value, dict):
+            todo.extend(((*path, key), inner) for key, inner in value.items())
+        elif isinstance(value, list):
+            todo.extend(((*path, i), inner) for i, inner in enumerate(value))
+        elif isinstance(value, str) and not _WORDY.isdisjoint(path) and (one := glued(document.where(*path), value)):
+            yield one
+
+
 def errors(found: Iterable[Finding]) -> list[Finding]:
     """Those that keep a rulebook from going live."""
     return [one for one in found if one.severity == "error"]
+
+
+_WORDY = frozenset({*SAYS, "tag", "untag"})  # under these stand words
 
 
 @dataclass(slots=True)

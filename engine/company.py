@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from engine import outside
 from engine.calendar import Calendar, Hours, duration, instant, local, minutes
 from engine.outside import Lookup
+from engine.reading import Finding, glued
 from engine.vocabulary import PRIORITIES, WEEKDAYS, Labels
 from normalizer.canon import Contact
 from normalizer.errors import ConfigError
@@ -155,6 +156,7 @@ class Company:
     name: str = ""
     sha: str = ""  # of the configuration's content: part of what made a decision
     answers: Mapping[tuple[str, str], str] = field(default_factory=dict)  # name and language to the words
+    doubts: tuple[Finding, ...] = ()  # what should be looked at in the word lists
 
     def answer(self, name: str, language: str) -> str:
         """The words of an answer in this language, else in any; empty if there is none."""
@@ -261,6 +263,14 @@ class Company:
         }
 
 
+def _glued(document: Document, lists: Lists) -> Iterator[Finding]:
+    """Words of the lists with marks in them that were meant to part them."""
+    for name, words in lists.lists.items():
+        for i, word in enumerate(words):
+            if one := glued(document.where("lists", name, i), word):
+                yield one
+
+
 def company(
     texts: Mapping[str, str], zone: str = "Asia/Shanghai", name: str = "", answers: Mapping[str, str] | None = None
 ) -> Company:
@@ -289,6 +299,7 @@ def company(
         types=types.types,
         policies=types.policies,
         lists=lists.lists,
+        doubts=tuple(_glued(documents["lists.yaml"], lists)),
         campaigns=_campaigns(calendars.campaigns, ZoneInfo(zone), documents["calendars.yaml"]),
         shifts=_calendars("shifts", people.shifts, zone, documents["people.yaml"]),
         lookups=lookups.outside,

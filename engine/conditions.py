@@ -19,7 +19,7 @@ from engine import facts
 from engine.calendar import duration, length, local, minutes
 from engine.decision import Fact
 from engine.facts import FILTERS, MENTIONS, SAME, WORDS, Field, Kind, Window
-from engine.reading import Place, Reading, suggestion
+from engine.reading import Place, Reading, apart, suggestion
 from engine.ruleset import All, Any, Check, Condition, Nothing, Test, Value
 from engine.vocabulary import PRIORITIES
 from engine.words import folded
@@ -75,6 +75,10 @@ OPERATORS: Mapping[str, Operator] = {
 SAYS = ("says", "says_all", "says_none")
 NESTS: Mapping[str, Callable[[tuple[Condition, ...]], Condition]] = {"any": Any, "all": All, "none": Nothing}
 _SHOWN_WORDS, _SHOWN_CHARACTERS = 12, 160  # of one condition in a trace
+_FLAGS = {
+    **dict.fromkeys(("true", "yes", "on", "y", "1", "是", "对", "有"), "write true, without quotes"),
+    **dict.fromkeys(("false", "no", "off", "n", "0", "否", "不是", "没有"), "write false, without quotes"),
+}
 SUGAR = ("history", "changed", "since", "during")  # keys of `when` that are no fields
 
 
@@ -90,7 +94,8 @@ def _parts(reading: Reading, at: Place) -> list[Condition]:
         case list():
             return [_several(_parts(reading, item)) for item in at.items()]
         case _:
-            reading.fault(at, "type", "conditions are written as `field: value`", "when: {category: complaint}")
+            hint = apart(at.value) or "when: {category: complaint}"
+            reading.fault(at, "type", "conditions are written as `field: value`", hint)
             return []
 
 
@@ -201,7 +206,8 @@ def _scalar(reading: Reading, at: Place, field: Field) -> Fact:
     match field.kind:
         case "number":
             if isinstance(value, bool) or not isinstance(value, int | float):
-                reading.fault(at, "type", f"{field.name} is a number, not {value!r}", "write a number")
+                hint = "{more_than: 100}" if str(value).startswith(("<", ">", "=")) else "write a number"
+                reading.fault(at, "type", f"{field.name} is a number, not {value!r}", hint)
                 return None
             return value
         case "flag":
@@ -256,7 +262,8 @@ def moment(found: tuple[float, float]) -> str:
 
 def _flag(reading: Reading, at: Place) -> bool | None:
     if not isinstance(at.value, bool):
-        reading.fault(at, "type", f"true or false, not {at.value!r}", "write true or false")
+        hint = _FLAGS.get(str(at.value).strip().casefold(), "write true or false")
+        reading.fault(at, "type", f"true or false, not {at.value!r}", hint)
         return None
     return at.value
 

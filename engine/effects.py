@@ -40,7 +40,7 @@ from engine.decision import (
     UseSla,
     WaitFor,
 )  # fmt: skip
-from engine.reading import Place, Reading, suggestion
+from engine.reading import Place, Reading, apart, suggestion
 from engine.words import folded
 from normalizer.canon import RelatedKind
 
@@ -84,7 +84,8 @@ def _verbs(reading: Reading, at: Place, because: str) -> list[Effect]:
     if at.value is None:
         return []
     if not isinstance(at.value, dict):
-        reading.fault(at, "type", "actions are written as `verb: value`", "then: {route: GROUP}")
+        hint = apart(at.value) or "then: {route: GROUP}"
+        reading.fault(at, "type", "actions are written as `verb: value`", hint)
         return []
     return [effect for name in at.value for effect in _verb(reading, at.down(name), name, because)]
 
@@ -92,6 +93,9 @@ def _verbs(reading: Reading, at: Place, because: str) -> list[Effect]:
 def _verb(reading: Reading, at: Place, name: str, because: str) -> list[Effect]:
     if verb := VERBS.get(name):
         return verb.read(reading, at, because)
+    if name in SETTABLE:
+        reading.fault_key(at, "unknown-verb", f"unknown action {name!r}", f"write set: {{{name}: VALUE}}")
+        return []
     reading.unknown_key(at, "unknown-verb", "action", name, VERBS)
     return []
 
@@ -227,7 +231,7 @@ def _optional(reading: Reading, at: Place, key: str, choice: str) -> str:
 def _acknowledge(reading: Reading, at: Place, _: str) -> list[Effect]:
     name = reading.word(at, "acknowledge")
     if name and name not in reading.vocabulary.templates:
-        hint = suggestion(name, reading.vocabulary.templates)
+        hint = suggestion(name, sorted(reading.vocabulary.templates))
         reading.fault(at, "unknown-template", f"unknown template {name!r}", hint)
         return []
     _spoken(reading, at, name)
@@ -248,7 +252,7 @@ def _reply(reading: Reading, at: Place, _: str) -> list[Effect]:
         return []
     if name in reading.vocabulary.templates:
         _spoken(reading, at, name)
-    elif not _answer(reading, at, name, reading.vocabulary.templates):
+    elif not _answer(reading, at, name, sorted(reading.vocabulary.templates)):
         return []
     else:
         _spoken(reading, at, ANSWERING)

@@ -4,14 +4,22 @@ Nothing raises while reading. A fault becomes a `Finding` with its place, its co
 one look finds everything; only `rulebook.load` turns the first of them into a ConfigError.
 """
 
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal
 
+from engine.meant import MEANT
 from engine.vocabulary import Vocabulary
 from normalizer.errors import ConfigError, Where
 from normalizer.marked import Document, Path
+
+# Marks that people take for those of YAML: [退款，退钱] is one word.
+_GLUE = re.compile("[，、；“”‘’「」『』【】]")
+_GLUED_COLON = re.compile(r"[\w.]+(?:：\s*|:)\S")  # says:退款 is a word, no condition
+_ELSEWHERE = {"category": "subcategory", "subcategory": "category"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,8 @@ class Reading:
     def mapping(self, at: Place, allowed: Sequence[str], what: str) -> bool:
         """Whether this is a mapping; keys it may not have are told."""
         if not isinstance(at.value, dict):
-            self.fault(at, "type", f"{what} is written as `key: value`", f"known: {', '.join(allowed)}")
+            hint = apart(at.value) or f"known: {', '.join(allowed)}"
+            self.fault(at, "type", f"{what} is written as `key: value`", hint)
             return False
         for key in at.value:
             if key not in allowed:
@@ -112,8 +121,17 @@ class Reading:
         """The code of this choice that a word stands for; None, and told, if there is none."""
         found = self.vocabulary.code(choice, word)
         if found is None:
-            self.fault(at, "unknown-value", f"{what} has no {word!r}", suggestion(word, self.vocabulary.words(choice)))
+            self.fault(at, "unknown-value", f"{what} has no {word!r}", self._meant(choice, word))
         return found
+
+    def _meant(self, choice: str, word: str) -> str:
+        """What was meant by a word that this choice has not: one of another choice, or the nearest."""
+        other = _ELSEWHERE.get(choice, "")
+        if other and (code := self.vocabulary.code(other, word)):
+            return f"it is a {other}: write {other}: {code}"
+        if choice == "group" and (code := self.vocabulary.code("agent", word)):
+            return f"it is an agent: write route: {{assignee: {code}}}"
+        return suggestion(word, self.vocabulary.words(choice))
 
     def codes(self, at: Place, choice: str, what: str) -> tuple[str, ...]:
         found = [self.code(item, choice, str(item.value), what) for item in at.items()]
@@ -147,9 +165,36 @@ class Reading:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """The nearest known word, or some of the known ones."""
+    """The word that was meant: the one people call so, the nearest, or some of the known ones."""
     words = list(dict.fromkeys(known))
-    if near := get_close_matches(word.casefold(), words, n=1, cutoff=0.55):
-        return f"did you mean {near[0]!r}?"
+    narrow = unicodedata.normalize("NFKC", word).strip().casefold()
+    if meant := next((one for one in MEANT.get(narrow, ()) if one in words), ""):
+        return f"did you mean {meant!r}?"
+    if _GLUE.search(word) or "," in narrow:
+        return "write [A, B]: narrow comma, a space after it"
+    near = get_close_matches(narrow, words, n=3, cutoff=0.6)
+    if alike := next((one for one in near if _alike(narrow, one)), ""):
+        return f"did you mean {alike!r}?"
     shown = ", ".join(words[:12]) + (", ..." if len(words) > 12 else "")
     return f"known: {shown}" if shown else "there are none"
+
+
+def _alike(word: str, known: str) -> bool:
+    """Whether two words are near without the end they share: big-words is not meant by legal-words."""
+    mine, _, end = word.rpartition("-")
+    other, _, ending = known.rpartition("-")
+    return not (mine and other and end == ending) or bool(get_close_matches(mine, [other], cutoff=0.6))
+
+
+def apart(value: Any) -> str:
+    """The hint for words that would be a key and its value, if there were a space between: says:退款, says：退款."""
+    glued = isinstance(value, str) and _GLUED_COLON.match(value)
+    return "write `: `, narrow and with a space after it" if glued else ""
+
+
+def glued(where: Where, word: str) -> Finding | None:
+    """A warning about words with marks that were meant to part or to quote them: they are found only with them."""
+    if not _GLUE.search(word):
+        return None
+    hint = "write [A, B]: narrow commas, narrow quotation marks or none"
+    return Finding(where, "one-word", f"{word!r} is one word, with its marks", hint, "warning")

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from normalizer.errors import ConfigError, Where
+from normalizer.slips import Stop, slip, unreadable
 
 Path = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
@@ -70,11 +71,23 @@ def read(text: str, file: str) -> Document:
     try:
         return _Reader(file).read(text)
     except yaml.MarkedYAMLError as e:
-        mark = e.problem_mark or e.context_mark
-        place = Where(file, mark.line + 1, mark.column + 1) if mark else Where(file)
-        raise ConfigError(place, f"not YAML: {e.problem or e.context}", "check indentation and quotes", "yaml") from e
+        raise _not_yaml(text, file, e) from e
     except (yaml.YAMLError, UnicodeEncodeError) as e:  # half a surrogate is no text
+        if found := unreadable(text):
+            place = Where(file, found.line, found.column)
+            raise ConfigError(place, f"not YAML: {found.what}", found.hint, "yaml") from e
         raise ConfigError(Where(file), f"not YAML: {e}", "save it as UTF-8 text", "yaml") from e
+
+
+def _not_yaml(text: str, file: str, e: yaml.MarkedYAMLError) -> ConfigError:
+    """What the parser stumbled over, as the slip it was if that can be told."""
+    mark, begun = e.problem_mark or e.context_mark, e.context_mark or e.problem_mark
+    if not mark or not begun:
+        return ConfigError(Where(file), f"not YAML: {e.problem or e.context}", "check indentation and quotes", "yaml")
+    if found := slip(text, Stop(mark.line, mark.column, e.problem or "", e.context or "", begun.line)):
+        return ConfigError(Where(file, found.line, found.column), f"not YAML: {found.what}", found.hint, "yaml")
+    place = Where(file, mark.line + 1, mark.column + 1)
+    return ConfigError(place, f"not YAML: {e.problem or e.context}", "check indentation and quotes", "yaml")
 
 
 def model(kind: type[M], document: Document) -> M:

@@ -48,7 +48,7 @@ WRONG = {
     "unknown layer": ("- rule: a\n  layer: ^costumer\n  then: {tag: x}", "unknown-layer", "'customer'"),
     "no then": ("- ^rule: a\n  when: {category: complaint}", "missing", "then:"),
     "text where a number belongs": ("- rule: a\n  when: {category.confidence: {less_than: ^much}}\n  then: {tag: x}", "type", "number"),
-    "text where a flag belongs": ("- rule: a\n  when: {message.answerable: ^no}\n  then: {tag: x}", "type", "true or false"),
+    "text where a flag belongs": ("- rule: a\n  when: {message.answerable: ^no}\n  then: {tag: x}", "type", "write false"),
     "a pattern RE2 refuses": ("- rule: a\n  when: {message.text: {matches: ^'(?=x)'}}\n  then: {tag: x}", "pattern", "look-around"),
     "history without a window": ("- rule: a\n  when:\n    history: ^{same: contact, count: {at_least: 3}}\n  then: {tag: x}", "type", "within"),
     "history counted in words": ("- rule: a\n  when: {history: {within: 24h, count: {at_least: ^three}}}\n  then: {tag: x}", "type", "number"),
