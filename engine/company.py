@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from engine import outside
 from engine.calendar import Calendar, Hours, duration, instant, local, minutes
 from engine.outside import Lookup
-from engine.reading import Finding, glued
+from engine.reading import Finding, glued, suggestion
 from engine.vocabulary import PRIORITIES, WEEKDAYS, Labels
 from normalizer.canon import Contact
 from normalizer.errors import ConfigError
@@ -363,7 +363,7 @@ def _check_types(types: Types, calendars: Calendars, document: Document) -> None
 
 def _one_of(word: str, known: Iterable[str], document: Document, path: Path, what: str) -> None:
     if word not in known:
-        raise ConfigError(document.where(*path), f"unknown {what} {word!r}", f"known: {', '.join(known)}", "unknown")
+        raise ConfigError(document.where(*path), f"unknown {what} {word!r}", suggestion(word, known), "unknown")
 
 
 def _calendar(path: Path, given: OpenHours, zone: ZoneInfo, document: Document) -> Calendar:

@@ -1,13 +1,16 @@
 """Slips of people who are no programmers: each is told as they see it, where it is, with what mends it."""
 
+from pathlib import Path
+
 import pytest
 
 from engine.check import check
-from engine.company import company
+from engine.company import FILES, company
 from engine.findings import told
 from engine.rulebook import findings
 from engine.vocabulary import Vocabulary
 
+CONFIG = Path(__file__).parents[2] / "config"
 RIGHT = """rulebook: test
 rules:
   - rule: big
@@ -68,6 +71,7 @@ def test_what_has_no_slip_has_no_findings(vocabulary: Vocabulary) -> None:
 
 
 def test_a_wide_comma_in_a_word_list_is_a_warning_at_its_place(vocabulary: Vocabulary) -> None:
-    house = company({"lists.yaml": "lists:\n  refund-words: [退款，退钱, 退费]\n"})
+    texts = {file: (CONFIG / file).read_text(encoding="utf-8") for file in FILES}
+    house = company({**texts, "lists.yaml": "lists:\n  refund-words: [退款，退钱, 退费]\n"})
     (found,) = check({"my.yaml": RIGHT}, vocabulary, house)
     assert (str(found.where), found.code, found.severity) == ("lists.yaml:2:18", "one-word", "warning")
