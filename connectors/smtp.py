@@ -172,6 +172,7 @@ class Conversation(SMTP):
             loop=asyncio.get_running_loop(),
         )
         self._unknown = 0
+        self._turned_away = False  # a recipient of this mail
 
     def __dir__(self) -> list[str]:
         # aiosmtpd looks through all its attributes, twice, for every connection; these are the ones it seeks.
@@ -216,6 +217,7 @@ class Conversation(SMTP):
             _hang_up(self.transport, f"421 {why}, try again later\r\n".encode())
 
     async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802
+        self._turned_away = False
         if self.door.terms.tls_required and not self._tls_protocol:
             await self.push("530 5.7.0 Must issue a STARTTLS command first")
             return
@@ -243,9 +245,10 @@ class Conversation(SMTP):
             return MISSING
 
     async def unknown(self, address: str) -> str:
-        """The answer to a recipient we do not know; the first of a connection is kept."""
+        """The answer to a recipient we do not know; the first of each mail is kept."""
         self._unknown += 1
-        if self._unknown == 1:
+        if not self._turned_away:
+            self._turned_away = True
             arrival = self._arrival(b"", rcpt_to=(address,))
             await self.door.desk.turn_away("unknown_recipient", "no account has this address", arrival)
         if self._unknown > UNKNOWN_RECIPIENTS:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Collection
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -54,6 +55,7 @@ Stage = Literal["door", "journal", "noted"]
 
 def main() -> None:
     """The console script. Errors a person can mend are one line, not a traceback."""
+    _writable()
     try:
         app()
     except ConfigError as e:
@@ -65,6 +67,17 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as e:
+        sys.stderr.write(f"error: {e}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _writable() -> None:
+    """Standard output and error may be of a charset that has not every letter we print."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            stream.reconfigure(errors="backslashreplace")
 
 
 @app.command()

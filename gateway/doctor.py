@@ -115,11 +115,13 @@ def _disk(configured: Configured) -> Iterator[Finding]:
 def _sync(file: Path) -> float:
     """Seconds of one small durable write."""
     started = time.perf_counter()
-    with file.open("wb") as out:
-        out.write(b"x" * 50_000)
-        out.flush()
-        os.fsync(out.fileno())
-    file.unlink()
+    try:
+        with file.open("wb") as out:
+            out.write(b"x" * 50_000)
+            out.flush()
+            os.fsync(out.fileno())
+    finally:
+        file.unlink(missing_ok=True)
     return time.perf_counter() - started
 
 

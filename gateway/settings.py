@@ -21,7 +21,14 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from connectors.places import host_and_port
 from gateway.permissions import Role
@@ -315,8 +322,10 @@ def read(path: Path | None = None) -> Configured:
     file = find(path)
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as e:
-        raise ConfigError(Where(str(file)), f"cannot be read: {type(e).__name__}", "name it by --config FILE") from e
+    except OSError as e:
+        raise ConfigError(Where(str(file)), f"cannot be read: {e.strerror}", "name it by --config FILE") from e
+    except UnicodeDecodeError as e:
+        raise ConfigError(Where(str(file)), "cannot be read: it is not UTF-8", "save it as UTF-8") from e
     document = marked.read(text, str(file))
     value = document.value if document.value is not None else {}
     if not isinstance(value, dict):
@@ -327,6 +336,8 @@ def read(path: Path | None = None) -> Configured:
         settings = Settings(_secrets_dir=handed(), **value)
     except ValidationError as e:
         raise _fault(document, e, (), Settings) from e
+    except SettingsError as e:
+        raise ConfigError(Where("environment"), str(e), "as JSON, or in the settings file") from e
     return Configured(settings, document, folder)
 
 
@@ -412,12 +423,42 @@ def _is_mapping(annotation: Any) -> bool:
     return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
+# What pydantic tells programmers, in words of who writes settings.
+_WORDS = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known here",
+    "string_type": "must be text",
+    "path_type": "must be a path",
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be on or off"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "must be a mapping, name: value"),
+    **dict.fromkeys(("tuple_type", "list_type"), "must be a list"),
+}
+_NAME = re.compile(r"[a-z_][\w-]*")  # pydantic puts classes and functions of its own between the names
+
+
 def _fault(document: marked.Document, e: ValidationError, path: marked.Path, kind: type[BaseModel]) -> ConfigError:
     first = e.errors(include_url=False)[0]
-    inner = tuple(first["loc"])
+    inner = tuple(part for part in first["loc"] if isinstance(part, int) or _NAME.fullmatch(part))
     name = ".".join(str(part) for part in inner) or "these settings"
-    hint = "known: " + ", ".join(kind.model_fields) if first["type"] == "extra_forbidden" and len(inner) == 1 else ""
+    said = _WORDS.get(first["type"], f": {first['msg'].removeprefix('Value error, ')}")
     where = document.where(*path, *inner)
-    if where.line == 0 and inner:  # not in the file: it came from the environment
-        where = Where("environment TICKETGATE_" + "__".join(str(part) for part in inner).upper())
-    return ConfigError(where, f"{name}: {first['msg']}", hint)
+    if not path and (variable := _variable(inner)):  # it came from the environment
+        where = Where(f"environment {variable}")
+    return ConfigError(where, name + (said if said.startswith(":") else f" {said}"), _hint(first, inner, kind))
+
+
+def _hint(first: ErrorDetails, inner: marked.Path, kind: type[BaseModel]) -> str:
+    if first["type"] == "extra_forbidden" and len(inner) == 1:
+        return "known: " + ", ".join(kind.model_fields)
+    if first["type"] == "string_type" and isinstance(first["input"], dict):
+        return "if it is a secret: {env: NAME} or {file: PATH}"
+    return ""
+
+
+def _variable(path: marked.Path) -> str:
+    """The environment variable that sets this, or something it is in; it wins over the file."""
+    known = {name.upper(): name for name in os.environ}
+    names = ["TICKETGATE_" + "__".join(str(part) for part in path[:n]).upper() for n in range(len(path), 0, -1)]
+    return next((known[name] for name in names if name in known), "")

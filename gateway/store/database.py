@@ -102,7 +102,7 @@ class Database(ABC):
             with self.unavailable():
                 yield
         except OSError as e:
-            raise Unavailable(f"the data folder: {type(e).__name__} {e.errno}") from e
+            raise Unavailable(f"the data folder: {type(e).__name__} {e.errno}, {e.strerror}") from e
 
     def _ready(self, name: str, ready: Callable[[], R], work: Callable[[Connection, R], T]) -> T:
         made = ready()

@@ -32,7 +32,8 @@ BUSY_MS = 5_000
 CHECKPOINT_AFTER = 5_000  # rows changed by this process: some 6 MB
 LARGEST_LOG = 16_000  # pages of 4 KB
 # Errors that pass by themselves; after any other one the connection is thrown away.
-PASSING = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED")
+FULL = "SQLITE_FULL"
+PASSING = (FULL, "SQLITE_BUSY", "SQLITE_LOCKED")
 JOURNAL = "journal"  # what the door writes
 DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")  # and longer names that begin with the former
 
@@ -118,7 +119,8 @@ class Sqlite(Database):
         try:
             yield
         except OperationalError as e:
-            raise Unavailable(f"the database: {error_name(e)}") from e
+            name = error_name(e)
+            raise Unavailable(f"the database: {name}{', no room on its disk' if name == FULL else ''}") from e
         except DatabaseError as e:
             if not error_name(e).startswith(DAMAGED):
                 raise

@@ -216,6 +216,18 @@ async def test_recipients_nobody_configured_are_refused_and_the_first_is_kept(do
     assert (code, facts["rcpt_to"]) == ("unknown_recipient", "nobody@example.com")
 
 
+async def test_of_each_mail_of_a_connection_a_recipient_nobody_configured_is_kept(door: Opener, dial: Opener) -> None:
+    open_door = await door()
+    line = await dial(open_door.port)
+    await line.say("EHLO x")
+    for n in range(2):  # a relay sends one mail after the other
+        await line.say(f"MAIL FROM:<li{n}@example.net>")
+        await line.say("RCPT TO:<nobody@example.com>")
+        await line.say("RSET")
+    kept = [facts["mail_from"] for (_, _, _, _, _, facts) in open_door.gateway.refused]
+    assert kept == ["li0@example.net", "li1@example.net"]
+
+
 async def test_who_guesses_addresses_is_hung_up_on(door: Opener, dial: Opener) -> None:
     line = await dial((await door()).port)
     await line.say("EHLO x")

@@ -21,8 +21,10 @@ def on_a_terminal(gateway: Gateway, columns: int, *arguments: str) -> str:
             [*arguments, "--config", str(gateway.config)], environment={**os.environ, **gateway.environment},
             stdin=nothing, stdout=terminal, stderr=terminal,
         )  # fmt: skip
-        assert process.wait(30) == 0
-        return os.read(ours, 100_000).decode()
+        ended = process.wait(30)
+        shown = os.read(ours, 100_000).decode()
+    assert ended == 0, shown
+    return shown
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
@@ -51,3 +53,22 @@ def test_a_word_nobody_knows_is_refused_and_not_taken_for_nothing_found(tmp_path
 @pytest.mark.parametrize("asked", [("outbox", "retry", "nobody"), ("quarantine", "retry", "nobody")])
 def test_to_retry_what_is_not_there_fails(tmp_path: Path, asked: tuple[str, ...]) -> None:
     assert "error: the others" in Gateway(tmp_path).refused(*asked)
+
+
+def test_a_terminal_of_another_charset_shows_what_it_can(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+    done = warm.run(["--help"], environment={**os.environ, **gateway.environment, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+    assert b"\\u6f14\\u793a" in done.stdout
+
+
+def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+    gateway.cli("keys", "add", "shop")
+    with open("/dev/full", "wb") as full, open(os.devnull, "rb") as nothing, (tmp_path / "said").open("wb") as said:
+        process = warm.start(
+            ["keys", "list", "--config", str(gateway.config)], environment={**os.environ, **gateway.environment},
+            stdin=nothing, stdout=full, stderr=said,
+        )  # fmt: skip
+        assert process.wait(30) == 1
+    assert (tmp_path / "said").read_text() == "error: [Errno 28] No space left on device\n"
