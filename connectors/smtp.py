@@ -15,7 +15,7 @@ import re
 import ssl
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, cast
 
@@ -31,8 +31,11 @@ log = logging.getLogger(__name__)
 END = b"\r\n.\r\n"
 PIECE = 256 * 1024  # what the reader holds before the sender is asked to pause (twice this) or a piece is taken away
 KEPT = 64 * 1024  # of a mail too large to take
+HELD = 256 * 1024 * 1024  # of mails at one door that are not whole yet; beyond, only small ones
+SMALL = 4 * PIECE
 UNKNOWN_RECIPIENTS = 20  # in one connection; more is somebody guessing addresses
 
+TOO_MUCH = "452 4.3.1 Too much is being sent at once, try again later"
 _ADDRESS = re.compile(r"<([\w!#$%&'*+/=?^`{|}~.-]+@[A-Za-z0-9.-]+)>(.*)", re.ASCII | re.DOTALL)
 _SIZE = re.compile(r"\sSIZE=([0-9]{1,20})(?:\s|$)", re.ASCII | re.IGNORECASE)
 
@@ -93,6 +96,7 @@ class Door:
         self.terms, self.desk = terms, desk
         self.talking: dict[Conversation, str] = {}
         self._remotes: Counter[str] = Counter()
+        self.held = 0  # octets of mails that are not whole yet
 
     def enter(self, conversation: "Conversation", remote: str) -> bool:
         full = len(self.talking) >= self.terms.connections
@@ -143,6 +147,29 @@ class Door:
         secret = self.terms.users.get(offered.login.decode("utf-8", "replace"))
         right = hmac.compare_digest(secret or b"\0", offered.password) and secret is not None
         return AuthResult(success=right, handled=False, auth_data=offered if right else None)
+
+
+class Hold:
+    """What one mail takes of the memory for those that are not whole yet; given back at the end."""
+
+    def __init__(self, door: Door) -> None:
+        self.door, self.mine, self.full = door, 0, False
+
+    def more(self, octets: int) -> bool:
+        """Whether there is room for these too. Once there was none, nothing of the mail is held."""
+        self.full = self.full or (self.mine > SMALL and self.door.held - self.mine > HELD)
+        self._change(-self.mine if self.full else octets)
+        return not self.full
+
+    def _change(self, octets: int) -> None:
+        self.mine += octets
+        self.door.held += octets
+
+    def __enter__(self) -> "Hold":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._change(-self.mine)
 
 
 class Conversation(SMTP):
@@ -268,8 +295,10 @@ class Conversation(SMTP):
             await self._data(len(self.envelope.rcpt_tos))
 
     async def _data(self, recipients: int) -> None:
-        size, content = await read_content(self._reader, self.door.terms.size_limit)
-        status = await self._status(size, self._arrival(content))
+        with Hold(self.door) as hold:
+            size, content = await read_content(self._reader, self.door.terms.size_limit, hold.more)
+        full = hold.full and size <= self.door.terms.size_limit
+        status = TOO_MUCH if full else await self._status(size, self._arrival(content))
         self._set_post_data_state()  # type: ignore[no-untyped-call]
         await self.push("\r\n".join([status] * self.answers(recipients)))
 
@@ -329,11 +358,14 @@ for kind in (Conversation, LocalConversation):
     kind.commands = [name for name in dir(kind) if name.startswith(("smtp_", "auth_"))]
 
 
-async def read_content(reader: asyncio.StreamReader, limit: int) -> tuple[int, bytes]:
+async def read_content(
+    reader: asyncio.StreamReader, limit: int, more: Callable[[int], bool] = lambda _: True
+) -> tuple[int, bytes]:
     """The size of a mail as sent after DATA, and the mail, its dots unstuffed (RFC 5321 4.5.2).
 
     Only CRLF.CRLF ends it: a lone LF or CR never does, so nobody smuggles a second mail past the server before us.
-    What follows stays in the reader. Of a mail over the limit the first 64 KB come back.
+    What follows stays in the reader. Of a mail over the limit the first 64 KB come back, and nothing of one for which
+    `more` says that there is no room for so many octets more.
     """
     # RFC 5321 4.1.1.4: the CRLF that ends the DATA command may be the one that begins CRLF.CRLF.
     reader._buffer[:0] = b"\r\n"  # type: ignore[attr-defined]
@@ -343,6 +375,8 @@ async def read_content(reader: asyncio.StreamReader, limit: int) -> tuple[int, b
         piece, ended = await _piece(reader)
         if size <= max(limit, KEPT):
             pieces.append(piece)
+            if not more(len(piece)):
+                pieces.clear()
         size += len(piece)
     whole = b"".join(pieces)[: KEPT if size > limit else -3]
     return size, whole.replace(b"\r\n.", b"\r\n")[2:]

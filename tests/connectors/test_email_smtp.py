@@ -16,6 +16,7 @@ import aiosmtplib
 import pytest
 import uvloop
 
+from connectors import smtp
 from connectors.email_smtp import EmailSmtp
 from connectors.mail_account import scan
 from connectors.smtp import KEPT
@@ -191,6 +192,22 @@ async def test_too_large_a_mail_is_refused_at_its_end_and_its_beginning_kept(doo
     assert len(body) > KEPT - 10
     assert facts["mail_from"] == "li@example.net"
     assert (await deliver(line)).startswith("250")
+
+
+async def test_a_large_mail_comes_again_later_while_others_fill_the_memory(
+    door: Opener, dial: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smtp, "HELD", 1_000_000)
+    open_door = await door()
+    unfinished, line, large = await dial(open_door.port), await dial(open_door.port), MAIL + b"x" * 2_000_000 + b"\r\n"
+    await unfinished.until_data()
+    unfinished.writer.write(large)
+    await asyncio.sleep(0.2)
+
+    assert (await deliver(line, large)).startswith("452 4.3.1")
+    assert (await deliver(line)).startswith("250")
+    assert (await unfinished.say(b".\r\n")).startswith("250")
+    assert (await deliver(line, large)).startswith("250")
 
 
 async def test_a_mail_declared_too_large_is_refused_before_it_is_sent(door: Opener, dial: Opener) -> None:
