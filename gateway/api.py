@@ -161,8 +161,8 @@ def valid(body: bytes) -> NewMessage:
 
 
 def _wait(prefer: str) -> float:
-    """Seconds of `Prefer: wait=N` (RFC 7240 4.3)."""
-    found = re.search(r"\bwait=(\d{1,3})\b", prefer)
+    """Seconds of `Prefer: wait=N` (RFC 7240 4.3); names in any case, values with quotes or without (2)."""
+    found = re.search(r"\bwait\s*=\s*\"?(\d{1,300})\b", prefer, re.ASCII | re.IGNORECASE)
     return min(LONGEST_WAIT, float(found[1])) if found else 0.0
 
 

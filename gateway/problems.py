@@ -47,16 +47,24 @@ async def rejected(_: starlette.requests.Request, e: Exception) -> Response:
     return http.refusal(e)
 
 
-async def _invalid(_: starlette.requests.Request, e: Exception) -> Response:
+async def _invalid(asked: starlette.requests.Request, e: Exception) -> Response:
     """What FastAPI found wrong: where and what, never the value, which may be a customer's words."""
     assert isinstance(e, RequestValidationError)
     errors = [{"where": ".".join(map(str, one["loc"])), "what": one["msg"], "kind": one["type"]} for one in e.errors()]
+    if any(one["where"] == "body" and one["kind"] != "missing" for one in errors) and not _says_json(asked):
+        errors = [{"where": "content-type", "what": "send JSON, and Content-Type: application/json", "kind": ""}]
     malformed = any(one["kind"] == "json_invalid" for one in errors)
     status = 400 if malformed else 422
     first = f"{errors[0]['where']}: {errors[0]['what']}" if errors else "not valid"
     return http.problem(
         status, _CODES[status], first, problems=[{k: one[k] for k in ("where", "what")} for one in errors]
     )
+
+
+def _says_json(asked: starlette.requests.Request) -> bool:
+    """FastAPI looks at no body that does not; curl says of its own accord that it is a form."""
+    kind = asked.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
 
 
 async def _other(asked: starlette.requests.Request, e: Exception) -> Response:

@@ -17,7 +17,7 @@ class Doors:
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway, self.url = gateway, f"http://127.0.0.1:{gateway.http}"
-        (row,) = gateway.json("keys", "add", "test", "--scope", "messages:write")
+        (row,) = gateway.json("keys", "add", "test", "--scope", "messages:write", "--scope", "tickets:write")
         secret = next(value for name, value in row.items() if name.startswith("secret"))
         self.key = {"authorization": f"Bearer {secret}"}
 
@@ -70,3 +70,14 @@ def test_asking_whether_the_form_is_there_sends_nothing(doors: Doors) -> None:
     answer = httpx.head(f"{doors.url}/form/contact")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert doors.kept("webform/contact") == []
+
+
+def test_json_that_does_not_say_so_is_told_what_to_say(doors: Doors) -> None:
+    answer = doors.post("/api/v1/tickets/1/comments", b'{"text": "x"}', **doors.key)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "content-type: send JSON, and Content-Type: application/json"
+
+
+@pytest.mark.parametrize("prefer", ['respond-async, WAIT="20"', "wait=99999"])
+def test_who_prefers_to_wait_waits_however_it_is_written(doors: Doors, prefer: str) -> None:
+    assert doors.hand_in({**SAID, "text": prefer}, prefer=prefer).json()["state"] == "done"
