@@ -13,8 +13,9 @@ Told from the facts as the rule saw them: after every rule that can write what i
 # ruff: noqa: E501
 # Tables read better a row a line.
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 from engine import trace
@@ -22,6 +23,7 @@ from engine.company import Company
 from engine.decide import played
 from engine.decision import Case, Decision, Seen, Written
 from engine.explain import Teller
+from engine.facts import MENTIONS, WORDS
 from engine.merge import set_by_person
 from engine.ruleset import All, Any, Condition, Nothing, Rule, RuleSet, Test, Unit, Values, holds
 from engine.vocabulary import Vocabulary
@@ -39,6 +41,7 @@ class Checked:
     held: bool
     within: Nest = "all"
     depth: int = 0
+    denied: tuple[str, ...] = ()  # of the words asked for, those that the customer said and did not want
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,12 @@ def why_not(ruleset: RuleSet, company: Company, decision: Decision, name: str) -
         for row in unit.rows
         if name in (row.name, unit.name)
     ]
+
+
+def names(ruleset: RuleSet) -> list[str]:
+    """What can be asked for: each rule and row, and each `first` and `table` as a whole."""
+    found = ((unit.name, *(row.name for row in unit.rows)) for stage in ruleset.stages for unit in stage.units)
+    return sorted({name for inner in found for name in inner})
 
 
 def near_misses(ruleset: RuleSet, company: Company, decision: Decision, most: int = 3) -> list[WhyNot]:
@@ -115,7 +124,8 @@ def _checked(condition: Condition, values: Values, within: Nest = "all", depth: 
     match condition:
         case Test():
             held = condition.holds(values.get(condition.field))
-            yield Checked(trace.checked(condition, values.get(condition.field)), held, within, depth)
+            seen = trace.checked(condition, values.get(condition.field))
+            yield Checked(seen, held, within, depth, () if held else _denied(condition, values))
         case All(parts):
             for part in parts:
                 yield from _checked(part, values, within, depth)
@@ -125,6 +135,14 @@ def _checked(condition: Condition, values: Values, within: Nest = "all", depth: 
         case Nothing(parts):
             for part in parts:
                 yield from _checked(part, values, "none", depth + 1)
+
+
+def _denied(test: Test, values: Values) -> tuple[str, ...]:
+    """The words of a test that were said, but only to deny them."""
+    said, meant = values.get(MENTIONS), values.get(WORDS)
+    if test.field != WORDS or not isinstance(said, frozenset) or not isinstance(meant, frozenset):
+        return ()
+    return tuple(sorted(test.names[word] for word in said - meant if word in test.names))
 
 
 def _missing(condition: Condition, values: Values) -> list[Test]:
@@ -186,6 +204,8 @@ _ZH: Mapping[str, str] = {
     "lost person": "  {field} 由人工设置，规则不改（除非写 override: person）。", "lost layer": "  {field} 被更高层的规则 {to} 决定。",
     "lost conditions": "  {field} 由条件更多的规则 {to} 决定。", "lost name": "  {field} 与规则 {to} 并列，按名称取了后者，请核对。",
     "lost raised": "  {field} 被规则 {to} 进一步改动。", "near": "最接近触发的规则：{rule}，差 {seen}", "unknown": "没有规则 {rule}。", "join": "，",
+    "unknown near": "没有规则 {rule}，是不是 {near}？", "later": "作此决定的规则集里没有规则 {rule}，它是后来才有的；`ticketgate rules replay` 可看它对以前的工单会怎样。",
+    "denied": "；客户提到了 {words}，但说的是不要或不是（要照样算上，写 denied: include）",
 }  # fmt: skip
 _EN: Mapping[str, str] = {
     "fired": "rule {rule} fired.", "shadow": "rule {rule} held, but it is on trial (mode: shadow) and does nothing.",
@@ -196,15 +216,31 @@ _EN: Mapping[str, str] = {
     "lost person": "  {field} was set by a person, which no rule changes (but one with override: person).", "lost layer": "  {field} was decided by rule {to} of a higher layer.",
     "lost conditions": "  {field} was decided by rule {to}, which has more conditions.", "lost name": "  {field}: rule {to} weighs as much, and only its name came first; please check.",
     "lost raised": "  {field} was moved further by rule {to}.", "near": "nearest to firing: rule {rule}, which lacks {seen}", "unknown": "there is no rule {rule}.", "join": ", ",
+    "unknown near": "there is no rule {rule}; did you mean {near}?", "later": "the rules that decided this had no rule {rule}: it came later; `ticketgate rules replay` tells what it would have done to earlier tickets.",
+    "denied": "; the customer said {words}, but to deny it (denied: include counts it all the same)",
 }  # fmt: skip
 
 
-def told(found: list[WhyNot], decision: Decision, language: str, vocabulary: Vocabulary, name: str = "") -> list[str]:
-    """Sentences about each rule, Chinese or English: every condition with ✓ or ✗ and what was there, then the verdict."""
+def told(
+    found: list[WhyNot],
+    decision: Decision,
+    language: str,
+    vocabulary: Vocabulary,
+    name: str = "",
+    known: Collection[str] = (),
+    present: Collection[str] = (),
+) -> list[str]:
+    """Sentences about each rule, Chinese or English: every condition with ✓ or ✗ and what was there, then the verdict.
+
+    Of a `name` that the set that decided has not: `known` are the names it has, `present` those of the live one.
+    """
     words = _ZH if language.startswith("zh") else _EN
     teller = Teller(language, vocabulary, decision.ticket, decision.case)
     if not found:
-        return [words["unknown"].format(rule=name)]
+        if name in present:
+            return [words["later"].format(rule=name)]
+        near = get_close_matches(name, known, n=1)
+        return [words["unknown near" if near else "unknown"].format(rule=name, near="".join(near))]
     return [line for one in found for line in _told(one, decision, words, teller)]
 
 
@@ -227,7 +263,8 @@ def _told(one: WhyNot, decision: Decision, words: Mapping[str, str], teller: Tel
     for checked in one.checked:
         well = checked.held != (checked.within == "none")
         nest = words[checked.within] if checked.within != "all" else ""
-        yield words["held" if well else "failed"].format(seen=teller.seen(checked.seen, wanted=True)) + nest
+        denied = words["denied"].format(words=words["join"].join(checked.denied)) if checked.denied else ""
+        yield words["held" if well else "failed"].format(seen=teller.seen(checked.seen, wanted=True)) + nest + denied
     for reason in one.withheld:
         yield words["withheld"].format(reason=teller.withheld(reason))
     for lost in one.lost:

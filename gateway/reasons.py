@@ -3,7 +3,7 @@
 import asyncio
 
 from engine.decision import Decision
-from engine.why_not import near_misses, told, told_near, why_not
+from engine.why_not import names, near_misses, told, told_near, why_not
 from gateway.live import LiveRules
 from gateway.mind import Mind
 from normalizer.errors import ConfigError
@@ -20,7 +20,8 @@ class Reasons:
         """Sentences about a rule, each condition with what was there."""
         mind = await self.mind(decision.ruleset)
         found = why_not(mind.ruleset, mind.company, decision, rule)
-        return told(found, decision, language, mind.vocabulary, rule)
+        known, present = ((), ()) if found else (names(mind.ruleset), names(self.rules.mind.ruleset))
+        return told(found, decision, language, mind.vocabulary, rule, known, present)
 
     async def near(self, decision: Decision, language: str) -> list[str]:
         """The rules that were nearest to firing, and what they lack."""

@@ -11,7 +11,7 @@ from engine.rulebook import load
 from engine.ruleset import RuleSet
 from engine.trial import case
 from engine.vocabulary import Vocabulary
-from engine.why_not import WhyNot, near_misses, told, told_near, why_not
+from engine.why_not import WhyNot, names, near_misses, told, told_near, why_not
 
 BOOK = """
 rulebook: lanes
@@ -123,6 +123,28 @@ def test_a_row_names_the_one_before_it_and_a_first_tells_of_each(
 def test_a_rule_there_is_not_is_told(lanes: RuleSet, house: Company, vocabulary: Vocabulary) -> None:
     found, made = asked(lanes, house, vocabulary, "nothing")
     assert told(found, made, "en", vocabulary, "nothing") == ["there is no rule nothing."]
+
+
+def test_a_rule_of_almost_that_name_is_proposed_and_a_later_one_is_told_to_be_later(
+    lanes: RuleSet, house: Company, vocabulary: Vocabulary
+) -> None:
+    found, made = asked(lanes, house, vocabulary, "third-complaints")
+    assert told(found, made, "zh", vocabulary, "third-complaints", names(lanes)) == [
+        "没有规则 third-complaints，是不是 third-complaint？"
+    ]
+    (later,) = told(found, made, "en", vocabulary, "brand-new", names(lanes), ["brand-new"])
+    assert "it came later" in later
+
+
+def test_a_word_that_was_said_only_to_deny_it_is_told(house: Company, vocabulary: Vocabulary) -> None:
+    book = "rulebook: b\nrules:\n  - {rule: a, when: {says: [发票, 专票]}, then: {tag: a}}\n"
+    rules = load({"b.yaml": book}, vocabulary)
+    found, made = asked(rules, house, vocabulary, "a", text="我不需要发票")
+    assert found[0].checked[0].denied == ("发票",)
+    assert any("客户提到了 发票，但" in line for line in told(found, made, "zh", vocabulary))
+    assert any("to deny it" in line for line in told(found, made, "en", vocabulary))
+    silent, made = asked(rules, house, vocabulary, "a", text="我要退款")
+    assert not any("客户提到了" in line for line in told(silent, made, "zh", vocabulary))
 
 
 def test_the_nearest_to_firing_come_first(lanes: RuleSet, house: Company, vocabulary: Vocabulary) -> None:
