@@ -67,13 +67,39 @@ class LiveRules:
         """Note what this process starts with, if that is to be live: the folder's set, or the first one of a store."""
         if self.follows:
             return  # the first look tells
-        known = None if self.by_files else await self.sets.live()
+        known = await self.sets.live()
+        if self.by_files:
+            if known and known.sha != self.mind.bundle.sha and await self._went_on_with(known):
+                return
+            known = None
         differs = bool(known) and await asyncio.to_thread(self._differs)
         if differs:
             log.info("the folder holds other rules than the live set", path=str(self.mind.configured.rules),
                      hint="`ticketgate rules put` makes them live")  # fmt: skip
         live = known or await self.sets.put_live(self.mind.bundle, FILES, "start")
         self._seq = live.seq
+
+    async def _went_on_with(self, known: Live) -> bool:
+        """Whether the folder was changed for the worse while nobody looked, so that what was live goes on."""
+        try:
+            await self.vet(self.mind.bundle, FILES)
+        except Unfit as e:
+            if not (before := await self._running(known.sha)):
+                return False
+            refused, self.mind, self._seq = self.mind.bundle.sha, before, known.seq
+            self._swap(before)
+            self._refuse(refused, FILES, e.findings)
+            return True
+        return False
+
+    async def _running(self, sha: str) -> Mind | None:
+        """What decides by a set that was live; nothing if this version cannot read it."""
+        try:
+            bundle = await self.sets.bundle(sha, self.mind.bundle)
+            made = await asyncio.to_thread(self.mind.with_bundle, bundle) if bundle else None
+            return made.running() if made else None
+        except ConfigError:
+            return None
 
     def _differs(self) -> bool:
         """Whether the folder, with which the store once began, has gone on without it."""
