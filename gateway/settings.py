@@ -214,7 +214,6 @@ class Settings(BaseSettings):
     outgoing_attempts: int = Field(default=24, ge=1, le=100)
     acknowledgements: Acknowledgements = Acknowledgements()
     reopen_within: int = Field(default=7, ge=0)  # days after it was closed that an answer opens a ticket again
-    review_below: float = Field(default=0.4, ge=0, le=1)
     kernel: Literal["native", "durable"] = "native"
     kernel_reloads: int = Field(default=20, ge=1)  # then a process with durable_rules starts afresh
 

@@ -1,5 +1,6 @@
 """What is wrong in the settings is said in words of who writes them, at its place."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from connectors.email_smtp import EmailSmtp
 from gateway import settings
 from normalizer.errors import ConfigError
 
+ROOT = Path(__file__).parent.parent.parent
 ACCOUNT = "connectors: [{connector: email_smtp, account: a, addresses: [a@example.com], "
 
 
@@ -61,3 +63,9 @@ def test_a_file_that_is_no_utf_8_is_told(tmp_path: Path) -> None:
     (tmp_path / "gbk.yaml").write_bytes("company: 示例公司".encode("gbk"))
     with pytest.raises(ConfigError, match="it is not UTF-8"):
         settings.read(tmp_path / "gbk.yaml")
+
+
+def test_every_setting_stands_in_the_table_of_the_documentation() -> None:
+    told = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8").partition("| setting |")[2].partition("\n\n")[0]
+    named = {name.partition(".")[0] for name in re.findall(r"`([a-z_.]+)`", told)}
+    assert set(settings.Settings.model_fields) - named == set()
