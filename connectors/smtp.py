@@ -338,7 +338,10 @@ class Conversation(SMTP):
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         # The plain form, nearly every one, needs no RFC 5322 grammar (0.3 ms an address).
         plain = _ADDRESS.match(arg)
-        return (plain[1], plain[2]) if plain else super()._getaddr(arg)
+        try:
+            return (plain[1], plain[2]) if plain else super()._getaddr(arg)
+        except (LookupError, RecursionError):  # the grammar's own, over a lone quote or a thousand parentheses
+            return None, None
 
     def _getparams(self, params: Sequence[str]) -> dict[str, str | bool] | None:
         if not all(map(str.isascii, params)):

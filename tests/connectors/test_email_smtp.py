@@ -245,6 +245,17 @@ async def test_of_each_mail_of_a_connection_a_recipient_nobody_configured_is_kep
     assert kept == ["li0@example.net", "li1@example.net"]
 
 
+@pytest.mark.parametrize("odd", ['"', "<" + "(" * 2000, "<" + "@a," * 1000])
+async def test_what_is_no_address_is_said_to_be_none(
+    door: Opener, dial: Opener, odd: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = await dial((await door()).port)
+    await line.say("EHLO x")
+    assert (await line.say(f"MAIL FROM:{odd}")).startswith("553")
+    assert (await line.say(f"VRFY {odd}")).startswith("502")
+    assert caplog.records == []
+
+
 async def test_who_guesses_addresses_is_hung_up_on(door: Opener, dial: Opener) -> None:
     line = await dial((await door()).port)
     await line.say("EHLO x")
