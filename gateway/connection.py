@@ -9,7 +9,8 @@ Whoever goes beyond is told so (431, 408), if nothing was answered yet, and hung
 import asyncio
 from http import HTTPStatus
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD = 64 * 1024
 PATIENCE = 60.0
@@ -23,6 +24,7 @@ class Connection(HttpToolsProtocol):
     _unread = 0  # octets since something was made of them
     _since = 0.0
     _impatience: asyncio.TimerHandle | None = None
+    _answering: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -31,6 +33,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._look_no_more()
+        if self._answering:  # of several requests said in one go uvicorn tells only the last that nobody is there
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
@@ -60,6 +65,10 @@ class Connection(HttpToolsProtocol):
         self._expecting = False
         self._got_on()
         super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _got_on(self) -> None:
         self._unread, self._since = 0, self.loop.time()

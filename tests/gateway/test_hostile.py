@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -127,4 +128,14 @@ def test_whatever_frames_a_body_the_door_stays_open(target: Target, path: str) -
         "thousands of headers": target.said(head + b"X: y\r\n" * 3000 + b"Content-Length: 2\r\n\r\n{}"),
     }
     assert {name: status for name, status in answered.items() if status >= 500} == {}
+    target.unharmed()
+
+
+def test_who_asks_twice_in_one_go_and_hangs_up_alarms_nobody(target: Target) -> None:
+    first = f"POST /api/v1/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {target.key}\r\nContent-Length: "
+    body = MESSAGE % b""
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", target.gateway.http)) as line:
+            line.sendall(f"{first}{len(body)}\r\n\r\n".encode() + body + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # by RST
     target.unharmed()
