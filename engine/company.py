@@ -272,13 +272,18 @@ def _glued(document: Document, lists: Lists) -> Iterator[Finding]:
 
 
 def company(
-    texts: Mapping[str, str], zone: str = "Asia/Shanghai", name: str = "", answers: Mapping[str, str] | None = None
+    texts: Mapping[str, str],
+    zone: str = "Asia/Shanghai",
+    name: str = "",
+    answers: Mapping[str, str] | None = None,
+    places: Mapping[str, str] | None = None,
 ) -> Company:
     """The company of these files (name -> text, see FILES). Raises ConfigError at the place of the first fault.
 
-    `answers` are the files of answers/: `course-faq.zh.md` to its words, a title in its first line (`# ...`) or not.
+    `places` says where each file stands, if faults are to be told by more than its name. `answers` are the files of
+    answers/: `course-faq.zh.md` to its words, a title in its first line (`# ...`) or not.
     """
-    documents = {file: read(texts.get(file, ""), file) for file in FILES}
+    documents = {file: read(texts.get(file, ""), (places or {}).get(file, file)) for file in FILES}
     people = model(People, documents["people.yaml"])
     calendars = model(Calendars, documents["calendars.yaml"])
     types = model(Types, documents["types.yaml"])

@@ -246,6 +246,7 @@ _PHRASES: Sequence[tuple[str, str]] = (
     (r"true or false, not (.+)", r"只能是 true 或 false，不是 \1"),
     (r"(\w+) are written as (.+)", r"\1 写成 \2"),
     (r"(.+) is written as (.+)", r"\1 写成 \2"),
+    (r"(.+): (\S+) is (.+), not (.+)", r"\1：\2 是 \3，应为 \4"),
     (r"(.+) is no (.+)", r"\1 不是 \2"),
 )  # fmt: skip
 
@@ -254,6 +255,7 @@ _HINTS: Sequence[tuple[str, str]] = (
     (rf"did you mean {_Q}\?", r"是不是 \1？"),
     (r"known: (.+)", r"可用：\1"),
     (r"there are none", "一个也没有"),
+    (r"mend the rule or its example", "改规则，或改这个样例"),
     (r"replace it with spaces", "换成半角空格"),
     (r"write `: `, narrow and with a space after it", "写半角冒号，后面加一个空格：`: `"),
     (r"write `- `, a hyphen and a space", "写半角减号，后面加一个空格：`- `"),

@@ -170,9 +170,11 @@ def stood_on(configured: Configured, bundle: Bundle) -> Ground:
     """What the rulebooks of a bundle are checked against. Raises ConfigError."""
     settings = configured.settings
     cues = taxonomy.of(marked.read(*_config(bundle, "taxonomy.yaml")))
-    texts = {name: _config(bundle, name)[0] for name in companies.FILES if bundles.CONFIG + name in bundle.files}
+    files = {name: _config(bundle, name) for name in companies.FILES if bundles.CONFIG + name in bundle.files}
+    texts = {name: text for name, (text, _) in files.items()}
+    places = {name: place for name, (_, place) in files.items()}
     said = {name.removeprefix(bundles.ANSWERS): bundle.text(name) for name in bundle.within(bundles.ANSWERS, ".md")}
-    known = companies.company(texts, settings.time_zone, settings.company, said)
+    known = companies.company(texts, settings.time_zone, settings.company, said, places)
     templates = read_templates(bundle.texts(bundles.TEMPLATES, ".liquid"))
     helpdesks = frozenset(str(raw.get("name", "")) for raw in settings.helpdesks)
     calls = frozenset(str(raw.get("name", "")) for raw in settings.calls)

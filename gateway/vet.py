@@ -139,8 +139,14 @@ def _finding(e: ConfigError) -> Finding:
     return Finding(e.where, e.code, e.what, e.hint)
 
 
+def _value(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return repr(value)
+
+
 def _failed(failure: Failure) -> Finding:
-    what = f"{failure.name}: {failure.field} is {failure.found!r}, not {failure.expected!r}"
+    what = f"{failure.name}: {failure.field} is {_value(failure.found)}, not {_value(failure.expected)}"
     return Finding(failure.where, TEST, what, "mend the rule or its example")
 
 

@@ -11,8 +11,9 @@ import pytest
 from ruled import drain, house_of, rulebook, ruled, said
 from serving import Gateway
 
+from engine import findings
 from gateway import bundle as bundles
-from gateway import live, process, vet
+from gateway import live, mind, process, settings, vet
 from gateway.health import signs
 from gateway.house import House
 from gateway.reasons import Reasons
@@ -275,6 +276,23 @@ async def test_rulebooks_that_decided_before_whole_sets_were_kept_are_found(by_f
         assert found is not None
         assert [*found.within(bundles.RULES, ".yaml")] == ["rules/old.yaml"]
         assert house.mind.with_bundle(found).company.sha == house.mind.company.sha
+
+
+def test_a_fault_of_the_configuration_is_told_where_its_file_stands(by_files: Gateway) -> None:
+    lists = by_files.folder / "lists.yaml"
+    lists.write_text(lists.read_text().replace("refund-words:", "refund-words：", 1))
+    with pytest.raises(ConfigError) as told:
+        mind.read(settings.read(by_files.config))
+    assert (told.value.where.file, told.value.what) == (str(lists), "not YAML: a full-width colon ：")
+
+
+def test_an_example_that_fails_is_told_in_chinese_too(by_files: Gateway) -> None:
+    (by_files.folder / LANES).write_text(rulebook("urgent", expected="low"))
+    configured = settings.read(by_files.config)
+    (found,) = vet.examine(configured, bundles.read(configured)).wrong
+    said = findings.told(found, "zh")
+    assert said.what.endswith("priority 是 'urgent'，应为 'low'")
+    assert said.hint == "改规则，或改这个样例"
 
 
 def test_a_set_has_one_name_wherever_it_stands(by_files: Gateway, tmp_path: Path) -> None:
