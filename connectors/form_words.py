@@ -35,6 +35,8 @@ ZH = {
         "contact": "请填写邮箱或电话，否则我们无法回复您。",
         "type": "请从列表中选择。",
         "too_many": "文件太多。",
+        "too_large": "文件太大，请压缩后再试，或少选几个。",
+        "too_often": "提交得太频繁，请过一分钟再试。",
     },
 }
 
@@ -71,6 +73,8 @@ EN = {
         "contact": "Please give an e-mail address or a phone number, or we cannot answer.",
         "type": "Please choose from the list.",
         "too_many": "Too many files.",
+        "too_large": "The files are too large. Please make them smaller, or choose fewer.",
+        "too_often": "This was too often. Please try again in a minute.",
     },
 }
 

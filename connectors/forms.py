@@ -5,6 +5,7 @@ it names none they are UTF-8, or what they look like: pages in GBK post GBK.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
@@ -49,6 +50,17 @@ def _read(content_type: str, body: bytes) -> Posted:
         case b"application/json":
             return _json(body)
     raise _malformed("send multipart/form-data, application/x-www-form-urlencoded or application/json")
+
+
+def begun(content_type: str, body: bytes) -> Mapping[str, str]:
+    """What was filled in before a multipart form broke off, such as one that was too large; nothing of another form."""
+    kind, options = parse_options_header(content_type)
+    parts = _Parts()
+    if kind == b"multipart/form-data":
+        with suppress(FormParserError, ValueError, Unreadable):
+            parts.parser(options.get(b"boundary", b"")).write(body)
+    fields = [part for part in parts.whole if part.filename is None]
+    return _first([(part.name, part.content) for part in fields], [part.charset for part in fields])
 
 
 def octets(content_type: str, body: bytes) -> Mapping[str, bytes]:
@@ -147,6 +159,10 @@ class _Parts:
         self._headers: dict[bytes, bytes] = {}
         self._content = bytearray()
 
+    def parser(self, boundary: bytes) -> MultipartParser:
+        names = ("part_begin", "part_data", "part_end", "header_field", "header_value", "header_end", "end")
+        return MultipartParser(boundary, {f"on_{name}": getattr(self, f"on_{name}") for name in names})  # type: ignore[arg-type]
+
     def on_part_begin(self) -> None:
         self._headers, self._content = {}, bytearray()
 
@@ -192,9 +208,8 @@ def _attached(part: _Part) -> Attachment:
 
 def _parsed(boundary: bytes, body: bytes) -> list[_Part]:
     parts = _Parts()
-    names = ("part_begin", "part_data", "part_end", "header_field", "header_value", "header_end", "end")
     try:
-        parser = MultipartParser(boundary, {f"on_{name}": getattr(parts, f"on_{name}") for name in names})  # type: ignore[arg-type]
+        parser = parts.parser(boundary)
         parser.write(body)
         parser.finalize()
     except (FormParserError, ValueError) as error:

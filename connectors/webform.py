@@ -201,16 +201,20 @@ class Webform:
     def _chosen(self, request: Request) -> str:
         if "lang" in request.query or request.method == "GET":
             return request.query.get("lang", "")
+        return self._filled(request).get("lang", "")
+
+    def _filled(self, request: Request) -> Mapping[str, str]:
+        """What was filled in, as far as it can be read."""
         try:
-            return self._posted(request).values.get("lang", "")
+            return self._posted(request).values
         except Rejected:
-            return ""
+            return forms.begun(request.headers.get("content-type", ""), request.body)
 
     def page(self, request: Request, submission: str, problems: Mapping[str, str] | None = None) -> dict[str, Any]:
         """What form.html is drawn with. `submission` is fresh for every page; a form to be mended keeps its values."""
         language = self.language(request)
         fields = [name for name in self.settings.fields if self._offered(name)]
-        values = self._posted(request).values if problems else {}
+        values = self._filled(request) if problems else {}
         return {
             **self._frame(language),
             "submission": submission,

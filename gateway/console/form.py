@@ -13,6 +13,7 @@ from gateway import guard, http
 from gateway.accept import Door
 from gateway.console.drawing import HEADERS, pages
 from gateway.limit import Limiter
+from normalizer.errors import Rejected
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -34,12 +35,12 @@ def endpoint(door: Door, limiter: Limiter) -> Endpoint:
             return http.problem(404, "not_found", f"there is no form {account}")
         remote = http.remote(asked, settings.trusted_proxies)
         limit = connector.settings.size_limit
+        now = house.clock.now()
         try:
             body = await http.whole(asked, limit)
         except http.Oversized as e:
             await door.refuse("webform", account, e.code, e.reason, e.first, {"remote": remote})
-            raise
-        now = house.clock.now()
+            return again(asked, connector, http.request(asked, e.first, settings, now), e, attachments="too_large")
         request = http.request(asked, body, settings, now)
         if asked.method in ("GET", "HEAD"):
             return drawn(asked, connector, request)
@@ -48,15 +49,25 @@ def endpoint(door: Door, limiter: Limiter) -> Endpoint:
             await door.refuse(
                 "webform", account, "rate_limited", "too many from this address", body, {"remote": remote}
             )
-            return http.problem(429, "rate_limited", "too many from this address", {"Retry-After": "60"})
+            late = Rejected("too many from this address", status=429, code="rate_limited")
+            return again(asked, connector, request, late, submit="too_often")
         try:
             return http.respond(await door.webhook(connector, request))
         except Incomplete as e:
-            if connector.by_browser(request):
-                return page(asked, "form.html", connector.page(request, fresh(), e.problems), 422)
-            return http.problem(e.status, e.code, e.reason, problems=dict(e.problems))
+            return again(asked, connector, request, e, **e.problems)
 
     return form
+
+
+def again(asked: Request, connector: Webform, request: Any, e: Rejected, **problems: str) -> Response:
+    """For a person the page once more, with what was filled in and what is wrong with it; for a program the error."""
+    headers = {"Retry-After": "60"} if e.status == 429 else {}
+    if connector.by_browser(request):
+        answer = page(asked, "form.html", connector.page(request, fresh(), problems), e.status)
+        answer.headers.update(headers)
+        return answer
+    more = {"problems": problems} if isinstance(e, Incomplete) else {}
+    return http.problem(e.status, e.code, e.reason, headers, **more)
 
 
 def drawn(asked: Request, connector: Webform, request: Any) -> Response:

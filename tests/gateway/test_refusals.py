@@ -81,3 +81,25 @@ def test_json_that_does_not_say_so_is_told_what_to_say(doors: Doors) -> None:
 @pytest.mark.parametrize("prefer", ['respond-async, WAIT="20"', "wait=99999"])
 def test_who_prefers_to_wait_waits_however_it_is_written(doors: Doors, prefer: str) -> None:
     assert doors.hand_in({**SAID, "text": prefer}, prefer=prefer).json()["state"] == "done"
+
+
+def test_a_person_whose_file_is_too_large_sees_the_page_again_with_what_was_filled_in(doors: Doors) -> None:
+    words = {"email": "li@example.cn", "message": "照片在附件里", "lang": "zh"}
+    photo = {"attachments": ("照片.jpg", b"x" * 11_000_000, "image/jpeg")}
+    url = f"{doors.url}/form/contact"
+    answer = httpx.post(url, data=words, files=photo, headers={"accept": "text/html"}, timeout=20)
+    assert answer.status_code == 413
+    assert "文件太大" in answer.text
+    assert "照片在附件里" in answer.text
+    program = httpx.post(url, data=words, files=photo, timeout=20)
+    assert (program.status_code, program.json()["type"]) == (413, "urn:ticketgate:oversized")
+
+
+def test_a_person_who_sends_too_often_sees_the_page_again_with_what_was_filled_in(doors: Doors) -> None:
+    url, person = f"{doors.url}/form/contact", {"accept": "text/html", "accept-language": "en"}
+    for number in range(21):
+        said = {"email": "li@example.cn", "message": f"question {number}"}
+        answer = httpx.post(url, data=said, headers=person)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
+    assert "Send: This was too often." in answer.text
+    assert "question 20" in answer.text
