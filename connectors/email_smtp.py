@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -158,13 +159,26 @@ class Mailroom:
         loop = asyncio.get_running_loop()
         try:
             if address.startswith("unix:"):
-                return await loop.create_unix_server(conversation, address.removeprefix("unix:"))
+                return await _open_socket_file(address.removeprefix("unix:"), conversation)
             host, port = host_and_port(address)
             return await loop.create_server(conversation, host or None, port, backlog=1024)
         except (OSError, ValueError) as error:
             place = where(self.accounts[0].settings, "door.listen")
             what = f"cannot listen on {address}: {error}"
-            raise ConfigError(place, what, "a free host:port, or a port above 1024 unless started as root") from None
+            hint = "a free host:port, or a port above 1024 unless started as root"
+            if address.startswith("unix:"):
+                hint = "unix:/path in a folder that is there, and that we may write to"
+            raise ConfigError(place, what, hint) from None
+
+
+async def _open_socket_file(path: str, conversation: Any) -> asyncio.Server:
+    """For everybody on this machine, as a port of it would be: the mail server is another user than we are.
+
+    Who must not bring mail is kept out of its folder.
+    """
+    server = await asyncio.get_running_loop().create_unix_server(conversation, path, backlog=1024)
+    await asyncio.to_thread(Path(path).chmod, 0o666)
+    return server
 
 
 class Reception:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import errno
 import logging
+import os
 import smtplib
 import socket
 import ssl
@@ -339,6 +340,18 @@ async def test_it_listens_on_several_addresses_and_on_a_socket_file(door: Opener
     reader, writer = await asyncio.open_unix_connection(f"{tmp_path}/lmtp")
     assert (await reader.readline()).startswith(b"220")
     writer.close()
+
+
+async def test_the_mail_servers_own_user_may_use_a_socket_file(door: Opener, tmp_path: Path, account: Opener) -> None:
+    usual = os.umask(0o077)  # as the unit for systemd sets it
+    try:
+        await door(listen=["127.0.0.1:0", f"unix:{tmp_path}/lmtp"])
+    finally:
+        os.umask(usual)
+    assert (tmp_path / "lmtp").stat().st_mode & 0o666 == 0o666
+
+    with pytest.raises(ConfigError, match="unix:/path in a folder that is there"):
+        await door([account(door={"listen": [f"unix:{tmp_path}/nowhere/lmtp"]})])
 
 
 async def test_lmtp_answers_once_for_each_recipient(door: Opener, dial: Opener, account: Opener) -> None:
