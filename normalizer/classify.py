@@ -306,4 +306,4 @@ def _void(folded: str, start: int, end: int) -> int:
         return _TOPICAL | _JUDGING
     if _OF_MIND_ZH.match(folded, end) and _NO_MIND_ZH.search(before):
         return _TOPICAL | _JUDGING
-    return _JUDGING | _FEELING if before.endswith(_NEGATIONS) else 0
+    return _JUDGING | _FEELING if (f" {before}" if not first else before).endswith(_NEGATIONS) else 0

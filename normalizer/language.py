@@ -71,7 +71,7 @@ def _plain(sample: str) -> str:
         return "en"
     if 0 < len(words) <= FEW and all(word.lower() in _ENGLISH for word in words):
         return "en"  # of so little the model cannot tell
-    return _detected(words)
+    return _detected(words) or ("en" if english else "")
 
 
 def _length(pattern: re.Pattern[str], text: str) -> int:

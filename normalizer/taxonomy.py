@@ -16,6 +16,7 @@ from normalizer.marked import Document, model
 Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 Word = Annotated[str, Field(min_length=1, max_length=80)]
 Share = Annotated[float, Field(ge=0, le=2)]
+Felt = Annotated[float, Field(ge=-2, le=2)]
 
 STRENGTH: Mapping[str, float] = {"decisive": 6.0, "strong": 3.0, "fair": 1.5, "weak": 0.6}
 
@@ -60,7 +61,7 @@ class Subcategory(Entry):
 class Category(Entry):
     label: Label
     cues: Cues = Cues()
-    feeling: dict[str, Share] = {}  # how much of a sentiment's evidence speaks for it
+    feeling: dict[str, Felt] = {}  # how much of a sentiment's evidence speaks for it, or below zero against it
     subcategories: dict[Code, Subcategory] = {}
 
 

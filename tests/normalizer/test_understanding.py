@@ -130,6 +130,15 @@ def test_feelings_are_heard_and_negation_turns_none_into_praise(classifier: Clas
     assert feeling("订单号5的发票") == "neutral"
 
 
+def test_praise_of_the_service_is_no_complaint(classifier: Classifier) -> None:
+    assert about(classifier.classify("客服小姐姐态度很好，点个赞"))[0] != "complaint"
+    assert about(classifier.classify("客服态度恶劣，还挂电话"))[0] == "complaint"
+
+
+def test_what_is_denied_with_the_first_word_is_denied(classifier: Classifier) -> None:
+    assert about(classifier.classify("not complaining but the box could be sturdier"))[0] != "complaint"
+
+
 def test_a_verdict_names_its_source(classifier: Classifier, taxonomy: Taxonomy) -> None:
     found = classifier.classify(EXAMPLE)
     assert found.category is not None
@@ -162,7 +171,7 @@ def test_folding_keeps_places_and_is_done_once(text: str) -> None:
     [
         ("订单号5，物流显示已签收", "zh"), ("還沒退款，請問訂單何時發貨", "zh-Hant"), ("My order has not arrived", "en"),
         ("返金額が足りません", "ja"), ("주문이 오지 않았습니다", "ko"), ("Où est ma commande ?", "fr"), ("Где мой заказ?", "ru"),
-        ("我的 iPhone 15 Pro Max 256GB 坏了", "zh"), ("https://example.com/a/b 12345", ""), ("", ""), ("hello?", "en"), ("refund??", "en"),
+        ("我的 iPhone 15 Pro Max 256GB 坏了", "zh"), ("https://example.com/a/b 12345", ""), ("", ""), ("hello?", "en"), ("refund??", "en"), ("do you accept amex or klarna", "en"),
     ],
 )  # fmt: skip
 def test_the_language_is_told(text: str, code: str) -> None:
