@@ -6,6 +6,7 @@ from gateway.house import House
 from gateway.log import log
 from gateway.process import work
 from gateway.running import PAUSE_AFTER_TROUBLE
+from gateway.store.database import Damaged
 from normalizer.errors import Unavailable
 
 
@@ -14,6 +15,8 @@ async def hold(house: House, stop: asyncio.Event | None = None) -> None:
     async with house.locks.holder() as house.holder:
         try:
             await work(house, stop or asyncio.Event())
+        except Damaged:
+            raise  # what met it was tried, and is set aside in the end, so that others go on
         except Unavailable as e:
             log.error("waiting for the store", role="process", hint=e.reason)
             await _let_go(house)

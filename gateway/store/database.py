@@ -24,6 +24,10 @@ R = TypeVar("R")
 READERS = 3
 
 
+class Damaged(Unavailable):
+    """The file itself is: again later will not do, except for what lies elsewhere in it."""
+
+
 class Database(ABC):
     """One thread that writes, a few that read. Raises Unavailable wherever disk or server does not do its part."""
 

@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from gateway.crypto import sync_folder
 from gateway.faults import reach
 from gateway.log import log
-from gateway.store.database import READERS, Database
+from gateway.store.database import READERS, Damaged, Database
 from gateway.store.turn import Turn
 from normalizer.errors import Unavailable
 
@@ -66,8 +66,8 @@ class Sqlite(Database):
     def transact(self, name: str, work: Callable[[Connection], T]) -> T:
         try:
             return self._transacted(name, work)
-        except Unavailable as e:
-            if self._told and name == JOURNAL:
+        except Damaged as e:
+            if name == JOURNAL:
                 self.closed = e.reason
             raise
 
@@ -124,7 +124,7 @@ class Sqlite(Database):
         except DatabaseError as e:
             if not error_name(e).startswith(DAMAGED):
                 raise
-            raise Unavailable(self._damaged(error_name(e))) from e
+            raise Damaged(self._damaged(error_name(e))) from e
 
     def _damaged(self, name: str) -> str:
         """What is wrong, for who asks again or looks. Logged once: everything that comes by may meet it."""

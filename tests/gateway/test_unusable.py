@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from serving import Gateway
 
-from gateway.store.tables import envelopes
+from gateway.store.tables import contacts, envelopes
 
 PAGE = 4096
 
@@ -51,19 +51,34 @@ def test_what_is_no_database_is_a_clear_word(gateway: Gateway) -> None:
 
 
 def test_while_the_journal_is_damaged_senders_come_again_and_it_is_not_ready(gateway: Gateway) -> None:
-    gateway.cli("tickets")
-    with sqlite3.connect(database(gateway)) as connection:
-        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (envelopes.name,)).fetchone()
-    connection.close()
-    with database(gateway).open("r+b") as file:
-        file.seek((root - 1) * PAGE)
-        file.write(os.urandom(PAGE))
+    damage(gateway, envelopes.name)
     with gateway.start():
         for _ in range(2):
             with pytest.raises(smtplib.SMTPDataError, match=r"4\.3\.0"):
                 gateway.mail(b"Subject: a\r\n\r\nb")
         assert "is damaged (SQLITE_CORRUPT)" in not_ready(gateway)
         assert gateway.log.read_text().count("the database file is damaged") == 1
+
+
+def test_what_meets_a_damaged_page_is_set_aside_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, attempts=1)
+    damage(gateway, contacts.name)
+    with gateway.start():
+        gateway.mail(b"From: li@example.cn\r\nMessage-ID: <page@x>\r\nSubject: a\r\n\r\nb")
+        gateway.settle()
+        assert [row["code"] for row in gateway.json("quarantine", "list")] == ["poison"]
+        assert "the database file is damaged" in gateway.log.read_text()
+
+
+def damage(gateway: Gateway, table: str) -> None:
+    """A new data folder with a page that the disk has lost: the root of that table."""
+    gateway.cli("tickets")
+    with sqlite3.connect(database(gateway)) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+    connection.close()
+    with database(gateway).open("r+b") as file:
+        file.seek((root - 1) * PAGE)
+        file.write(os.urandom(PAGE))
 
 
 def not_ready(gateway: Gateway) -> str:
