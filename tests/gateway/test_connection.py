@@ -19,20 +19,20 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 class Impatient(Connection):
-    patience = 0.3
+    patience = 0.6
 
 
 async def slow(scope: Any, receive: Any, send: Any) -> None:
-    """Takes three times as long as the other side may."""
+    """Takes longer than the other side may."""
     if scope["type"] == "websocket":
         socket = WebSocket(scope, receive, send)
         await socket.accept()
-        await asyncio.sleep(0.9)
+        await asyncio.sleep(1)
         await socket.send_text("here")
         await socket.close()
         return
     body = await Request(scope, receive).body()
-    await asyncio.sleep(0.9)
+    await asyncio.sleep(1)
     await PlainTextResponse(f"{len(body)}")(scope, receive, send)
 
 
