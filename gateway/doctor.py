@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,6 +47,7 @@ async def examine(config: Path | None) -> list[Finding]:
         return [Finding("settings and rules", f"{e.where}: {e.what}", False, e.hint)]
     findings = [
         Finding("settings", str(configured.document.file)),
+        *_misspelt(configured),
         _rules(known),
         *_disk(configured),
         *await _store(configured),
@@ -81,6 +83,18 @@ async def examine(config: Path | None) -> list[Finding]:
             inside = getattr(target.settings, "allow_private", True)
             findings.append(await _reaches(name, url.hostname, port, tls=url.scheme == "https", inside=inside))
     return findings
+
+
+def _misspelt(configured: Configured) -> Iterator[Finding]:
+    """Variables that nearly are settings: they do nothing, unless the settings file names them for a secret."""
+    named = Path(configured.document.file).read_text(encoding="utf-8")
+    known = {name.upper() for name in (*settings.Settings.model_fields, "config", "fault")}
+    for name in sorted(os.environ):
+        prefix, _, meant = name.upper().partition("__")[0].partition("_")
+        if prefix != "TICKETGATE" or meant in known or name in named:
+            continue
+        for nearest in get_close_matches(meant, known, 1, 0.8):
+            yield Finding(f"environment {name}", "no such setting: it does nothing", False, f"TICKETGATE_{nearest}?")
 
 
 def _rules(known: Mind) -> Finding:

@@ -133,3 +133,11 @@ def test_a_helpdesk_inside_that_is_not_let_in_is_not_well(tmp_path: Path) -> Non
         gateway.config.write_text(gateway.config.read_text().replace(", allow_private: true", ""))
         told = findings(gateway)["helpdesk desk"]
     assert (told["well"], told["hint"]) == ("BAD", "allow_private: true")
+
+
+def test_a_variable_that_sets_nothing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TICKETGATE_OUTBOND", "off")
+    monkeypatch.setenv("TICKETGATE_HTTP__MAX_BODY", "1000000")
+    told = {what: row for what, row in findings(Gateway(tmp_path)).items() if what.startswith("environment")}
+    assert list(told) == ["environment TICKETGATE_OUTBOND"]
+    assert told["environment TICKETGATE_OUTBOND"]["hint"] == "TICKETGATE_OUTBOUND?"
