@@ -587,6 +587,14 @@ def test_the_key_is_message_id_and_body_and_survives_another_servers_received_li
     assert scan(without)[0] != scan(without + b"more")[0]
 
 
+@pytest.mark.parametrize("nothing", [b"<>", b"", b" < >", b"\r\n "])
+def test_a_message_id_that_says_nothing_names_no_mail(nothing: bytes) -> None:
+    li = MAIL.replace(b"<m1@example.net>", nothing).replace(b"\r\n\r\n", b"\r\nMIME-Version: 1.0\r\n\r\n")
+    assert scan(li)[0] != scan(li.replace(b"Li@", b"Zhao@"))[0]
+    folded = MAIL.replace(b"Message-ID: <m1", b"Message-ID:\r\n <m1")
+    assert scan(folded)[0] == scan(MAIL)[0]
+
+
 @pytest.mark.parametrize(
     "odd", [b"", b"\r\n", b"From:", b"From:\r\n\r\n", b"\xff" * 100, b"From: \r\n <a@b.example>\r\n\r\n"]
 )
