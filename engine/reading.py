@@ -170,6 +170,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     narrow = unicodedata.normalize("NFKC", word).strip().casefold()
     if meant := next((one for one in MEANT.get(narrow, ()) if one in words), ""):
         return f"did you mean {meant!r}?"
+    if _GLUED_COLON.match(word):
+        return "write `: `, narrow and with a space after it"
     if _GLUE.search(word) or "," in narrow:
         return "write [A, B]: narrow comma, a space after it"
     near = get_close_matches(narrow, words, n=3, cutoff=0.6)

@@ -1,6 +1,6 @@
 """Rulebooks as files on disk: what `ticketgate rules` looks at, whether they are in use or not."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from engine.decision import Mark
 from engine.reading import Finding
 from gateway import kernel, mind
 from gateway.settings import Configured
-from normalizer.errors import ConfigError
+from normalizer.errors import ConfigError, Where
 
 
 def findings(
@@ -26,7 +26,16 @@ def findings(
     )
     if known.settings.kernel == "durable":
         found += kernel.findings(rulebook.examine(texts, base.vocabulary)[0])
-    return found
+    return [*found, *_unread(folder)]
+
+
+def _unread(folder: Path) -> Iterator[Finding]:
+    """Files that were meant as rulebooks, by their names, and are none."""
+    for file in sorted(folder.iterdir()):
+        named = file.name.casefold().removesuffix(".txt")
+        if file.suffix != ".yaml" and named.endswith((".yaml", ".yml")) and file.is_file():
+            hint = f"name it {named.rpartition('.')[0]}.yaml"
+            yield Finding(Where(str(file)), "not-read", "only files that end in .yaml are read", hint, "warning")
 
 
 def templates(folder: Path) -> dict[str, str]:

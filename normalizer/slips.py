@@ -34,6 +34,9 @@ _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uff
 _TAB = re.compile(r"^ *(?:- *)?(?P<at>\t)")
 _BLANK = re.compile("^ *(?P<at>[\u00a0\u1680\u2000-\u200d\u202f\u205f\u3000\ufeff])")
 _COLON = re.compile(r"^\s*(?:- +)?[^\s:：'\"#\[{]{1,40}(?P<at>：)")
+_FLOW_COLON = re.compile(r"[{,]\s*[A-Za-z_][\w.]*\s?(?P<at>：)")
+_FLOW_COMMA = re.compile(r"(?P<at>[，；、])\s*(?:[A-Za-z_][\w.]*: |\{)")
+_BRACKET = re.compile(r"(?:^|[:,\-]) *(?P<at>[｛［【])")
 _DASH = re.compile(r"^ *(?P<at>[－—–‒−•·●▪])")
 _GLUED_DASH = re.compile(r"^ *(?P<at>-)[^\s-]")
 _GLUED_COLON = re.compile(r"^ *(?:- +)?[A-Za-z_][\w.]*(?P<at>:)[^\s:/]")
@@ -76,6 +79,8 @@ def _of_this_line(lines: list[str], stop: Stop) -> Slip | None:
         return Slip(
             stop.line + 1, second.start("at") + 1, "a second `: ` in one line", "put what follows the first in quotes"
         )
+    if line[stop.column : stop.column + 1] in ("]", "}"):
+        return _here(stop, f"a {line[stop.column]} that nothing began", "take it away, or write its beginning")
     if "expected" in stop.problem or "mapping values" in stop.problem:
         return _misplaced(lines, stop)
     return None
@@ -116,6 +121,9 @@ _SLIPS: tuple[tuple[re.Pattern[str], Callable[[str], tuple[str, str]]], ...] = (
     (_TAB, lambda _: ("a tab where spaces belong", "replace it with spaces")),
     (_BLANK, lambda at: (f"a blank that is no space, U+{ord(at):04X}", "replace it with spaces")),
     (_COLON, lambda at: (f"a full-width colon {at}", "write `: `, narrow and with a space after it")),
+    (_FLOW_COLON, lambda at: (f"a full-width colon {at}", "write `: `, narrow and with a space after it")),
+    (_FLOW_COMMA, lambda at: (f"a full-width {at} between entries", "write `, `, narrow and with a space after it")),
+    (_BRACKET, lambda at: (f"a full-width bracket {at}", "write a narrow one, [ or {, and close it so")),
     (_DASH, lambda at: (f"{at} before an entry of a list", "write `- `, a hyphen and a space")),
     (_GLUED_DASH, lambda _: ("no space after the hyphen", "write `- `, a hyphen and a space")),
     (_GLUED_COLON, lambda _: ("no space after the colon", "write `: `, narrow and with a space after it")),

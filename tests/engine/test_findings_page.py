@@ -17,6 +17,7 @@ WITHOUT = {
     "test-failed",
     "config",
     "kernel",
+    "not-read",
 }  # codes whose example would be no text of a few lines
 HEAD = """# Findings of `ticketgate rules check` 检查结果
 

@@ -67,6 +67,14 @@ def test_a_warning_exits_0_and_is_told_to_programs_in_both_languages(shop: Path)
     assert "争" not in told["message"]["en"] and "名称" in told["message"]["zh"]
 
 
+@pytest.mark.parametrize("name", ["more.yml", "more.yaml.txt", "More.YAML"])
+def test_a_rulebook_that_is_not_read_for_its_name_is_a_warning(shop: Path, name: str) -> None:
+    (shop / name).write_text(BOOK.replace("shop", "more"))
+    done = rules("check", str(shop))
+    assert done.exit_code == 0
+    assert done.stdout == f"{shop}/{name}: not-read only files that end in .yaml are read (name it more.yaml)\n"
+
+
 def test_a_promise_in_a_template_is_an_error(shop: Path) -> None:
     (shop / "templates").mkdir()
     (shop / "templates" / "late.zh.liquid").write_text("subject: x\n\n我们会在 4 小时内回复\n")
