@@ -31,7 +31,10 @@ MAIL = "From: a@example.org\nTo: support@example.com\nSubject: Complaint\nMessag
 
 
 def rules(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["rules", *arguments], env={"LANG": "en"})
+    try:
+        return CliRunner().invoke(app, ["rules", *arguments], env={"LANG": "en"})
+    finally:
+        structlog.reset_defaults()  # what it logs to is closed by now, and other tests log in this process
 
 
 @pytest.fixture
