@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import structlog
 from click.testing import Result
 from ruled import drain, house_of, ruled, said
 from typer.testing import CliRunner
