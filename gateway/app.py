@@ -33,7 +33,7 @@ def build(house: House, roles: frozenset[str], limiter: Limiter) -> Starlette:
         api_app.include_router(api_house.router(house, api.require(door)))
         api_app.include_router(api_rules.router(house, api.require(door)))
     if "console" in roles:
-        routes.append(Route("/", front))
+        routes.extend(Route(path, front) for path in ("/", "/console"))
         routes.extend(page.routes(house, Acting(door)))
     if roles & {"accept", "console"}:  # the console's pages follow it too
         api_app.include_router(api_events.router(house.hub, api.require(door)))

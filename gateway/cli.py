@@ -45,6 +45,21 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(rules_app, name="rules")
 app.add_typer(import_app, name="import")
 
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"ticketgate {version('ticketgate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def ticketgate(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it and exit.")] = False,
+) -> None: ...
+
+
 Stuck = Literal["dead", "held"]
 INTERNAL = ("media", "outbox", "timer")  # connectors of what the house tells itself
 State = Literal["queued", "waiting", "held", "dead", "sent", "dropped"]

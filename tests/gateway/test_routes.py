@@ -70,7 +70,7 @@ def test_every_route_declares_what_it_asks_for(table: dict[tuple[str, str], str 
 def test_nothing_about_tickets_is_for_everybody(table: dict[tuple[str, str], str | None]) -> None:
     open_to_all = {path for (_, path), asks in table.items() if asks == guard.EVERYBODY}
     assert open_to_all == {
-        "/", "/form/{account}", "/api/v1/schemas/{name}",
+        "/", "/console", "/form/{account}", "/api/v1/schemas/{name}",
         "/console/signin", "/console/signin/code", "/console/first", "/console/signout",
         # A chat shows a conversation to whoever brings its key: test_webchat.py.
         "/chat/{account}", "/chat/{account}/", "/chat/{account}/widget.js", "/chat/{account}/visitors", "/chat/{account}/messages",

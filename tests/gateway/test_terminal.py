@@ -5,6 +5,7 @@ import os
 import pty
 import struct
 import termios
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,9 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         )  # fmt: skip
         assert process.wait(30) == 1
     assert (tmp_path / "said").read_text() == "error: [Errno 28] No space left on device\n"
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    done = warm.run(["--version"], environment=os.environ)
+    assert (done.returncode, done.stdout.decode()) == (0, f"ticketgate {project['version']}\n")
