@@ -38,5 +38,7 @@ def ring(connection: Connection, vault: Vault, blobs: Blobs, now: datetime, limi
 
 
 def envelope(timer: Timer, now: datetime) -> Envelope:
+    """Each ring is one of its own: a promise that moves away and back has the same timer again."""
     told = {"timer": timer.id, "name": timer.name, "ticket": timer.ticket, "due_at": timer.due_at}
-    return Envelope("timer", timer.name, timer.id, f"ticket:{timer.ticket}", now, orjson.dumps(told))
+    key = f"{timer.id}@{now.isoformat()}"
+    return Envelope("timer", timer.name, key, f"ticket:{timer.ticket}", now, orjson.dumps(told))

@@ -226,7 +226,20 @@ async def test_timers_ring_once_by_the_journal(store: Store) -> None:
     ticket = made.tickets[0].id
     assert (claim.envelope.connector, claim.envelope.lane) == ("timer", f"ticket:{ticket}")
     told = orjson.loads(claim.envelope.body)
-    assert told == {**told, "ticket": ticket, "timer": claim.envelope.key, "due_at": "2026-11-23T10:00:00+00:00"}
+    assert told == {**told, "ticket": ticket, "due_at": "2026-11-23T10:00:00+00:00"}
+    assert told["timer"] in {timer.id for timer in made.timers}
+
+
+async def test_a_promise_that_moves_back_to_a_moment_at_which_its_timer_rang_rings_again(store: Store) -> None:
+    made = await stored(store, "a", "20261123001", timers=("solved.missed",))
+    due = NOW + timedelta(hours=1)
+    assert await store.ring(due, 10) == 1  # it was later by then: nobody was told
+    (claim,) = await store.claim(due, 10)
+    back = Outcome(claim, tickets=(replace(made.tickets[0], version=2),), timers=made.timers)
+    assert await store.commit([back], due) == [True]
+    assert await store.ring(due + timedelta(minutes=1), 10) == 1
+    (again,) = await store.claim(due + timedelta(minutes=1), 10)
+    assert orjson.loads(again.envelope.body) == orjson.loads(claim.envelope.body)
 
 
 async def test_a_timer_set_twice_is_one_and_a_cancelled_one_none(store: Store) -> None:
