@@ -1,4 +1,7 @@
-"""The journal is pruned: what is done and old goes, but stays known, so that a late redelivery makes nothing twice."""
+"""The journal is pruned: what is done and old goes, but stays known, so that a late redelivery makes nothing twice.
+
+An idempotency key means its body for as long as the envelope it named is known.
+"""
 
 from datetime import datetime
 
@@ -29,7 +32,7 @@ def prune(connection: Connection, limits: Limits, before: datetime, now: datetim
         connection.execute(statement, {"these": [row.seq for row in rows]})
     connection.execute(delete(quarantine).where(one_of(quarantine.c.id)), {"these": [row.id for row in rows]})
     connection.execute(delete(seen).where(seen.c.until < now))
-    connection.execute(delete(idempotency).where(idempotency.c.at < before))
+    connection.execute(delete(idempotency).where(idempotency.c.at < before - limits.seen_for))
     return len(rows), unspoken(connection, [row.blob for row in rows if row.blob])
 
 

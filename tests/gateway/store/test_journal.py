@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,21 @@ async def test_a_pruned_envelope_is_still_known(store: Store) -> None:
     assert await store.prune(NOW + SECOND, NOW + SECOND) == 0
     assert await store.envelope(envelope("a").id) is None
     assert await store.journal([envelope("a"), envelope("b")], NOW) == [False, False]
+
+
+async def test_an_idempotency_key_means_one_body_for_as_long_as_its_envelope_is_known(store: Store) -> None:
+    def call(body: bytes, now: datetime) -> Any:
+        return store.journal([envelope("key 1")], now, idempotency=Idempotency("caller", "key 1", body))
+
+    assert await call(b"one", NOW) == [True]
+    (claim,) = await store.claim(NOW, 1)
+    await store.commit([outcome(claim, "20261123001")], NOW)
+    later = NOW + timedelta(days=300)
+    assert await store.prune(NOW + SECOND, later) == 1
+    await store.prune(later, later)
+    with pytest.raises(Rejected):
+        await call(b"another", later)  # else it was taken for the one, and gone
+    assert await call(b"one", later) == [False]
 
 
 async def test_what_was_pruned_is_forgotten_after_the_horizon(folder: Path) -> None:
