@@ -112,6 +112,12 @@ class NewMessage(BaseModel):
             raise ValueError("no clock says so")
         return moment
 
+    @field_validator("external_id", "thread_key", "in_reply_to")
+    @classmethod
+    def names_something(cls, value: str) -> str:
+        """Blanks alone are no name: with them the messages of all would be one."""
+        return value if value.strip() else ""
+
     @model_validator(mode="after")
     def something(self) -> "NewMessage":
         if not (self.text.strip() or self.attachments):

@@ -60,6 +60,16 @@ def test_an_id_names_a_message_within_its_key(api: Api, now: datetime) -> None:
     assert api.parse(envelope(api, now, SAID))[0].external_id == envelope(api, now, SAID).id
 
 
+def test_blanks_for_an_id_or_a_conversation_name_none(api: Api, now: datetime) -> None:
+    said = {**SAID, "external_id": " ", "thread_key": " ", "in_reply_to": "\u3000"}
+    one, other = (envelope(api, now, said, key=key) for key in ("k1", "k2"))
+
+    assert one.id != other.id
+    (first,), (second,) = api.parse(one), api.parse(other)
+    assert first.id != second.id
+    assert first.thread_key == first.in_reply_to == ""
+
+
 def test_the_lane_is_the_sender(api: Api, now: datetime) -> None:
     assert envelope(api, now, SAID).lane == "+8613812345678"
 
