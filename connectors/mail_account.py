@@ -30,6 +30,7 @@ from normalizer.proof import aligned
 _KEY_PLACE = re.compile(r"[+=_.-]*\{key\}")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _MESSAGE_ID = re.compile(rb"^message-id:[ \t]*(?:\r?\n[ \t]+)*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
+_NAMES = re.compile(rb"[^<>\s@]\s*@")  # RFC 5322 3.6.4: something stands before its @
 _LOOP = re.compile(rb"^%b:\s*(\S+)" % LOOP.encode(), re.IGNORECASE | re.MULTILINE)
 _ONE = re.compile(rb"\s*[^<>,;:()]*<([\w.+=-]+@[A-Za-z0-9.-]+)>\s*", re.ASCII)
 _REPLY_ID = re.compile(r"[0-9a-f]{32}@(.+)")
@@ -202,12 +203,12 @@ def scan(raw: bytes) -> tuple[str, str]:
     """What the door must know of a mail without reading it: its key, and the sender's address (empty if none).
 
     The key is Message-ID and body, since broken senders repeat the one and servers add to the header above the other;
-    without a Message-ID, or with one that says nothing, it is the whole mail.
+    without a Message-ID, or with one that others will use too (`<>`, `<1>`, `<@localhost>`), it is the whole mail.
     """
     head = head_of(raw)
     named, sender = _MESSAGE_ID.search(head), _FROM.search(head)
     body = raw[len(head) :].strip()
-    identity = named[1] if named and named[1].strip(b"<> \t") else b""
+    identity = named[1] if named and _NAMES.search(named[1]) else b""
     key = f"{identity.decode('utf-8', 'replace')} {digest(body)}" if identity else digest(raw)
     return key, _sender(sender[1]) if sender else ""
 

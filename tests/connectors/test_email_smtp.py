@@ -587,7 +587,7 @@ def test_the_key_is_message_id_and_body_and_survives_another_servers_received_li
     assert scan(without)[0] != scan(without + b"more")[0]
 
 
-@pytest.mark.parametrize("nothing", [b"<>", b"", b" < >", b"\r\n "])
+@pytest.mark.parametrize("nothing", [b"<>", b"", b" < >", b"\r\n ", b"<1>", b"<@>", b"<@localhost>"])
 def test_a_message_id_that_says_nothing_names_no_mail(nothing: bytes) -> None:
     li = MAIL.replace(b"<m1@example.net>", nothing).replace(b"\r\n\r\n", b"\r\nMIME-Version: 1.0\r\n\r\n")
     assert scan(li)[0] != scan(li.replace(b"Li@", b"Zhao@"))[0]
