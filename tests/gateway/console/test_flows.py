@@ -180,7 +180,7 @@ def test_a_ticket_is_made_by_hand_with_the_fields_of_its_type(visit: Visit) -> N
 
 def test_a_reviewer_gives_a_verdict_and_puts_right(browser: Browser, visit: Visit) -> None:
     subject = f"你好呀 {visit.size}"
-    send(visit.gateway, "sun@example.cn", "孙悦", subject, "充电器冒烟起火了", f"review-{visit.size}")
+    send(visit.gateway, "sun@example.cn", "孙悦", subject, "那个东西今天又那样了", f"review-{visit.size}")
     visit.gateway.settle()
     page = opened(visit, subject)
     page.select_option("select[name=fix-category]", index=1)
