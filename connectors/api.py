@@ -145,12 +145,12 @@ class Api:
         before both. `key_label` names the API key: two programs may use the same ids.
         """
         said = NewMessage.model_validate_json(body)
-        sender = self._sender(said)
+        named = digest(key_label, "message", said.external_id) if said.external_id else digest(key_label, "key", key)
         return Envelope(
             connector=self.name,
             account=self.settings.account,
-            key=digest(key_label, "message", said.external_id) if said.external_id else digest(key_label, "key", key),
-            lane=sender.address,
+            key=named,
+            lane=self._sender(said).address or named,
             received_at=received_at,
             body=body,
             transport={"api_key": key_label, "remote": remote, "content-type": "application/json"},

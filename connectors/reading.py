@@ -21,6 +21,8 @@ from normalizer.moments import utc
 
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,64}/[\w.+-]{1,128}", re.ASCII)
 _SURROGATES = re.compile("[\ud800-\udfff]")
+# What programs and people write where they know nothing.
+_NOTHING = re.compile(r"\W*|null|none|nil|nan|undefined|unknown|anonymous|n/a|无|没有|未知|匿名", re.IGNORECASE)
 _BEYOND = re.compile(rb"[0-9]{20}")  # of 64 bits
 
 
@@ -79,16 +81,25 @@ def from_base64(encoded: str, name: str) -> bytes:
         raise Unreadable(f"{name} is not base64") from None
 
 
+def is_nobody(found: str) -> bool:
+    """Whether what should name somebody stands for nobody."""
+    return _NOTHING.fullmatch(found.strip()) is not None
+
+
 def person(said: Mapping[str, str], region: str = "CN") -> Address | None:
-    """The address somebody is known by: e-mail before phone before a user's name in the other system."""
+    """The address somebody is known by: e-mail before phone before a user's name in the other system.
+
+    None if nothing is said. The address is empty if all that is said stands for nothing (`-`, `null`, 无): it would
+    make one person of all who have it.
+    """
     name = said.get("name", "").strip()
-    if email := said.get("email", "").strip():
+    given = {way: found for way in ("email", "phone", "user") if (found := said.get(way, "").strip())}
+    meant = {way: found for way, found in given.items() if not is_nobody(found)}
+    if email := meant.get("email"):
         return Address("email", email_address(email), name)
-    if phone := said.get("phone", "").strip():
+    if phone := meant.get("phone"):
         return Address("phone", phone_number(phone, region) or phone, name)
-    if user := said.get("user", "").strip():
-        return Address("user", user, name)
-    return None
+    return Address("user", meant.get("user", ""), name) if given else None
 
 
 def moment(found: Any) -> datetime | None:

@@ -17,7 +17,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from connectors import forms, user_token
 from connectors.base import AccountSettings, ChatSettings, Finding, Label
-from connectors.reading import kept, person
+from connectors.reading import is_nobody, kept, person
 from normalizer.canon import Address, Attachment, Envelope, Kind, Message, Reply, Sent, digest
 from normalizer.errors import Rejected, Unreadable
 
@@ -105,6 +105,8 @@ class Webchat:
     def user(self, token: str, now: datetime) -> Speaker:
         """Whom a token is about: one conversation, on whatever device. Raises Rejected, `unverified` or `expired`."""
         said = user_token.user(token, self._keys, now)
+        if is_nobody(said.sub):  # all of them would read each other's conversation
+            raise Rejected(f"the token's sub is {said.sub!r}, which names nobody: write the user's id")
         known = {"name": said.name, "email": said.email, "phone": said.phone_number, "user": said.sub}
         sender = person(known, self.settings.region)
         assert sender is not None, "a token has a sub"

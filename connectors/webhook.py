@@ -140,11 +140,10 @@ class InboundWebhook:
         try:
             first = next(iter(self._said(request.body)))
             ways = ((name, self._search(f"sender.{name}", self._sender.get(name), first)) for name in WAYS)
-            known = next({name: words(found, name)} for name, found in ways if found)
+            known = (person({name: words(found, name)}, self.settings.region) for name, found in ways if found)
+            return next((one.address for one in known if one and one.address), "") or self.key(request)
         except (Unreadable, StopIteration):
             return self.key(request)
-        sender = person(known, self.settings.region)
-        return sender.address if sender else self.key(request)
 
     def answer(self, request: Request) -> Response:
         return Response()

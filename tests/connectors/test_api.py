@@ -70,6 +70,11 @@ def test_blanks_for_an_id_or_a_conversation_name_none(api: Api, now: datetime) -
     assert first.thread_key == first.in_reply_to == ""
 
 
+def test_people_of_whom_a_program_knows_nothing_share_no_lane(api: Api, now: datetime) -> None:
+    said = {**SAID, "from": {"phone": "无", "name": "张三"}}
+    assert envelope(api, now, said, key="k1").lane != envelope(api, now, said, key="k2").lane
+
+
 def test_the_lane_is_the_sender(api: Api, now: datetime) -> None:
     assert envelope(api, now, SAID).lane == "+8613812345678"
 

@@ -52,6 +52,7 @@ def test_several_secrets_live_while_one_is_changed() -> None:
     ({"sub": "u-1001"}, "unverified"),
     ({"exp": LI["exp"]}, "unverified"),
     ({**LI, "sub": " "}, "unverified"),
+    ({**LI, "sub": "undefined"}, "unverified"),
     ({**LI, "sub": ["u-1001"]}, "unverified"),
     ({**LI, "name": {"x": 1}}, "unverified"),
 ])  # fmt: skip

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from connectors.base import Request, enclose
 from connectors.signatures import sign
 from connectors.webhook import InboundWebhook, _walk
+from engine.thread import identities
 from normalizer.canon import Address
 from normalizer.errors import ConfigError, Refused, Rejected, Unreadable
 
@@ -43,6 +44,20 @@ def read(connector: InboundWebhook, now: datetime, said: Any, message_id: str = 
     request = signed(now, said, message_id)
     connector.verify(request)
     return connector.parse(enclose(connector, request))
+
+
+@pytest.mark.parametrize("nobody", ["-", "null", "undefined", "N/A", "无"])
+def test_two_people_of_whom_the_caller_knows_nothing_are_two(now: datetime, nobody: str) -> None:
+    connector = mapped(sender={"email": "mail", "phone": "tel", "user": "uid", "name": "name"})
+    li, zhao = ({"note": "在吗", "mail": nobody, "tel": nobody, "name": name} for name in ("李雷", "赵云"))
+
+    (one,), (other,) = read(connector, now, li, "msg_1"), read(connector, now, zhao, "msg_2")
+
+    assert identities(one) != identities(other)
+    assert connector.lane(signed(now, li, "msg_1")) != connector.lane(signed(now, zhao, "msg_2"))
+    (known,) = read(connector, now, {**li, "uid": "u-17"})
+    assert known.sender == Address("user", "u-17", "李雷")
+    assert connector.lane(signed(now, {**li, "uid": "u-17"})) == "u-17"
 
 
 def test_what_the_settings_name_is_read(now: datetime) -> None:
