@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Request, expect
 from serving import Gateway
 
 from gateway.demo.samples import mail, with_photo
@@ -20,6 +20,8 @@ SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
 
 Size = Literal["desktop", "phone"]
 Light = Literal["light", "dark"]
+
+expect.set_options(timeout=20_000)  # a whole rule set is checked before it goes live, and machines are loaded
 
 
 def launch(playwright: Playwright) -> Browser:

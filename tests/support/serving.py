@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import copy
+import itertools
 import json
 import os
 import secrets
@@ -70,9 +71,19 @@ helpdesks:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that nobody takes before it is bound.
+
+    Below those the kernel gives to whoever connects, and in each process of a test run others.
+    """
+    first = 10_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        port = first + next(_ports) % 2_000
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+_ports = itertools.count(secrets.randbelow(2_000))
 
 
 def secret() -> str:
