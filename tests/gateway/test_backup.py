@@ -85,6 +85,8 @@ def test_what_was_accepted_before_a_backup_is_there_after_it_and_nothing_goes_ou
         with gateway.start():
             with pouring(gateway) as senders:
                 wait_for(senders, 40)
+                while not gateway.metric("ticketgate_tickets"):
+                    time.sleep(0.05)
                 before = accepted(senders)
                 gateway.cli("backup", str(file))
                 wait_for(senders, 30)
