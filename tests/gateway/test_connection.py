@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ async def slow(scope: Any, receive: Any, send: Any) -> None:
 async def port() -> AsyncIterator[int]:
     config = uvicorn.Config(slow, log_config=None, lifespan="off", ws="websockets-sansio")
     config.load()
-    made = lambda: Impatient(config=config, server_state=ServerState(), app_state={})  # noqa: E731
+    made = partial(Impatient, config=config, server_state=ServerState(), app_state={})
     server = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)
     yield server.sockets[0].getsockname()[1]
     server.close()
